@@ -1,0 +1,1 @@
+//! Packed video data sets: decoding, shards, splits, the generated set.

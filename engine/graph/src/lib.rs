@@ -1,0 +1,1 @@
+//! The graph language and the sample plane.

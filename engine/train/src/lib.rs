@@ -1,0 +1,1 @@
+//! The batch plane: execution, training, checkpoints.
