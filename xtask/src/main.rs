@@ -1,0 +1,99 @@
+//! `cargo xtask VERB`: what this repository does to itself.
+
+mod clean;
+mod libtorch;
+mod quickstart;
+mod setup;
+mod sh;
+mod test;
+mod wheel;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Every fault is a sentence for the person at the terminal.
+type Result<T> = std::result::Result<T, String>;
+
+const USAGE: &str = "\
+cargo xtask VERB
+
+  setup [--wheels DIR]       put libtorch and, where there is none, ffmpeg into .deps/
+  quickstart [--wheels DIR]  set up, build, generate and pack the motion set, run graphs/quickstart.toml
+  test [--wheels DIR]        set up, then format, lints, build, tests and documentation
+  clean [--all]              remove what quickstart made; with --all also .deps/ and target/
+  soak                       the long tests (not yet)
+
+--wheels DIR takes the wheels from a folder instead of the network; `setup` names the files it wants.";
+
+enum Verb {
+    Setup(Option<PathBuf>),
+    Quickstart(Option<PathBuf>),
+    Test(Option<PathBuf>),
+    Clean { all: bool },
+    Soak,
+    Help,
+}
+
+fn parse(args: &[String]) -> Result<Verb> {
+    let usage = |what: String| format!("{what}\n\n{USAGE}");
+    let (verb, rest) = match args.split_first() {
+        Some((verb, rest)) => (verb.as_str(), rest),
+        None => return Err(usage("a verb is missing".into())),
+    };
+    let mut wheels = None;
+    let mut all = false;
+    let mut rest = rest.iter();
+    while let Some(arg) = rest.next() {
+        match (verb, arg.as_str()) {
+            ("setup" | "quickstart" | "test", "--wheels") => {
+                let dir = rest
+                    .next()
+                    .ok_or_else(|| usage("--wheels needs a folder".into()))?;
+                wheels = Some(PathBuf::from(dir));
+            }
+            ("clean", "--all") => all = true,
+            (_, "--help" | "-h") => return Ok(Verb::Help),
+            _ => return Err(usage(format!("`{verb}` does not take `{arg}`"))),
+        }
+    }
+    Ok(match verb {
+        "setup" => Verb::Setup(wheels),
+        "quickstart" => Verb::Quickstart(wheels),
+        "test" => Verb::Test(wheels),
+        "clean" => Verb::Clean { all },
+        "soak" => Verb::Soak,
+        "help" | "--help" | "-h" => Verb::Help,
+        _ => return Err(usage(format!("there is no verb `{verb}`"))),
+    })
+}
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let verb = match parse(&args) {
+        Ok(verb) => verb,
+        Err(fault) => {
+            eprintln!("error: {fault}");
+            return ExitCode::from(2);
+        }
+    };
+    let done = match verb {
+        Verb::Setup(wheels) => setup::run(wheels.as_deref()),
+        Verb::Quickstart(wheels) => quickstart::run(wheels.as_deref()),
+        Verb::Test(wheels) => test::run(wheels.as_deref()),
+        Verb::Clean { all } => clean::run(all),
+        Verb::Soak => {
+            Err("there is no soak test yet; `cargo xtask test` runs all tests there are".into())
+        }
+        Verb::Help => {
+            println!("{USAGE}");
+            Ok(())
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(fault) => {
+            eprintln!("error: {fault}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! `quickstart`: from a fresh checkout to a number in a table.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Instant;
+
+use crate::{setup, sh, Result};
+
+/// The release build of the whole workspace.
+const BUILD_SPACE: u64 = 2_500_000_000;
+
+/// Does whatever is not done yet.
+pub fn run(offline: Option<&Path>) -> Result<()> {
+    let start = Instant::now();
+    let root = sh::root();
+    setup::run(offline)?;
+    build()?;
+
+    let videos = root.join("videos/motion");
+    step(
+        "the motion videos",
+        "videos/motion",
+        videos.exists(),
+        || dv(&["generate", "motion", "--out", "videos/motion"]),
+    )?;
+    let data = root.join("data/motion");
+    step("the packed set", "data/motion", data.exists(), || {
+        dv(&[
+            "pack",
+            "folder",
+            "--size",
+            "64x64",
+            "--filter",
+            "bilinear",
+            "--videos",
+            "videos/motion/videos",
+            "--splits",
+            "videos/motion/splits",
+            "--out",
+            "data/motion",
+        ])
+    })?;
+
+    let out = root.join("runs/quickstart");
+    let result = out.join("result.json");
+    let done = result.exists();
+    step("the run", "runs/quickstart", done, || {
+        let graph = [
+            "run",
+            "graphs/quickstart.toml",
+            "--out",
+            "runs/quickstart",
+            "--data",
+            "data",
+        ];
+        let resume: &[&str] = if out.exists() { &["--resume"] } else { &[] };
+        dv(&[&graph, resume].concat())
+    })?;
+    if done {
+        let mut table = Command::new("python3");
+        table.args(["-c", include_str!("table.py")]).arg(&result);
+        sh::run("reading runs/quickstart/result.json", &mut table)?;
+        eprintln!(
+            "nothing was run again; to start afresh: cargo xtask clean && cargo xtask quickstart"
+        );
+    }
+    eprintln!(
+        "quickstart took {}",
+        sh::time(start.elapsed().as_secs_f64())
+    );
+    Ok(())
+}
+
+/// Builds the release binaries.
+pub fn build() -> Result<()> {
+    if !sh::target().join("release/dv").exists() {
+        sh::need_space(&sh::target(), BUILD_SPACE, "the build")?;
+    }
+    sh::run("the build", &mut sh::cargo(&["build", "--release"]))
+}
+
+fn step(what: &str, place: &str, done: bool, work: impl FnOnce() -> Result<()>) -> Result<()> {
+    if done {
+        eprintln!("kept {what} in {place}");
+        return Ok(());
+    }
+    work()
+}
+
+/// Runs the release `dv` in the repository's root, as a user would.
+fn dv(args: &[&str]) -> Result<()> {
+    eprintln!("$ target/release/dv {}", args.join(" "));
+    let mut command = Command::new(sh::target().join("release/dv"));
+    sh::run(
+        &format!("dv {}", args[0]),
+        command.args(args).current_dir(sh::root()),
+    )
+}
