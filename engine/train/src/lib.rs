@@ -1,1 +1,4 @@
-//! The batch plane: execution, training, checkpoints.
+//! The batch plane: execution, training, checkpoints. Knows no node by name.
+
+pub mod batch;
+pub mod weights;

@@ -1,0 +1,98 @@
+//! Faults of a graph: each with a code, a place, what was expected and the nearest name. All of a file are told at once.
+
+use crate::source::{At, Sources};
+use std::fmt::Write;
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Fault {
+    pub code: &'static str,
+    pub at: At,
+    pub message: String,
+    pub help: Option<String>,
+    /// A note informs and does not fail the check.
+    pub note: bool,
+}
+
+/// Faults in the order in which they were found; none is told twice.
+#[derive(Clone, Debug, Default)]
+pub struct Faults {
+    list: Vec<Fault>,
+}
+
+impl Faults {
+    pub fn add(&mut self, code: &'static str, at: At, message: impl Into<String>) -> &mut Fault {
+        self.push(Fault { code, at, message: message.into(), help: None, note: false })
+    }
+    pub fn note(&mut self, code: &'static str, at: At, message: impl Into<String>) -> &mut Fault {
+        self.push(Fault { code, at, message: message.into(), help: None, note: true })
+    }
+    /// For what a later version brings.
+    pub fn not_yet(&mut self, at: At, what: &str) {
+        self.add("not-yet", at, format!("{what}: not yet"));
+    }
+    fn push(&mut self, fault: Fault) -> &mut Fault {
+        let same = self.list.iter().position(|f| f.code == fault.code && f.at == fault.at && f.message == fault.message);
+        let i = same.unwrap_or_else(|| {
+            self.list.push(fault);
+            self.list.len() - 1
+        });
+        &mut self.list[i]
+    }
+    /// Faults proper, notes not counted.
+    pub fn len(&self) -> usize {
+        self.list.iter().filter(|f| !f.note).count()
+    }
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+    pub fn iter(&self) -> impl Iterator<Item = &Fault> {
+        self.list.iter()
+    }
+    /// All as text: `file:line:column: error[code]: message`, the line, a caret, the help.
+    pub fn render(&self, sources: &Sources) -> String {
+        let mut order: Vec<&Fault> = self.list.iter().collect();
+        order.sort_by_key(|f| f.at);
+        let mut out = String::new();
+        for f in order {
+            let (line, column) = sources.line_column(f.at);
+            let (text, width) = sources.excerpt(f.at);
+            let level = if f.note { "note" } else { "error" };
+            let number = line.to_string();
+            let pad = " ".repeat(number.len());
+            // tabs stay tabs so that the caret stands below its text
+            let lead: String = text.chars().take(column - 1).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
+            let _ = writeln!(out, "{}:{line}:{column}: {level}[{}]: {}", sources.name(f.at), f.code, f.message);
+            let _ = writeln!(out, " {number} | {text}");
+            let _ = writeln!(out, " {pad} | {lead}{}", "^".repeat(width));
+            if let Some(help) = &f.help {
+                let _ = writeln!(out, " {pad} = help: {help}");
+            }
+        }
+        out
+    }
+}
+
+impl Fault {
+    pub fn help(&mut self, help: impl Into<String>) {
+        self.help = Some(help.into());
+    }
+    /// Names the nearest of the known names, or lists them when none is near.
+    pub fn nearest<'a>(&mut self, wanted: &str, known: impl IntoIterator<Item = &'a str>) {
+        let known: Vec<&str> = known.into_iter().collect();
+        self.help = match nearest(wanted, &known) {
+            Some(name) => Some(format!("did you mean `{name}`?")),
+            None if known.is_empty() => None,
+            None => Some(format!("there are: {}", known.iter().map(|k| format!("`{k}`")).collect::<Vec<_>>().join(", "))),
+        };
+    }
+}
+
+/// The known name that is nearest to a wanted one, if any is near enough to be meant.
+pub fn nearest<'a>(wanted: &str, known: &[&'a str]) -> Option<&'a str> {
+    known
+        .iter()
+        .map(|k| (strsim::damerau_levenshtein(wanted, k), *k))
+        .filter(|(d, k)| *d <= (k.len().max(wanted.len()) / 3).max(1) || (wanted.len() > 3 && k.contains(wanted)))
+        .min()
+        .map(|(_, k)| k)
+}

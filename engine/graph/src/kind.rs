@@ -1,0 +1,330 @@
+//! What a kind of node or model declares about itself, and the library of kinds that a graph may name.
+//!
+//! A kind is one type: its settings (deserialised from the graph), its ports, its shape rule. How it computes is a
+//! second trait: [`SampleKind`](crate::host::SampleKind) on the host, `BatchKind` and `ModelKind` in `dv-train`.
+
+use crate::fault::Faults;
+use crate::port::{Axis, Dim, Port, Rate, Type};
+use crate::settings::{self, SettingFaults};
+use crate::tree::Table;
+use std::any::Any;
+use std::collections::BTreeMap;
+
+/// The settings of one node, and what follows from them.
+///
+/// Private fields, `Deserialize` with `deny_unknown_fields`, no `Serialize`: rustc then warns about a setting that nobody reads.
+/// The doc comments of the type and of its fields are the user's documentation.
+pub trait Kind: serde::de::DeserializeOwned + schemars::JsonSchema + Send + Sync + 'static {
+    /// `family/name`, as a graph writes it.
+    const NAME: &'static str;
+    const INPUTS: &'static [In];
+    const OUTPUTS: &'static [Out];
+    /// The least rate of the outputs: a loss is [`Rate::Batch`] whatever it reads.
+    const RATE: Rate = Rate::Sample;
+    /// What happens to item axes.
+    const AXES: Axes = Axes::Fold;
+
+    /// Faults of the settings that their types do not show.
+    fn check(&self, _faults: &mut SettingFaults) {}
+    /// The shape rule: the outputs in the order of [`Kind::OUTPUTS`]. Rate and folded axes are the engine's.
+    fn ports(&self, inputs: &Inputs) -> Result<Vec<Port>, PortFault>;
+    /// Inputs that the settings switch off with `false`.
+    fn dropped(&self) -> Vec<String> {
+        Vec::new()
+    }
+    /// For a node of which each sample takes one branch: the branch drawn, given the branches' names.
+    fn pick(&self, _rng: &mut crate::draw::Rng, _branches: &[&str]) -> Option<usize> {
+        None
+    }
+    /// For a source: what it reads.
+    fn source(&self) -> Option<Source> {
+        None
+    }
+}
+
+/// A model kind: what owns parameters.
+pub trait ModelDeclaration: Kind {
+    /// Parameters and buffers in PyTorch's names and order.
+    fn parameters(&self, inputs: &Inputs) -> Vec<Parameter>;
+}
+
+/// One input as a kind declares it.
+#[derive(Debug)]
+pub struct In {
+    pub name: &'static str,
+    pub types: &'static [Type],
+    /// Space-separated lengths, `3 T H W`; equal names are equal lengths; `...` is any shape.
+    pub shape: &'static str,
+    pub doc: &'static str,
+    pub optional: bool,
+    /// Any number of inputs under names that the graph chooses.
+    pub many: bool,
+}
+
+impl In {
+    pub const fn new(name: &'static str, types: &'static [Type], shape: &'static str, doc: &'static str) -> In {
+        In { name, types, shape, doc, optional: false, many: false }
+    }
+    pub const fn optional(self) -> In {
+        In { optional: true, ..self }
+    }
+    pub const fn many(self) -> In {
+        In { many: true, ..self }
+    }
+}
+
+/// One output as a kind declares it; the shape here is documentation, [`Kind::ports`] is the rule.
+#[derive(Debug)]
+pub struct Out {
+    pub name: &'static str,
+    pub shape: &'static str,
+    pub doc: &'static str,
+    /// A random draw of this node: shown here, and an optional input of the same name reuses one.
+    pub draw: bool,
+}
+
+impl Out {
+    pub const fn new(name: &'static str, shape: &'static str, doc: &'static str) -> Out {
+        Out { name, shape, doc, draw: false }
+    }
+    pub const fn draw(name: &'static str, shape: &'static str, doc: &'static str) -> Out {
+        Out { name, shape, doc, draw: true }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Axes {
+    /// The engine folds item axes into the rows and unfolds them afterwards: the kind never sees them.
+    Fold,
+    /// The kind says itself what becomes of them.
+    Keep,
+    /// None may be left: an item must be chosen, `port[v0]`.
+    None,
+}
+
+/// A parameter or buffer of a model.
+#[derive(Clone, Debug)]
+pub struct Parameter {
+    /// PyTorch's name below the model: `conv1.temporal_spatial_conv.weight`.
+    pub name: String,
+    pub shape: Vec<usize>,
+    pub role: Role,
+    pub init: Init,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    Weight,
+    Bias,
+    /// Weight or bias of a normalisation layer.
+    Norm,
+    /// Running statistics.
+    Buffer,
+    /// `num_batches_tracked`: int64, 0-d.
+    Counter,
+}
+
+impl Role {
+    pub fn trained(self) -> bool {
+        matches!(self, Role::Weight | Role::Bias | Role::Norm)
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Init {
+    Constant(f64),
+    /// Uniform in ±bound.
+    Uniform(f64),
+    Normal(f64),
+}
+
+/// The video set that a source reads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    pub set: String,
+    pub split: String,
+    pub hold_out: usize,
+    pub height: usize,
+    pub width: usize,
+    pub streams: Vec<String>,
+}
+
+/// Inputs of a node after types and shapes were matched with its declaration.
+#[derive(Debug, Default)]
+pub struct Inputs {
+    pub(crate) ports: Vec<(String, Port)>,
+    pub(crate) dims: BTreeMap<&'static str, Dim>,
+}
+
+impl Inputs {
+    pub fn new(ports: Vec<(String, Port)>) -> Inputs {
+        Inputs { ports, dims: BTreeMap::new() }
+    }
+    pub fn get(&self, name: &str) -> Option<&Port> {
+        self.ports.iter().find(|(n, _)| n == name).map(|(_, p)| p)
+    }
+    /// A required input: the engine has checked that it is there.
+    pub fn port(&self, name: &str) -> &Port {
+        self.get(name).unwrap_or_else(|| panic!("required input `{name}` was not checked"))
+    }
+    /// All inputs under the names that the graph gave them, in order.
+    pub fn all(&self) -> impl Iterator<Item = (&str, &Port)> {
+        self.ports.iter().map(|(n, p)| (n.as_str(), p))
+    }
+    /// A length bound by the declared shapes.
+    pub fn dim(&self, name: &str) -> Dim {
+        self.dims.get(name).cloned().unwrap_or_else(|| panic!("no length `{name}` in the declared input shapes"))
+    }
+    /// A bound length that must be a number here.
+    pub fn known(&self, name: &str) -> Result<usize, PortFault> {
+        let dim = self.dim(name);
+        dim.known().ok_or_else(|| PortFault::node(format!("the length {name} is `{dim}`, known only with the data; give --data")))
+    }
+    pub fn axes(&self, name: &str) -> &[Axis] {
+        self.get(name).map_or(&[], |p| &p.axes)
+    }
+}
+
+/// A fault of the shape rule: of an input, of a setting, or of the node as a whole.
+#[derive(Debug)]
+pub struct PortFault {
+    pub place: Place,
+    pub message: String,
+}
+
+#[derive(Debug)]
+pub enum Place {
+    Node,
+    Input(String),
+    Setting(String),
+}
+
+impl PortFault {
+    pub fn node(message: impl Into<String>) -> PortFault {
+        PortFault { place: Place::Node, message: message.into() }
+    }
+    pub fn input(name: &str, message: impl Into<String>) -> PortFault {
+        PortFault { place: Place::Input(name.into()), message: message.into() }
+    }
+    pub fn setting(name: &str, message: impl Into<String>) -> PortFault {
+        PortFault { place: Place::Setting(name.into()), message: message.into() }
+    }
+}
+
+/// A kind with its settings, without its type.
+pub trait AnyKind: Any + Send + Sync {
+    fn ports(&self, inputs: &Inputs) -> Result<Vec<Port>, PortFault>;
+    fn dropped(&self) -> Vec<String>;
+    fn pick(&self, rng: &mut crate::draw::Rng, branches: &[&str]) -> Option<usize>;
+    fn source(&self) -> Option<Source>;
+    fn as_any(&self) -> &dyn Any;
+}
+
+impl<K: Kind> AnyKind for K {
+    fn ports(&self, inputs: &Inputs) -> Result<Vec<Port>, PortFault> {
+        Kind::ports(self, inputs)
+    }
+    fn dropped(&self) -> Vec<String> {
+        Kind::dropped(self)
+    }
+    fn pick(&self, rng: &mut crate::draw::Rng, branches: &[&str]) -> Option<usize> {
+        Kind::pick(self, rng, branches)
+    }
+    fn source(&self) -> Option<Source> {
+        Kind::source(self)
+    }
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+type Build = fn(&Table, crate::source::At, &mut Faults) -> Option<Box<dyn AnyKind>>;
+type RunSample = fn(&dyn Any, &mut crate::host::SampleIo) -> anyhow::Result<()>;
+type Parameters = fn(&dyn Any, &Inputs) -> Vec<Parameter>;
+
+/// A kind in the library's static list.
+pub struct Entry {
+    pub name: &'static str,
+    pub inputs: &'static [In],
+    pub outputs: &'static [Out],
+    pub rate: Rate,
+    pub axes: Axes,
+    /// Runs on the host, one sample at a time.
+    pub sample: Option<RunSample>,
+    /// Runs on the device, a batch at a time (or once a stage).
+    pub batch: bool,
+    /// Owns parameters: declared under `models`, used with `apply`.
+    pub parameters: Option<Parameters>,
+    pub schema: fn() -> schemars::Schema,
+    pub build: Build,
+}
+
+fn build<K: Kind>(table: &Table, at: crate::source::At, faults: &mut Faults) -> Option<Box<dyn AnyKind>> {
+    let before = faults.len();
+    let kind: K = settings::deserialise(table, at, K::NAME, faults)?;
+    kind.check(&mut SettingFaults::new(table, at, faults));
+    (faults.len() == before).then(|| Box::new(kind) as Box<dyn AnyKind>)
+}
+
+fn schema<K: Kind>() -> schemars::Schema {
+    schemars::SchemaGenerator::default().into_root_schema_for::<K>()
+}
+
+fn down<K: 'static>(any: &dyn Any) -> &K {
+    any.downcast_ref().expect("an entry is used with the kind that it built")
+}
+
+impl Entry {
+    const fn of<K: Kind>() -> Entry {
+        Entry {
+            name: K::NAME,
+            inputs: K::INPUTS,
+            outputs: K::OUTPUTS,
+            rate: K::RATE,
+            axes: K::AXES,
+            sample: None,
+            batch: false,
+            parameters: None,
+            schema: schema::<K>,
+            build: build::<K>,
+        }
+    }
+    /// A node that runs on the host.
+    pub const fn sample<K: crate::host::SampleKind>() -> Entry {
+        Entry { sample: Some(|any, io| down::<K>(any).run(io)), ..Entry::of::<K>() }
+    }
+    /// A node that runs on the device.
+    pub const fn batch<K: Kind>() -> Entry {
+        Entry { batch: true, ..Entry::of::<K>() }
+    }
+    /// A node that runs on either.
+    pub const fn both<K: crate::host::SampleKind>() -> Entry {
+        Entry { batch: true, ..Entry::sample::<K>() }
+    }
+    pub const fn model<K: ModelDeclaration>() -> Entry {
+        Entry { batch: true, parameters: Some(|any, inputs| down::<K>(any).parameters(inputs)), ..Entry::of::<K>() }
+    }
+    pub fn family(&self) -> &'static str {
+        self.name.split('/').next().unwrap_or(self.name)
+    }
+    pub fn output(&self, name: &str) -> Option<usize> {
+        self.outputs.iter().position(|o| o.name == name)
+    }
+}
+
+/// The kinds that graphs may name.
+pub struct Library {
+    entries: Vec<&'static Entry>,
+}
+
+impl Library {
+    pub fn new(entries: impl IntoIterator<Item = &'static Entry>) -> Library {
+        Library { entries: entries.into_iter().collect() }
+    }
+    pub fn get(&self, name: &str) -> Option<&'static Entry> {
+        self.entries.iter().copied().find(|e| e.name == name)
+    }
+    pub fn entries(&self) -> impl Iterator<Item = &'static Entry> + '_ {
+        self.entries.iter().copied()
+    }
+}

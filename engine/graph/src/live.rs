@@ -1,0 +1,54 @@
+//! What is used: liveness, guards of branches, and where gradients flow.
+
+use crate::edges::{Edge, Target};
+use crate::plan::Guard;
+
+/// Nodes reachable against the edges from these.
+pub fn upstream(edges: &[Vec<Edge>], from: impl IntoIterator<Item = usize>) -> Vec<bool> {
+    let mut seen = vec![false; edges.len()];
+    let mut open: Vec<usize> = from.into_iter().collect();
+    while let Some(i) = open.pop() {
+        if !std::mem::replace(&mut seen[i], true) {
+            open.extend(edges[i].iter().filter_map(|e| match e.target {
+                Target::Node { node, .. } => Some(node),
+                Target::Stage { .. } => None,
+            }));
+        }
+    }
+    seen
+}
+
+/// For each node the branches that all of its live users sit behind. `choosers[i]`: node i draws one of its inputs.
+pub fn guards(
+    order: &[usize],
+    edges: &[Vec<Edge>],
+    live: &[bool],
+    choosers: &[bool],
+    draws: impl Fn(usize, &str) -> bool,
+    roots: &[usize],
+) -> Vec<Vec<Guard>> {
+    let mut found: Vec<Option<Vec<Guard>>> = vec![None; edges.len()];
+    for r in roots {
+        found[*r] = Some(Vec::new());
+    }
+    for &user in order.iter().rev().filter(|i| live[**i]) {
+        let own = found[user].clone().unwrap_or_default();
+        let mut branch = 0;
+        for edge in &edges[user] {
+            let draw = draws(user, &edge.input);
+            let mut path = own.clone();
+            if choosers[user] && !draw {
+                path.push(Guard { choose: user, branch });
+                branch += 1;
+            }
+            if let Target::Node { node, .. } = edge.target {
+                found[node] = Some(match found[node].take() {
+                    None => path,
+                    // users behind different branches: what they share
+                    Some(other) => other.into_iter().zip(path).take_while(|(a, b)| a == b).map(|(a, _)| a).collect(),
+                });
+            }
+        }
+    }
+    found.into_iter().map(Option::unwrap_or_default).collect()
+}

@@ -1,0 +1,397 @@
+//! From files to one tree: `extends` files left to right, then `--set`, then tables' `extends`, then values.
+
+use crate::fault::Faults;
+use crate::source::{At, Sources};
+use crate::tree::{self, Entry, Item, Table, Value};
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+/// The newest `schema` that this dv reads.
+pub const SCHEMA: i64 = 1;
+
+/// One `--set PATH=VALUE`.
+#[derive(Clone, Debug)]
+pub struct Setting {
+    pub path: String,
+    pub value: String,
+}
+
+impl Setting {
+    /// Splits at the first `=` outside of quotes.
+    pub fn parse(text: &str) -> Option<Setting> {
+        let mut quoted = false;
+        let i = text.char_indices().find(|(_, c)| {
+            quoted ^= *c == '"';
+            *c == '=' && !quoted
+        })?;
+        let (path, value) = (text[..i.0].trim(), text[i.0 + 1..].trim());
+        (!path.is_empty()).then(|| Setting { path: path.into(), value: value.into() })
+    }
+}
+
+/// Reads a graph file with all that it extends, and applies settings and values. Faults are collected; what could be
+/// read comes back.
+pub fn load(path: &Path, settings: &[Setting], sources: &mut Sources, faults: &mut Faults) -> Table {
+    let mut tree = read(path, None, &mut Vec::new(), sources, faults);
+    for setting in settings {
+        set(&mut tree, setting, sources, faults);
+    }
+    extend_tables(&mut tree, faults);
+    substitute(&mut tree, faults);
+    tree
+}
+
+fn read(path: &Path, from: Option<At>, open: &mut Vec<PathBuf>, sources: &mut Sources, faults: &mut Faults) -> Table {
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(e) => {
+            let at = from.unwrap_or_else(|| At { file: sources.add(&path.display().to_string(), ""), ..At::default() });
+            let why = if path.is_dir() { "it is a folder; a graph is a .toml file".to_string() } else { e.to_string() };
+            faults.add("no-file", at, format!("cannot read {}: {why}", path.display()));
+            return Table::default();
+        }
+    };
+    let this = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
+    if open.contains(&this) {
+        faults.add("extends-cycle", from.unwrap_or_default(), format!("{} extends itself", path.display()));
+        return Table::default();
+    }
+    open.push(this);
+    let mut own = tree::parse(&path.display().to_string(), &text, sources, faults);
+    schema(&own, faults);
+    let mut base = Table::default();
+    let extends = own.take("extends");
+    let bases = extends.as_ref().map(|e| texts(&e.item, "extends", faults)).unwrap_or_default();
+    for (name, at) in bases {
+        let file = path.parent().unwrap_or(Path::new("")).join(&name);
+        let mut upper = read(&file, Some(at), open, sources, faults);
+        for own_only in ["name", "about", "sweep", "published"] {
+            upper.take(own_only);
+        }
+        merge(&mut base, upper);
+    }
+    open.pop();
+    if let Some(entry) = own.take("remove") {
+        if extends.is_some() {
+            remove(&mut base, &entry.item, faults);
+        } else {
+            faults.add("remove-without-extends", entry.key, "`remove` stands beside an `extends`; here is none");
+        }
+    }
+    merge(&mut base, own);
+    base
+}
+
+fn schema(table: &Table, faults: &mut Faults) {
+    match table.entry("schema").map(|e| &e.item) {
+        Some(Item { value: Value::Integer(n), at }) if *n > SCHEMA => {
+            faults
+                .add("newer-schema", *at, format!("this graph has schema {n}; this dv reads up to {SCHEMA}"))
+                .help("use a newer dv, or the graph in its older form");
+        }
+        Some(Item { value: Value::Integer(1..), .. }) | None => {}
+        Some(item) => {
+            faults.add("wrong-type", item.at, "`schema` is a number from 1");
+        }
+    }
+}
+
+/// A text or an array of texts.
+fn texts(item: &Item, what: &str, faults: &mut Faults) -> Vec<(String, At)> {
+    match &item.value {
+        Value::String(s) => vec![(s.clone(), item.at)],
+        Value::Array(a) if a.iter().all(|i| i.as_str().is_some()) => {
+            a.iter().filter_map(|i| Some((i.as_str()?.to_string(), i.at))).collect()
+        }
+        _ => {
+            faults.add("wrong-type", item.at, format!("`{what}` is a text or an array of texts, not {}", item.type_name()));
+            Vec::new()
+        }
+    }
+}
+
+/// Tables merge; scalars and arrays are replaced, and so is a table whose `kind` or `apply` changes.
+pub fn merge(base: &mut Table, over: Table) {
+    for (key, entry) in over.0 {
+        match (base.0.get_mut(&key), entry) {
+            (
+                Some(Entry { key: at, item: Item { value: Value::Table(old), at: old_at } }),
+                Entry { key, item: Item { value: Value::Table(new), at: new_at } },
+            ) => {
+                if replaces(old, &new) {
+                    *old = new;
+                } else {
+                    merge(old, new);
+                }
+                (*at, *old_at) = (key, new_at);
+            }
+            (Some(old), entry) => *old = entry,
+            (None, entry) => {
+                base.0.insert(key, entry);
+            }
+        }
+    }
+}
+
+fn replaces(old: &Table, new: &Table) -> bool {
+    ["kind", "apply"].iter().any(|key| match (old.get(key), new.get(key)) {
+        (Some(a), Some(b)) => a.value != b.value,
+        (None, Some(_)) => old.get("kind").is_some() || old.get("apply").is_some(),
+        _ => false,
+    })
+}
+
+fn remove(table: &mut Table, list: &Item, faults: &mut Faults) {
+    for (path, at) in texts(list, "remove", faults) {
+        let parts = match key_path(&path) {
+            Some(parts) => parts,
+            None => {
+                faults.add("bad-path", at, format!("`{path}` is no TOML key"));
+                continue;
+            }
+        };
+        let mut place = Some(&mut *table);
+        for part in &parts[..parts.len() - 1] {
+            place = place.and_then(|t| match t.0.get_mut(part).map(|e| &mut e.item.value) {
+                Some(Value::Table(t)) => Some(t),
+                _ => None,
+            });
+        }
+        let last = &parts[parts.len() - 1];
+        let names: Vec<String> = place.as_ref().map(|t| t.keys().map(String::from).collect()).unwrap_or_default();
+        if place.and_then(|t| t.take(last)).is_none() {
+            faults.add("remove-missing", at, format!("nothing to remove at `{path}`")).nearest(last, names.iter().map(String::as_str));
+        }
+    }
+}
+
+/// The parts of a dotted TOML key.
+fn key_path(text: &str) -> Option<Vec<String>> {
+    let probe = format!("{text} = 0");
+    let mut table: toml::Table = toml::from_str(&probe).ok()?;
+    let mut parts = Vec::new();
+    loop {
+        let (key, value) = table.into_iter().next()?;
+        parts.push(key);
+        match value {
+            toml::Value::Table(t) => table = t,
+            _ => return Some(parts),
+        }
+    }
+}
+
+fn set(tree: &mut Table, setting: &Setting, sources: &mut Sources, faults: &mut Faults) {
+    // VALUE is TOML, else text
+    let as_toml = format!("{} = {}", setting.path, setting.value);
+    let text = if toml::from_str::<toml::Table>(&as_toml).is_ok() {
+        as_toml
+    } else {
+        format!("{} = {}", setting.path, toml::Value::String(setting.value.clone()))
+    };
+    let before = faults.len();
+    let over = tree::parse("--set", &text, sources, faults);
+    if faults.len() > before {
+        return;
+    }
+    // the table that the last key stands in must exist: a new one would be a typo
+    let (mut place, mut step) = (Some(&*tree), &over);
+    while let Some((key, entry)) = step.iter().next() {
+        let Value::Table(next) = &entry.item.value else { break };
+        let Some(here) = place else { break };
+        if next.0.len() != 1 || matches!(next.iter().next(), None) || is_value(setting, next) {
+            break;
+        }
+        match here.get(key).map(|i| &i.value) {
+            Some(Value::Table(t)) => place = Some(t),
+            _ => {
+                faults
+                    .add("set-missing", entry.key, format!("--set {}: there is no table `{key}`", setting.path))
+                    .nearest(key, here.keys());
+                return;
+            }
+        }
+        step = next;
+    }
+    merge(tree, over);
+}
+
+/// Whether a table is the value that was set rather than a part of the path.
+fn is_value(setting: &Setting, table: &Table) -> bool {
+    setting.value.starts_with('{') && key_path(&setting.path).is_some_and(|parts| !table.keys().any(|k| parts.iter().any(|p| p == k)))
+}
+
+/// `extends = "sibling"` inside of tables.
+fn extend_tables(table: &mut Table, faults: &mut Faults) {
+    let keys: Vec<String> = table.keys().map(String::from).collect();
+    let mut done = BTreeSet::new();
+    for key in keys {
+        extend_one(table, &key, &mut Vec::new(), &mut done, faults);
+    }
+    for entry in table.0.values_mut() {
+        if let Value::Table(t) = &mut entry.item.value {
+            if let Some(stray) = t.take("remove") {
+                faults.add("remove-without-extends", stray.key, "`remove` stands beside an `extends`; here is none");
+            }
+            extend_tables(t, faults);
+        }
+    }
+}
+
+fn extend_one(table: &mut Table, key: &str, open: &mut Vec<String>, done: &mut BTreeSet<String>, faults: &mut Faults) {
+    if !done.insert(key.to_string()) && !open.contains(&key.to_string()) {
+        return;
+    }
+    let Some(Entry { item: Item { value: Value::Table(own), .. }, .. }) = table.0.get_mut(key) else { return };
+    let Some(extends) = own.take("extends") else { return };
+    let mut own = std::mem::take(own);
+    let removals = own.take("remove");
+    open.push(key.to_string());
+    let mut base = Table::default();
+    for (name, at) in texts(&extends.item, "extends", faults) {
+        if open.contains(&name) {
+            faults.add("extends-cycle", at, format!("`{key}` extends itself through `{name}`"));
+            continue;
+        }
+        extend_one(table, &name, open, done, faults);
+        match table.get(&name).and_then(Item::as_table) {
+            Some(t) => merge(&mut base, t.clone()),
+            None => {
+                faults
+                    .add("extends-missing", at, format!("`{key}` extends `{name}`, and there is no such table beside it"))
+                    .nearest(&name, table.keys().filter(|k| *k != key));
+            }
+        }
+    }
+    open.pop();
+    if let Some(list) = removals {
+        remove(&mut base, &list.item, faults);
+    }
+    merge(&mut base, own);
+    if let Some(entry) = table.0.get_mut(key) {
+        entry.item.value = Value::Table(base);
+    }
+}
+
+/// Replaces `"$name"` by the value of that name; `"$$"` at the start of a text is a dollar.
+fn substitute(tree: &mut Table, faults: &mut Faults) {
+    let values = match tree.take("values") {
+        None => Table::default(),
+        Some(Entry { item: Item { value: Value::Table(t), .. }, .. }) => t,
+        Some(entry) => {
+            faults.add("wrong-type", entry.item.at, "`values` is a table");
+            Table::default()
+        }
+    };
+    let mut used = BTreeSet::new();
+    for (key, entry) in tree.0.iter_mut() {
+        if !matches!(key.as_str(), "name" | "about" | "published") {
+            fill(&mut entry.item, &values, &mut used, faults);
+        }
+    }
+    for (key, entry) in values.iter() {
+        if !used.contains(key) {
+            faults
+                .add("unused-value", entry.key, format!("nothing reads the value `{key}`"))
+                .help(format!("write \"${key}\" where it is meant, or take it out"));
+        }
+    }
+}
+
+fn fill(item: &mut Item, values: &Table, used: &mut BTreeSet<String>, faults: &mut Faults) {
+    match &mut item.value {
+        Value::String(text) => {
+            if let Some(rest) = text.strip_prefix("$$") {
+                *text = format!("${rest}");
+            } else if let Some(name) = text.strip_prefix('$') {
+                match values.get(name) {
+                    Some(value) => {
+                        used.insert(name.to_string());
+                        // the place stays that of the use: that is where a fault of type is mended
+                        item.value = value.value.clone();
+                    }
+                    None => {
+                        faults.add("unknown-value", item.at, format!("there is no value `{name}`")).nearest(name, values.keys());
+                    }
+                }
+            }
+        }
+        Value::Array(list) => list.iter_mut().for_each(|i| fill(i, values, used, faults)),
+        Value::Table(t) => t.0.values_mut().for_each(|e| fill(&mut e.item, values, used, faults)),
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            std::fs::write(dir.path().join(name), text).unwrap();
+        }
+        dir
+    }
+    fn loaded(files: &[(&str, &str)], sets: &[&str]) -> (String, Vec<&'static str>) {
+        let dir = folder(files);
+        let (mut sources, mut faults) = Default::default();
+        let sets: Vec<Setting> = sets.iter().map(|s| Setting::parse(s).unwrap()).collect();
+        let tree = load(&dir.path().join(files[0].0), &sets, &mut sources, &mut faults);
+        (tree.to_toml(), faults.iter().map(|f| f.code).collect())
+    }
+
+    #[test]
+    fn files_merge_left_to_right_and_own_keys_win() {
+        let (text, faults) = loaded(
+            &[
+                ("a.toml", "extends = ['b.toml', 'c.toml']\nremove = ['t.gone']\n[t]\nz = 3\n"),
+                ("b.toml", "name = 'b'\nabout = 'x'\n[t]\nx = 1\ny = [1, 2]\ngone = 1\n[n]\nkind = 'k/one'\nold = 1\n"),
+                ("c.toml", "[t]\ny = [3]\n[n]\nkind = 'k/two'\nnew = 2\n"),
+            ],
+            &[],
+        );
+        assert_eq!(faults, Vec::<&str>::new());
+        let t: toml::Table = text.parse().unwrap();
+        assert_eq!(t, "[t]\nx = 1\ny = [3]\nz = 3\n[n]\nkind = 'k/two'\nnew = 2".parse::<toml::Table>().unwrap());
+    }
+
+    #[test]
+    fn tables_extend_siblings_and_remove() {
+        let (text, faults) =
+            loaded(&[("a.toml", "[s.b]\nextends = 'a'\nremove = ['n.x']\nz = 1\n[s.a]\ny = 2\n[s.a.n]\nx = 1\nw = 1\n")], &[]);
+        assert_eq!(faults, Vec::<&str>::new());
+        let t: toml::Table = text.parse().unwrap();
+        assert_eq!(t["s"]["b"], toml::Value::Table("y = 2\nz = 1\nn = { w = 1 }".parse().unwrap()));
+    }
+
+    #[test]
+    fn values_keep_their_type_and_set_comes_before_them() {
+        let (text, faults) = loaded(&[("a.toml", "[values]\nn = 16\n[t]\nx = '$n'\nd = '$$n'\n")], &["values.n=8", "t.s=word", "t.f=0.5"]);
+        assert_eq!(faults, Vec::<&str>::new());
+        let t: toml::Table = text.parse().unwrap();
+        assert_eq!(t["t"], toml::Value::Table("x = 8\nd = '$n'\ns = 'word'\nf = 0.5".parse().unwrap()));
+    }
+
+    #[test]
+    fn what_is_not_there_is_a_fault() {
+        let cases: [(&[(&str, &str)], &[&str], &str); 8] = [
+            (&[("a.toml", "extends = 'b.toml'\n")], &[], "no-file"),
+            (&[("a.toml", "extends = 'a.toml'\n")], &[], "extends-cycle"),
+            (&[("a.toml", "extends = 'b.toml'\nremove = ['t.y']\n"), ("b.toml", "[t]\nx = 1\n")], &[], "remove-missing"),
+            (&[("a.toml", "remove = ['t.y']\n")], &[], "remove-without-extends"),
+            (&[("a.toml", "[t.a]\nextends = 'c'\n[t.b]\nx=1\n")], &[], "extends-missing"),
+            (&[("a.toml", "[t]\nx = '$n'\n")], &[], "unknown-value"),
+            (&[("a.toml", "[t]\nx = 1\n")], &["tt.x=2"], "set-missing"),
+            (&[("a.toml", "schema = 2\n")], &[], "newer-schema"),
+        ];
+        for (files, sets, code) in cases {
+            assert_eq!(loaded(files, sets).1, vec![code], "{files:?}");
+        }
+    }
+
+    #[test]
+    fn several_syntax_faults_are_told_at_once() {
+        let (_, faults) = loaded(&[("a.toml", "a = \nb = 1\nc = = 2\n")], &[]);
+        assert!(faults.len() >= 2 && faults.iter().all(|c| *c == "syntax"), "{faults:?}");
+    }
+}

@@ -1,0 +1,178 @@
+//! What a stage computes, in what order, and where: the outcome of the check.
+
+use crate::kind::{AnyKind, Entry, Parameter, Source};
+use crate::port::{Axis, Port, Rate};
+use crate::source::At;
+use crate::stage::Drive;
+use indexmap::IndexMap;
+use std::sync::Arc;
+
+/// A checked experiment, ready to run.
+pub struct Plan {
+    pub name: String,
+    pub about: String,
+    pub seed: u64,
+    pub models: IndexMap<String, ModelPlan>,
+    /// In an order in which each comes after what it needs.
+    pub stages: Vec<StagePlan>,
+    /// The resolved graph as TOML.
+    pub resolved: String,
+}
+
+pub struct ModelPlan {
+    pub entry: &'static Entry,
+    pub kind: Arc<dyn AnyKind>,
+    /// Paths in the reference's state dict: one for the model, or one a layer.
+    pub names: Vec<String>,
+    pub parameters: Vec<Parameter>,
+}
+
+impl ModelPlan {
+    /// Trained numbers.
+    pub fn count(&self) -> usize {
+        self.parameters.iter().filter(|p| p.role.trained()).map(|p| p.shape.iter().product::<usize>()).sum()
+    }
+    /// Whether passes in training leave something behind.
+    pub fn has_buffers(&self) -> bool {
+        self.parameters.iter().any(|p| !p.role.trained())
+    }
+    /// A parameter's path in the reference's state dict, where the graph names the model there.
+    pub fn reference_name(&self, parameter: &str) -> Option<String> {
+        match self.names.as_slice() {
+            [] => None,
+            [one] => Some(format!("{one}.{parameter}")),
+            layers => {
+                let layer = parameter.rsplit_once('.').map_or("", |(l, _)| l);
+                let mut seen: Vec<&str> = Vec::new();
+                for p in &self.parameters {
+                    let l = p.name.rsplit_once('.').map_or("", |(l, _)| l);
+                    if !seen.contains(&l) {
+                        seen.push(l);
+                    }
+                }
+                let i = seen.iter().position(|l| *l == layer)?;
+                let leaf = parameter.rsplit('.').next().unwrap_or(parameter);
+                layers.get(i).map(|path| format!("{path}.{leaf}"))
+            }
+        }
+    }
+}
+
+pub struct StagePlan {
+    pub name: String,
+    pub at: At,
+    pub drive: Drive,
+    /// Live nodes, each after what it reads.
+    pub nodes: Vec<NodePlan>,
+    /// The node that reads the videos.
+    pub source: Option<usize>,
+    /// Node and output of the loss, in training.
+    pub minimise: Option<(usize, usize)>,
+    pub metrics: Vec<Metric>,
+    /// Earlier stages whose tables or weights this one needs.
+    pub needs: Vec<String>,
+    /// Models applied here, and whether this stage trains them.
+    pub models: Vec<(String, bool)>,
+    pub aliases: Vec<((String, String), (String, String))>,
+}
+
+/// A scalar that is written down, under the name `node.port`.
+#[derive(Clone, Debug)]
+pub struct Metric {
+    pub name: String,
+    pub node: usize,
+    pub port: usize,
+    /// Asked for under `metrics` (or the loss); others are logged only.
+    pub reported: bool,
+}
+
+pub struct NodePlan {
+    pub path: String,
+    pub at: At,
+    pub entry: &'static Entry,
+    pub kind: Arc<dyn AnyKind>,
+    pub model: Option<String>,
+    pub inputs: Vec<InputPlan>,
+    pub outputs: Vec<Port>,
+    pub rate: Rate,
+    /// Item axes that are folded into the rows while the node runs.
+    pub fold: Vec<Axis>,
+    pub place: Place,
+    /// Only the rows that took these branches reach the node.
+    pub guards: Vec<Guard>,
+    /// Whether gradients flow through it.
+    pub gradient: bool,
+    /// Whether a model runs with batch statistics and dropout.
+    pub training: bool,
+}
+
+#[derive(Clone, Debug)]
+pub struct InputPlan {
+    pub name: String,
+    pub from: From,
+    /// Axis and position of the chosen item: `port[v0]`.
+    pub item: Option<(usize, usize)>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum From {
+    Node {
+        node: usize,
+        port: usize,
+    },
+    /// A table that an earlier stage left.
+    Stage {
+        stage: String,
+        node: String,
+        port: String,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// One sample at a time, on the loader's threads.
+    Host,
+    /// A batch at a time.
+    Device,
+    /// Once, after the last batch.
+    End,
+}
+
+/// A branch of a node that draws one for each sample.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Guard {
+    pub choose: usize,
+    /// Which of its inputs.
+    pub branch: usize,
+}
+
+impl StagePlan {
+    pub fn node(&self, path: &str) -> Option<usize> {
+        self.nodes.iter().position(|n| n.path == path)
+    }
+    /// Node and output of `node.port`, through a group's outputs too.
+    pub fn output(&self, text: &str) -> Option<(usize, usize)> {
+        let (node, port) = text.rsplit_once('.')?;
+        let (mut node, mut port) = (node.to_string(), port.to_string());
+        while let Some((_, (n, p))) = self.aliases.iter().find(|((n, p), _)| *n == node && *p == port) {
+            (node, port) = (n.clone(), p.clone());
+        }
+        let i = self.node(&node)?;
+        Some((i, self.nodes[i].entry.output(&port)?))
+    }
+    pub fn source(&self) -> Option<Source> {
+        self.nodes[self.source?].kind.source()
+    }
+    pub fn trains(&self) -> bool {
+        self.minimise.is_some()
+    }
+    /// The branches' names of a node that chooses.
+    pub fn branches(&self, node: usize) -> Vec<&str> {
+        self.nodes[node]
+            .inputs
+            .iter()
+            .filter(|i| !self.nodes[node].entry.outputs.iter().any(|o| o.draw && o.name == i.name))
+            .map(|i| i.name.as_str())
+            .collect()
+    }
+}

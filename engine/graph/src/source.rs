@@ -1,0 +1,43 @@
+//! The texts that a graph was read from, and places in them.
+
+/// A stretch of one text.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct At {
+    pub file: u32,
+    pub start: u32,
+    pub end: u32,
+}
+
+/// All texts of one experiment: the file, what it extends, and each `--set`.
+#[derive(Clone, Debug, Default)]
+pub struct Sources {
+    texts: Vec<(String, String)>,
+}
+
+impl Sources {
+    /// Returns the text's number.
+    pub fn add(&mut self, name: &str, text: &str) -> u32 {
+        self.texts.push((name.to_string(), text.to_string()));
+        (self.texts.len() - 1) as u32
+    }
+    pub fn name(&self, at: At) -> &str {
+        self.texts.get(at.file as usize).map_or("?", |(name, _)| name)
+    }
+    /// Line and column, both from 1; columns count characters.
+    pub fn line_column(&self, at: At) -> (usize, usize) {
+        let Some((_, text)) = self.texts.get(at.file as usize) else { return (1, 1) };
+        let before = &text.as_bytes()[..(at.start as usize).min(text.len())];
+        let line = before.iter().filter(|b| **b == b'\n').count() + 1;
+        let start = before.iter().rposition(|b| *b == b'\n').map_or(0, |i| i + 1);
+        (line, String::from_utf8_lossy(&before[start..]).chars().count() + 1)
+    }
+    /// The line that a place begins in, and how many characters of it the place covers (at least 1).
+    pub fn excerpt(&self, at: At) -> (&str, usize) {
+        let Some((_, text)) = self.texts.get(at.file as usize) else { return ("", 1) };
+        let start = (at.start as usize).min(text.len());
+        let from = text[..start].rfind('\n').map_or(0, |i| i + 1);
+        let to = text[start..].find('\n').map_or(text.len(), |i| start + i);
+        let end = (at.end as usize).clamp(start, to);
+        (text[from..to].trim_end_matches('\r'), text[start..end].chars().count().max(1))
+    }
+}

@@ -1,0 +1,179 @@
+//! How a stage is driven: its settings beside its nodes.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// A stage of the experiment. With `minimise` it trains; without, it extracts or evaluates.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StageSettings {
+    /// Epochs to train, from 1.
+    pub epochs: Option<u64>,
+    /// The global batch, in samples, from 1.
+    pub batch: Option<usize>,
+    /// Equal parts that the mathematics sees the global batch as (the paper's number of processes), from 1.
+    pub world: Option<usize>,
+    /// Whether batch norm sees the whole global batch or one part of the world.
+    pub batch_norm: Option<BatchNorm>,
+    /// Arithmetic of the models: `fp32`, or `bf16` for their forward and backward passes (autocast).
+    pub precision: Option<Precision>,
+    /// The scalar to minimise, `node.port`.
+    pub minimise: Option<String>,
+    /// Scalars to report, `node.port`. Other scalars are logged and keep nothing alive.
+    #[serde(default)]
+    pub metrics: Vec<String>,
+    /// Models whose parameters stay as they are and that run in evaluation mode.
+    #[serde(default)]
+    pub frozen: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum BatchNorm {
+    Synced,
+    PerRank,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Precision {
+    Fp32,
+    Bf16,
+}
+
+/// Stochastic gradient descent as `torch.optim.SGD` computes it: `g = gradient + weight_decay * w`,
+/// `buffer = momentum * buffer + g` (the first step takes `g`), `w -= lr * buffer`.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Sgd {
+    /// Learning rate, above 0.
+    pub lr: f64,
+    /// In `[0, 1)`.
+    pub momentum: f64,
+    /// On every trained parameter, batch norm and biases included; from 0.
+    pub weight_decay: f64,
+}
+
+/// The optimisers that a graph may name.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Optimiser {
+    Sgd(Sgd),
+}
+
+pub const OPTIMISERS: &[&str] = &["sgd"];
+pub const SCHEDULES: &[&str] = &["constant", "steps", "cosine"];
+
+/// The learning rate stays as the optimiser says.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Constant {}
+
+/// The learning rate is multiplied by `factor` from each of the epochs in `at` on (epochs count from 0, as in DualVar's code).
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Steps {
+    /// Epochs, counted from 0, rising.
+    pub at: Vec<u64>,
+    /// Above 0.
+    pub factor: f64,
+}
+
+/// A linear rise over the first part of all steps, then half a cosine down to 0.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Cosine {
+    /// Share of all steps that the rise takes, in `[0, 1)`.
+    pub warm_up: f64,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Schedule {
+    Constant(Constant),
+    Steps(Steps),
+    Cosine(Cosine),
+}
+
+impl Schedule {
+    /// What the learning rate is multiplied by. `epoch` and `step` count from 0; `step` is that of the whole stage.
+    pub fn factor(&self, epoch: u64, step: u64, steps: u64) -> f64 {
+        match self {
+            Schedule::Constant(_) => 1.0,
+            Schedule::Steps(s) => (0..s.at.iter().filter(|at| **at <= epoch).count()).fold(1.0, |f, _| f * s.factor),
+            Schedule::Cosine(c) => {
+                let rise = c.warm_up * steps as f64;
+                let now = step as f64;
+                if now < rise {
+                    (now + 1.0) / rise.max(1.0)
+                } else {
+                    let way = (now - rise) / (steps as f64 - rise).max(1.0);
+                    0.5 * (1.0 + (std::f64::consts::PI * way).cos())
+                }
+            }
+        }
+    }
+}
+
+/// Which checkpoints stay: the newest ones. A checkpoint that another stage names stays as well.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Keep {
+    /// How many of the newest, from 1.
+    pub last: u64,
+}
+
+/// Where a model's values come from at the start of a stage.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Origin {
+    /// Drawn anew from the seed and the parameter's path.
+    Initial,
+    /// As an earlier stage left them: after so many completed epochs, or at its end.
+    Stage { stage: String, epoch: Option<u64> },
+}
+
+/// Everything about a stage but its nodes.
+#[derive(Clone, Debug, Default)]
+pub struct Drive {
+    pub settings: StageSettings,
+    pub optimiser: Option<Optimiser>,
+    pub schedule: Option<Schedule>,
+    pub keep: Option<Keep>,
+    /// Model (or `*`) and origin.
+    pub weights: Vec<(String, Origin)>,
+}
+
+impl Drive {
+    pub fn trains(&self) -> bool {
+        self.settings.minimise.is_some()
+    }
+    pub fn world(&self) -> usize {
+        self.settings.world.unwrap_or(1)
+    }
+    /// The origin of a model, its own before `*`.
+    pub fn origin(&self, model: &str) -> Option<&Origin> {
+        let of = |name: &str| self.weights.iter().find(|(n, _)| n == name).map(|(_, o)| o);
+        of(model).or_else(|| of("*"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_multiply_from_the_epoch_of_the_milestone_on() {
+        // DualVar's pretraining scripts: lr 0.003, milestones 120 and 160
+        let s = Schedule::Steps(Steps { at: vec![120, 160], factor: 0.1 });
+        let lr: Vec<f64> = [0, 119, 120, 159, 160, 199].iter().map(|e| 0.003 * s.factor(*e, 0, 1)).collect();
+        for (lr, want) in lr.iter().zip([0.003, 0.003, 3e-4, 3e-4, 3e-5, 3e-5]) {
+            assert!((lr / want - 1.0).abs() < 1e-9, "{lr} {want}");
+        }
+    }
+
+    #[test]
+    fn cosine_rises_then_falls_to_nothing() {
+        let s = Schedule::Cosine(Cosine { warm_up: 0.1 });
+        let f: Vec<f64> = (0..100).map(|i| s.factor(0, i, 100)).collect();
+        assert!((f[0] - 0.1).abs() < 1e-12 && (f[9] - 1.0).abs() < 1e-12 && (f[10] - 1.0).abs() < 1e-12);
+        assert!(f[10..].windows(2).all(|w| w[1] < w[0]) && f[99] < 0.001);
+    }
+}

@@ -1,0 +1,154 @@
+//! TOML as a tree in which every key and value knows where it stands, also after files were merged.
+
+use crate::fault::Faults;
+use crate::source::{At, Sources};
+use indexmap::IndexMap;
+use toml::de::{DeTable, DeValue};
+use toml::Spanned;
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Item {
+    pub at: At,
+    pub value: Value,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    String(String),
+    Integer(i64),
+    Float(f64),
+    Boolean(bool),
+    Array(Vec<Item>),
+    Table(Table),
+}
+
+/// Keys in the file's order.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Table(pub IndexMap<String, Entry>);
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry {
+    /// Where the key stands.
+    pub key: At,
+    pub item: Item,
+}
+
+impl Item {
+    pub fn type_name(&self) -> &'static str {
+        match self.value {
+            Value::String(_) => "a text",
+            Value::Integer(_) => "an integer",
+            Value::Float(_) => "a float",
+            Value::Boolean(_) => "a boolean",
+            Value::Array(_) => "an array",
+            Value::Table(_) => "a table",
+        }
+    }
+    pub fn as_str(&self) -> Option<&str> {
+        match &self.value {
+            Value::String(s) => Some(s),
+            _ => None,
+        }
+    }
+    pub fn as_table(&self) -> Option<&Table> {
+        match &self.value {
+            Value::Table(t) => Some(t),
+            _ => None,
+        }
+    }
+}
+
+impl Table {
+    pub fn get(&self, key: &str) -> Option<&Item> {
+        self.0.get(key).map(|e| &e.item)
+    }
+    pub fn entry(&self, key: &str) -> Option<&Entry> {
+        self.0.get(key)
+    }
+    pub fn take(&mut self, key: &str) -> Option<Entry> {
+        self.0.shift_remove(key)
+    }
+    pub fn keys(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Entry)> {
+        self.0.iter().map(|(k, e)| (k.as_str(), e))
+    }
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+    /// As TOML text again: what `graph.toml` of a run holds.
+    pub fn to_toml(&self) -> String {
+        toml::to_string(&plain_table(self)).expect("a tree of TOML values prints as TOML")
+    }
+}
+
+fn plain_table(table: &Table) -> toml::Table {
+    table.iter().map(|(k, e)| (k.to_string(), plain(&e.item))).collect()
+}
+
+fn plain(item: &Item) -> toml::Value {
+    match &item.value {
+        Value::String(s) => toml::Value::String(s.clone()),
+        Value::Integer(i) => toml::Value::Integer(*i),
+        Value::Float(f) => toml::Value::Float(*f),
+        Value::Boolean(b) => toml::Value::Boolean(*b),
+        Value::Array(a) => toml::Value::Array(a.iter().map(plain).collect()),
+        Value::Table(t) => toml::Value::Table(plain_table(t)),
+    }
+}
+
+/// Reads one text. Syntax faults are told, several at once; what could be read comes back all the same.
+pub fn parse(name: &str, text: &str, sources: &mut Sources, faults: &mut Faults) -> Table {
+    let file = sources.add(name, text);
+    let (table, errors) = DeTable::parse_recoverable(text);
+    for e in errors {
+        let span = e.span().unwrap_or(0..0);
+        faults.add("syntax", place(file, &span), e.message().trim().replace('\n', "; "));
+    }
+    convert_table(table.into_inner(), file, faults)
+}
+
+fn place(file: u32, span: &std::ops::Range<usize>) -> At {
+    At { file, start: span.start as u32, end: span.end as u32 }
+}
+
+fn convert_table(table: DeTable<'_>, file: u32, faults: &mut Faults) -> Table {
+    let mut out = IndexMap::new();
+    for (key, value) in table {
+        let at = place(file, &key.span());
+        if let Some(item) = convert(value, file, faults) {
+            out.insert(key.into_inner().into_owned(), Entry { key: at, item });
+        }
+    }
+    Table(out)
+}
+
+fn convert(value: Spanned<DeValue<'_>>, file: u32, faults: &mut Faults) -> Option<Item> {
+    let at = place(file, &value.span());
+    let value = match value.into_inner() {
+        DeValue::String(s) => Value::String(s.into_owned()),
+        DeValue::Integer(i) => match i64::from_str_radix(i.as_str(), i.radix()) {
+            Ok(i) => Value::Integer(i),
+            Err(_) => {
+                faults.add("wrong-type", at, "an integer beyond 64 bits");
+                return None;
+            }
+        },
+        DeValue::Float(f) => match f.as_str().parse() {
+            Ok(f) => Value::Float(f),
+            Err(_) => {
+                faults.add("wrong-type", at, "not a float");
+                return None;
+            }
+        },
+        DeValue::Boolean(b) => Value::Boolean(b),
+        DeValue::Array(a) => Value::Array(a.into_iter().filter_map(|v| convert(v, file, faults)).collect()),
+        DeValue::Table(t) => Value::Table(convert_table(t, file, faults)),
+        DeValue::Datetime(_) => {
+            faults.add("wrong-type", at, "a date has no use in a graph");
+            return None;
+        }
+    };
+    Some(Item { at, value })
+}

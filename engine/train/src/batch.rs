@@ -1,0 +1,208 @@
+//! What a node of the batch plane reads and writes, and how kinds say that they run there.
+
+use crate::weights::Weights;
+use anyhow::{anyhow, bail, Result};
+use dv_graph::draw::{Key, Pass, Rng, Sample};
+use dv_graph::kind::{Entry, Kind, ModelDeclaration};
+use std::any::Any;
+use std::collections::HashMap;
+use tch::{Device, Kind as Dtype, Tensor};
+
+/// A kind that runs on the device: on a batch (rates sample and batch), or once (rate stage).
+pub trait BatchKind: Kind {
+    fn run(&self, io: &mut BatchIo) -> Result<()>;
+}
+
+/// A kind of model. `forward` may be applied at several nodes; parameters come by PyTorch's names.
+pub trait ModelKind: ModelDeclaration {
+    fn forward(&self, weights: &Weights, io: &mut BatchIo) -> Result<()>;
+}
+
+/// Rows of a whole stage, keyed by sample id, in the source's order.
+#[derive(Debug)]
+pub struct Table {
+    /// Catalogue ids of the samples.
+    pub ids: Vec<u64>,
+    /// `[N, ...]`
+    pub rows: Tensor,
+    /// `[N]` int64, where labels were collected.
+    pub label: Option<Tensor>,
+}
+
+impl Table {
+    pub fn shallow_clone(&self) -> Table {
+        Table { ids: self.ids.clone(), rows: self.rows.shallow_clone(), label: self.label.as_ref().map(Tensor::shallow_clone) }
+    }
+    /// Parts of one table, in order.
+    pub fn concatenate(parts: &[Table]) -> Result<Table> {
+        let Some(first) = parts.first() else { bail!("a table of no rows") };
+        let rows = Tensor::cat(&parts.iter().map(|p| &p.rows).collect::<Vec<_>>(), 0);
+        let label = match &first.label {
+            None => None,
+            Some(_) => {
+                let labels: Vec<&Tensor> = parts.iter().filter_map(|p| p.label.as_ref()).collect();
+                Some(Tensor::cat(&labels, 0))
+            }
+        };
+        Ok(Table { ids: parts.iter().flat_map(|p| p.ids.iter().copied()).collect(), rows, label })
+    }
+}
+
+#[derive(Debug)]
+pub enum Value {
+    Tensor(Tensor),
+    Table(Table),
+}
+
+impl Value {
+    pub fn shallow_clone(&self) -> Value {
+        match self {
+            Value::Tensor(t) => Value::Tensor(t.shallow_clone()),
+            Value::Table(t) => Value::Table(t.shallow_clone()),
+        }
+    }
+    pub fn tensor(&self) -> Option<&Tensor> {
+        match self {
+            Value::Tensor(t) => Some(t),
+            Value::Table(_) => None,
+        }
+    }
+}
+
+/// One row of a batch: a sample, and the item where item axes were folded into the rows (0 without).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Row {
+    pub sample: Sample,
+    pub item: usize,
+}
+
+/// What a node of the batch plane sees. Row inputs are `[rows, ...]`; folded item axes are part of the rows.
+pub struct BatchIo<'a> {
+    pub(crate) node: &'a str,
+    pub(crate) pass: &'a Pass,
+    pub(crate) step: u64,
+    pub(crate) rows: &'a [Row],
+    /// Equal parts that the mathematics sees the global batch as.
+    pub(crate) world: usize,
+    pub(crate) device: Device,
+    pub(crate) inputs: Vec<(String, Value)>,
+    pub(crate) outputs: HashMap<&'static str, Value>,
+}
+
+impl<'a> BatchIo<'a> {
+    /// For the executor and for tests of single nodes.
+    pub fn new(node: &'a str, pass: &'a Pass, step: u64, rows: &'a [Row], world: usize, device: Device, inputs: Vec<(String, Value)>) -> BatchIo<'a> {
+        BatchIo { node, pass, step, rows, world, device, inputs, outputs: HashMap::new() }
+    }
+    pub fn rows(&self) -> &'a [Row] {
+        self.rows
+    }
+    pub fn world(&self) -> usize {
+        self.world
+    }
+    pub fn device(&self) -> Device {
+        self.device
+    }
+    fn value(&self, name: &str) -> Option<&Value> {
+        self.inputs.iter().find(|(n, _)| n == name).map(|(_, v)| v)
+    }
+    /// A tensor input, sharing its storage.
+    pub fn tensor(&self, name: &str) -> Result<Tensor> {
+        self.optional(name).ok_or_else(|| anyhow!("{}: no tensor at input `{name}`", self.node))
+    }
+    pub fn optional(&self, name: &str) -> Option<Tensor> {
+        self.value(name).and_then(Value::tensor).map(Tensor::shallow_clone)
+    }
+    pub fn table(&self, name: &str) -> Result<Table> {
+        match self.value(name) {
+            Some(Value::Table(t)) => Ok(t.shallow_clone()),
+            _ => bail!("{}: no table at input `{name}`", self.node),
+        }
+    }
+    /// All tensor inputs under the graph's names, in the graph's order.
+    pub fn tensors(&self) -> Vec<(String, Tensor)> {
+        self.inputs.iter().filter_map(|(n, v)| Some((n.clone(), v.tensor()?.shallow_clone()))).collect()
+    }
+    pub fn put(&mut self, name: &'static str, value: Tensor) {
+        self.outputs.insert(name, Value::Tensor(value));
+    }
+    pub fn put_table(&mut self, name: &'static str, table: Table) {
+        self.outputs.insert(name, Value::Table(table));
+    }
+    /// Draws for each row, `[rows, shape...]` int64: reused when an edge or a feed brings them, else drawn here;
+    /// shown on the output of that name.
+    pub fn draw_index(&mut self, name: &'static str, shape: &[i64], mut draw: impl FnMut(&mut Rng, usize) -> Vec<i64>) -> Result<Tensor> {
+        let value = match self.optional(name) {
+            Some(t) => t.to_kind(Dtype::Int64),
+            None => {
+                let flat: Vec<i64> = self.row_rngs().flat_map(|(i, mut rng)| draw(&mut rng, i)).collect();
+                Tensor::from_slice(&flat).reshape([&[self.rows.len() as i64], shape].concat()).to_device(self.device)
+            }
+        };
+        self.put(name, value.shallow_clone());
+        Ok(value)
+    }
+    /// The same for floats, `[rows, shape...]` float32.
+    pub fn draw_float(&mut self, name: &'static str, shape: &[i64], mut draw: impl FnMut(&mut Rng, usize) -> Vec<f32>) -> Result<Tensor> {
+        let value = match self.optional(name) {
+            Some(t) => t.to_kind(Dtype::Float),
+            None => {
+                let flat: Vec<f32> = self.row_rngs().flat_map(|(i, mut rng)| draw(&mut rng, i)).collect();
+                Tensor::from_slice(&flat).reshape([&[self.rows.len() as i64], shape].concat()).to_device(self.device)
+            }
+        };
+        self.put(name, value.shallow_clone());
+        Ok(value)
+    }
+    fn row_rngs(&self) -> impl Iterator<Item = (usize, Rng)> + 'a {
+        let (pass, node) = (self.pass, self.node);
+        self.rows.iter().enumerate().map(move |(i, row)| (i, Key::sample(pass, row.sample, row.item, node).rng()))
+    }
+    /// Numbers for the batch as a whole.
+    pub fn batch_rng(&self) -> Rng {
+        Key::batch(self.pass, self.step, self.node).rng()
+    }
+    pub fn finish(self) -> HashMap<&'static str, Value> {
+        self.outputs
+    }
+}
+
+type RunBatch = fn(&dyn Any, &mut BatchIo) -> Result<()>;
+type RunModel = fn(&dyn Any, &Weights, &mut BatchIo) -> Result<()>;
+
+/// How a kind runs on the device.
+#[derive(Clone, Copy)]
+pub enum Run {
+    /// On the host only.
+    Host,
+    Batch(RunBatch),
+    Model(RunModel),
+}
+
+/// One line of a family's static list.
+pub struct NodeEntry {
+    pub graph: Entry,
+    pub run: Run,
+}
+
+fn down<K: 'static>(any: &dyn Any) -> &K {
+    any.downcast_ref().expect("an entry is used with the kind that it built")
+}
+
+impl NodeEntry {
+    /// A node of the host.
+    pub const fn sample<K: dv_graph::host::SampleKind>() -> NodeEntry {
+        NodeEntry { graph: Entry::sample::<K>(), run: Run::Host }
+    }
+    /// A node of the device.
+    pub const fn batch<K: BatchKind>() -> NodeEntry {
+        NodeEntry { graph: Entry::batch::<K>(), run: Run::Batch(|any, io| down::<K>(any).run(io)) }
+    }
+    /// A node that can run on either.
+    pub const fn both<K: dv_graph::host::SampleKind + BatchKind>() -> NodeEntry {
+        NodeEntry { graph: Entry::both::<K>(), run: Run::Batch(|any, io| BatchKind::run(down::<K>(any), io)) }
+    }
+    pub const fn model<K: ModelKind>() -> NodeEntry {
+        NodeEntry { graph: Entry::model::<K>(), run: Run::Model(|any, weights, io| down::<K>(any).forward(weights, io)) }
+    }
+}
