@@ -1,0 +1,52 @@
+//! Video files to RGB frames, through an ffmpeg process and a pipe.
+//!
+//! A process of its own, so that a hostile file cannot take dv down: frames come one at a time, a frame's size is bounded,
+//! only containers and codecs of video files are opened (no playlists, no images, no text as "ANSI video", nothing from the
+//! network), and a process that stops delivering is killed.
+//!
+//! What comes out: the first video stream that is no cover picture; exactly the frames that decode, none repeated or
+//! dropped to keep a rate; upright, where the file says that it is to be shown rotated, as players do; in pixels as stored
+//! (a pixel aspect ratio is not applied). Where the resolution changes inside a file, ffmpeg scales every frame to the
+//! first's size. One decoding thread a file: what damaged files give would otherwise depend on the number of threads.
+
+mod find;
+mod log;
+mod stream;
+
+pub use find::Ffmpeg;
+
+/// Most pixels of a source frame: 8K video has 33.2 million.
+pub const MAX_PIXELS: usize = 36_000_000;
+
+/// One decoded frame.
+#[derive(Clone, Copy, Debug)]
+pub struct Frame<'a> {
+    /// RGB24, `height * width * 3` bytes.
+    pub rgb: &'a [u8],
+    /// The same for every frame of a file.
+    pub height: usize,
+    pub width: usize,
+    /// Microseconds at which it is shown, if the container says so.
+    pub time: Option<i64>,
+}
+
+/// A file of which at least one frame decoded.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Decoded {
+    pub frames: u32,
+    /// Pixels.
+    pub height: usize,
+    pub width: usize,
+    /// Nominal frames a second.
+    pub fps: Option<f64>,
+    /// What ffmpeg complained of, or why decoding stopped early.
+    pub note: Option<String>,
+}
+
+/// What became of a file.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    Decoded(Decoded),
+    /// No frame decoded, and why.
+    Rejected(String),
+}

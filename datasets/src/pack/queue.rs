@@ -1,0 +1,177 @@
+//! Decoding many files at once while writing them in order.
+//!
+//! Each file has a bounded channel of compressed blocks. Threads take files in order; the writer empties the channels in
+//! the same order. A thread may run ahead of the writer by a window of files only, so memory is bounded by
+//! window x channel whatever the files are, and the set's bytes do not depend on the number of threads.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use anyhow::{Context, Result};
+use crossbeam::channel::{bounded, unbounded, Receiver, Sender};
+use sha2::{Digest, Sha256};
+
+use super::{PackOptions, Progress};
+use crate::decode::{Ffmpeg, Outcome};
+use crate::resize::resize_rgb;
+use crate::shard::{Block, Encoder, NO_TIMESTAMP};
+use crate::writer::VideoMeta;
+use crate::SetWriter;
+
+/// Bytes of compressed blocks in all channels together.
+const BUFFERED: usize = 1 << 30;
+
+enum Message {
+    Block(Block),
+    /// The last of a file: its description, or why it is not packed.
+    Done(Box<VideoMeta>),
+    Rejected(String),
+    /// Something wrong that is not the file's fault: ends the pack.
+    Failed(anyhow::Error),
+}
+
+type Blocks = Receiver<Message>;
+
+/// Packs the files in their order. Path and reason of each that is rejected.
+pub(super) fn pack_files(
+    options: &PackOptions,
+    ffmpeg: &Ffmpeg,
+    files: &[(String, PathBuf)],
+    labels: &[Option<u32>],
+    writer: &mut SetWriter,
+    progress: &(dyn Fn(Progress) + Sync),
+) -> Result<Vec<(String, String)>> {
+    let threads = options.threads.clamp(1, 512).min(files.len().max(1));
+    let window = threads * 4;
+    let raw = options.size.0 as usize * options.size.1 as usize * 3 * options.block_frames as usize;
+    let capacity = (BUFFERED / window / raw.max(1)).clamp(2, 1024);
+    let next = AtomicUsize::new(0);
+    let (start, started) = unbounded::<(usize, Blocks)>();
+    let (permit, permits) = unbounded::<()>();
+    (0..window).for_each(|_| permit.send(()).unwrap_or_default());
+
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            let (start, permits, next) = (start.clone(), permits.clone(), &next);
+            let mut encoder = writer.encoder()?;
+            scope.spawn(move || {
+                // No permit: the writer is gone, or no file is left that would need one.
+                while permits.recv().is_ok() {
+                    let file = next.fetch_add(1, Ordering::Relaxed);
+                    let Some((path, at)) = files.get(file) else { break };
+                    let (send, blocks) = bounded(capacity);
+                    if start.send((file, blocks)).is_err() {
+                        break;
+                    }
+                    let meta = VideoMeta { path: path.clone(), class: labels[file], ..VideoMeta::default() };
+                    let last = match pack_file(options, ffmpeg, at, meta, &mut encoder, &send) {
+                        Ok(last) => last,
+                        Err(e) => Message::Failed(e.context(format!("packing {}", at.display()))),
+                    };
+                    // Whoever stopped listening has its own error to tell.
+                    let _ = send.send(last);
+                }
+            });
+        }
+        drop((start, permits));
+        // Moved in, so that an error below drops permits and channels and every thread ends.
+        let (permit, started) = (permit, started);
+        let mut waiting: HashMap<usize, Blocks> = HashMap::new();
+        let mut rejected = Vec::new();
+        let mut frames = 0;
+        for (file, (path, _)) in files.iter().enumerate() {
+            let blocks = loop {
+                if let Some(blocks) = waiting.remove(&file) {
+                    break blocks;
+                }
+                let (number, blocks) = started.recv().context("the decoding threads ended early")?;
+                waiting.insert(number, blocks);
+            };
+            loop {
+                match blocks.recv().context("a decoding thread ended early")? {
+                    Message::Block(block) => {
+                        frames += block.frames as u64;
+                        writer.push_block(&block)?;
+                    }
+                    Message::Done(meta) => {
+                        writer.end_video(*meta)?;
+                        break;
+                    }
+                    Message::Rejected(reason) => {
+                        rejected.push((path.clone(), reason));
+                        break;
+                    }
+                    Message::Failed(e) => return Err(e),
+                }
+            }
+            let (done, total) = (file + 1, files.len());
+            progress(Progress { done, total, frames, path });
+            let _ = permit.send(());
+        }
+        Ok(rejected)
+    })
+}
+
+/// Decodes, resizes and compresses one file. Errors are not the file's fault.
+fn pack_file(
+    options: &PackOptions,
+    ffmpeg: &Ffmpeg,
+    file: &Path,
+    mut meta: VideoMeta,
+    encoder: &mut Encoder,
+    send: &Sender<Message>,
+) -> Result<Message> {
+    match hash(file) {
+        Ok((bytes, sha256)) => {
+            meta.source_bytes = bytes;
+            meta.source_sha256 = Some(sha256);
+        }
+        Err(e) => return Ok(Message::Rejected(format!("it cannot be read: {e}"))),
+    }
+    let size = (options.size.0 as usize, options.size.1 as usize);
+    let mut small = vec![0; size.0 * size.1 * 3];
+    let outcome = ffmpeg.decode(file, &mut |frame| {
+        resize_rgb(frame.rgb, (frame.height, frame.width), None, &mut small, size, options.filter)?;
+        match encoder.push(&small, frame.time.unwrap_or(NO_TIMESTAMP))? {
+            Some(block) => send.send(Message::Block(block)).context("packing was stopped"),
+            None => Ok(()),
+        }
+    })?;
+    match outcome {
+        Outcome::Rejected(reason) => Ok(Message::Rejected(reason)),
+        Outcome::Decoded(decoded) => {
+            if let Some(block) = encoder.flush()? {
+                send.send(Message::Block(block)).context("packing was stopped")?;
+            }
+            meta.source_height = decoded.height as u32;
+            meta.source_width = decoded.width as u32;
+            meta.fps = decoded.fps;
+            meta.note = decoded.note;
+            Ok(Message::Done(Box::new(meta)))
+        }
+    }
+}
+
+/// Length and SHA-256, in hex, of a file.
+fn hash(file: &Path) -> std::io::Result<(u64, String)> {
+    let mut file = File::open(file)?;
+    let mut hasher = Sha256::new();
+    let mut buffer = vec![0; 1 << 18];
+    let mut bytes = 0;
+    loop {
+        match file.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(n) => {
+                hasher.update(&buffer[..n]);
+                bytes += n as u64;
+            }
+            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+    let hex = hasher.finalize().iter().map(|b| format!("{b:02x}")).collect();
+    Ok((bytes, hex))
+}
