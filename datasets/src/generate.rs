@@ -7,6 +7,7 @@ mod encode;
 mod field;
 mod math;
 mod motion;
+mod smoke;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -16,6 +17,7 @@ use rayon::prelude::*;
 
 use field::Field;
 pub use motion::{Motion, CLASSES};
+pub use smoke::{smoke_set, SmokeSpec};
 
 /// Height and width of a frame.
 pub const SIDE: usize = 64;
@@ -78,7 +80,7 @@ impl Video {
         let course = CLASSES[self.class].draw(&mut draw);
         let mut frames = Vec::with_capacity(FRAMES * SIDE * SIDE * 3);
         for frame in 0..FRAMES {
-            field.render(&window, SIDE, &mut frames);
+            field.render(&window, SIDE, SIDE, &mut frames);
             window.step(course.at(frame));
         }
         frames

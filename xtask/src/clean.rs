@@ -18,10 +18,7 @@ pub fn run(all: bool) -> Result<()> {
     for path in paths {
         if path.symlink_metadata().is_ok() {
             sh::remove(&path)?;
-            eprintln!(
-                "removed {}",
-                path.strip_prefix(&root).unwrap_or(&path).display()
-            );
+            eprintln!("removed {}", path.strip_prefix(&root).unwrap_or(&path).display());
         }
     }
     for parent in ["data", "videos", "runs"] {

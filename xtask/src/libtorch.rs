@@ -48,16 +48,7 @@ pub fn empty_library(lib: &Path) -> Result<()> {
     }
     let part = lib.join("libtorch.so.part");
     let mut gcc = Command::new("gcc");
-    gcc.args([
-        "-shared",
-        "-nostdlib",
-        "-Wl,-soname,libtorch.so",
-        "-x",
-        "c",
-        "/dev/null",
-        "-o",
-    ]);
+    gcc.args(["-shared", "-nostdlib", "-Wl,-soname,libtorch.so", "-x", "c", "/dev/null", "-o"]);
     sh::run("making the empty libtorch.so with gcc", gcc.arg(&part))?;
-    std::fs::rename(&part, &path)
-        .map_err(|fault| format!("cannot write {}: {fault}", path.display()))
+    std::fs::rename(&part, &path).map_err(|fault| format!("cannot write {}: {fault}", path.display()))
 }

@@ -46,9 +46,7 @@ fn parse(args: &[String]) -> Result<Verb> {
     while let Some(arg) = rest.next() {
         match (verb, arg.as_str()) {
             ("setup" | "quickstart" | "test", "--wheels") => {
-                let dir = rest
-                    .next()
-                    .ok_or_else(|| usage("--wheels needs a folder".into()))?;
+                let dir = rest.next().ok_or_else(|| usage("--wheels needs a folder".into()))?;
                 wheels = Some(PathBuf::from(dir));
             }
             ("clean", "--all") => all = true,
@@ -81,9 +79,7 @@ fn main() -> ExitCode {
         Verb::Quickstart(wheels) => quickstart::run(wheels.as_deref()),
         Verb::Test(wheels) => test::run(wheels.as_deref()),
         Verb::Clean { all } => clean::run(all),
-        Verb::Soak => {
-            Err("there is no soak test yet; `cargo xtask test` runs all tests there are".into())
-        }
+        Verb::Soak => Err("there is no soak test yet; `cargo xtask test` runs all tests there are".into()),
         Verb::Help => {
             println!("{USAGE}");
             Ok(())

@@ -17,12 +17,7 @@ pub fn run(offline: Option<&Path>) -> Result<()> {
     build()?;
 
     let videos = root.join("videos/motion");
-    step(
-        "the motion videos",
-        "videos/motion",
-        videos.exists(),
-        || dv(&["generate", "motion", "--out", "videos/motion"]),
-    )?;
+    step("the motion videos", "videos/motion", videos.exists(), || dv(&["generate", "motion", "--out", "videos/motion"]))?;
     let data = root.join("data/motion");
     step("the packed set", "data/motion", data.exists(), || {
         dv(&[
@@ -45,14 +40,7 @@ pub fn run(offline: Option<&Path>) -> Result<()> {
     let result = out.join("result.json");
     let done = result.exists();
     step("the run", "runs/quickstart", done, || {
-        let graph = [
-            "run",
-            "graphs/quickstart.toml",
-            "--out",
-            "runs/quickstart",
-            "--data",
-            "data",
-        ];
+        let graph = ["run", "graphs/quickstart.toml", "--out", "runs/quickstart", "--data", "data"];
         let resume: &[&str] = if out.exists() { &["--resume"] } else { &[] };
         dv(&[&graph, resume].concat())
     })?;
@@ -60,14 +48,9 @@ pub fn run(offline: Option<&Path>) -> Result<()> {
         let mut table = Command::new("python3");
         table.args(["-c", include_str!("table.py")]).arg(&result);
         sh::run("reading runs/quickstart/result.json", &mut table)?;
-        eprintln!(
-            "nothing was run again; to start afresh: cargo xtask clean && cargo xtask quickstart"
-        );
+        eprintln!("nothing was run again; to start afresh: cargo xtask clean && cargo xtask quickstart");
     }
-    eprintln!(
-        "quickstart took {}",
-        sh::time(start.elapsed().as_secs_f64())
-    );
+    eprintln!("quickstart took {}", sh::time(start.elapsed().as_secs_f64()));
     Ok(())
 }
 
@@ -91,8 +74,5 @@ fn step(what: &str, place: &str, done: bool, work: impl FnOnce() -> Result<()>) 
 fn dv(args: &[&str]) -> Result<()> {
     eprintln!("$ target/release/dv {}", args.join(" "));
     let mut command = Command::new(sh::target().join("release/dv"));
-    sh::run(
-        &format!("dv {}", args[0]),
-        command.args(args).current_dir(sh::root()),
-    )
+    sh::run(&format!("dv {}", args[0]), command.args(args).current_dir(sh::root()))
 }

@@ -15,7 +15,7 @@ const FFMPEG: Wheel = Wheel {
     files: &["imageio_ffmpeg/binaries/ffmpeg-linux-x86_64-*=ffmpeg/ffmpeg"],
 };
 
-/// The wheel of torch, and what of it is unpacked beside it.
+/// The wheel of torch and what of it is unpacked beside it.
 const SPACE: u64 = 1_200_000_000;
 
 /// Sets up what is missing and says what was there.
@@ -25,10 +25,7 @@ pub fn run(offline: Option<&Path>) -> Result<()> {
     tools()?;
     let offline = match offline {
         None => None,
-        Some(dir) => Some(
-            dir.canonicalize()
-                .map_err(|fault| format!("--wheels {}: {fault}", dir.display()))?,
-        ),
+        Some(dir) => Some(dir.canonicalize().map_err(|fault| format!("--wheels {}: {fault}", dir.display()))?),
     };
     if WHEELS.iter().any(|wheel| !wheel.finished(&deps)) {
         sh::need_space(&deps, SPACE, "the set-up")?;
@@ -49,18 +46,14 @@ pub fn run(offline: Option<&Path>) -> Result<()> {
 fn machine() -> Result<()> {
     let (os, arch) = (std::env::consts::OS, std::env::consts::ARCH);
     if (os, arch) != ("linux", "x86_64") || !cfg!(target_env = "gnu") {
-        return Err(format!(
-            "no: dv runs on x86_64 Linux with glibc, and this is {arch} {os}"
-        ));
+        return Err(format!("no: dv runs on x86_64 Linux with glibc, and this is {arch} {os}"));
     }
     let glibc = sh::capture("getconf", &["GNU_LIBC_VERSION"]).unwrap_or_default();
     let version = glibc.trim().trim_start_matches("glibc ");
     let mut parts = version.split('.').map(str::parse::<u32>);
     if let (Some(Ok(major)), Some(Ok(minor))) = (parts.next(), parts.next()) {
         if (major, minor) < (2, 28) {
-            return Err(format!(
-                "no: libtorch needs glibc 2.28 or newer, and this is {version}"
-            ));
+            return Err(format!("no: libtorch needs glibc 2.28 or newer, and this is {version}"));
         }
     }
     Ok(())
@@ -68,26 +61,10 @@ fn machine() -> Result<()> {
 
 fn tools() -> Result<()> {
     let needed: [(&str, &[&str], &str); 4] = [
-        (
-            "gcc",
-            &["--version"],
-            "a C compiler: `apt install gcc`, `dnf install gcc`",
-        ),
-        (
-            "g++",
-            &["--version"],
-            "a C++ compiler: `apt install g++`, `dnf install gcc-c++`",
-        ),
-        (
-            "python3",
-            &["--version"],
-            "only to fetch and unpack: `apt install python3`",
-        ),
-        (
-            "python3",
-            &["-m", "pip", "--version"],
-            "python3's pip: `apt install python3-pip`, or `python3 -m ensurepip --user`",
-        ),
+        ("gcc", &["--version"], "a C compiler: `apt install gcc`, `dnf install gcc`"),
+        ("g++", &["--version"], "a C++ compiler: `apt install g++`, `dnf install gcc-c++`"),
+        ("python3", &["--version"], "only to fetch and unpack: `apt install python3`"),
+        ("python3", &["-m", "pip", "--version"], "python3's pip: `apt install python3-pip`, or `python3 -m ensurepip --user`"),
     ];
     let mut missing = Vec::new();
     for (program, args, advice) in needed {
@@ -101,24 +78,21 @@ fn tools() -> Result<()> {
     Err(format!("these do not run here:{}", missing.concat()))
 }
 
-/// The ffmpeg on PATH where there is one, else a static one.
+/// The ffmpeg that `dv` would take where there is one, else a static one.
 fn ffmpeg(deps: &Path, offline: Option<&Path>) -> Result<()> {
-    if let Some(text) = sh::capture("ffmpeg", &["-version"]) {
-        let version = text
-            .split_whitespace()
-            .nth(2)
-            .unwrap_or("of unknown version");
-        eprintln!("kept ffmpeg {version} from PATH");
+    let named = std::env::var_os("DV_FFMPEG").filter(|program| !program.is_empty());
+    let (program, place) = match named {
+        Some(program) => (program, "from DV_FFMPEG"),
+        None => ("ffmpeg".into(), "from PATH"),
+    };
+    if let Some(text) = sh::capture(program, &["-version"]) {
+        let version = text.split_whitespace().nth(2).unwrap_or("of unknown version");
+        eprintln!("kept ffmpeg {version} {place}");
         return Ok(());
     }
-    let state = if FFMPEG.install(deps, offline)? {
-        "put"
-    } else {
-        "kept"
-    };
+    let state = if FFMPEG.install(deps, offline)? { "put" } else { "kept" };
     let own = deps.join("ffmpeg/ffmpeg");
-    let text = sh::capture(&own, &["-version"])
-        .ok_or_else(|| format!("{} does not run: delete it and set up again", own.display()))?;
+    let text = sh::capture(&own, &["-version"]).ok_or_else(|| format!("{} does not run: delete it and set up again", own.display()))?;
     let version = text.split_whitespace().nth(2).unwrap_or_default();
     eprintln!("{state} ffmpeg {version} in .deps/ffmpeg");
     Ok(())

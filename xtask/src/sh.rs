@@ -8,22 +8,18 @@ use crate::Result;
 
 /// The repository's root.
 pub fn root() -> PathBuf {
-    let manifest = std::env::var_os("CARGO_MANIFEST_DIR")
-        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
+    let manifest = std::env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
     manifest.parent().unwrap_or(&manifest).to_path_buf()
 }
 
 /// The folder that `cargo build` writes to: `target`, unless the user says otherwise.
 pub fn target() -> PathBuf {
-    std::env::var_os("CARGO_TARGET_DIR")
-        .map_or_else(|| root().join("target"), |dir| root().join(dir))
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), |dir| root().join(dir))
 }
 
 /// Runs a command with the terminal as its own; `what` names it in the error.
 pub fn run(what: &str, command: &mut Command) -> Result<()> {
-    let status = command
-        .status()
-        .map_err(|fault| format!("{what}: cannot start {:?}: {fault}", command.get_program()))?;
+    let status = command.status().map_err(|fault| format!("{what}: cannot start {:?}: {fault}", command.get_program()))?;
     if status.success() {
         return Ok(());
     }
@@ -32,16 +28,8 @@ pub fn run(what: &str, command: &mut Command) -> Result<()> {
 
 /// Runs a command quietly and gives its standard output, or None where it fails or is not there.
 pub fn capture(program: impl AsRef<OsStr>, args: &[&str]) -> Option<String> {
-    let output = Command::new(program)
-        .args(args)
-        .stdin(Stdio::null())
-        .stderr(Stdio::null())
-        .output()
-        .ok()?;
-    output
-        .status
-        .success()
-        .then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+    let output = Command::new(program).args(args).stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 /// The cargo that runs this, in the repository's root, on the libtorch of `.cargo/config.toml`:
@@ -71,13 +59,7 @@ pub fn cargo(args: &[&str]) -> Command {
 pub fn free_bytes(path: &Path) -> Option<u64> {
     let there = path.ancestors().find(|dir| dir.exists())?;
     let text = capture("df", &["-Pk", there.to_str()?])?;
-    let kilobytes: u64 = text
-        .lines()
-        .nth(1)?
-        .split_whitespace()
-        .nth(3)?
-        .parse()
-        .ok()?;
+    let kilobytes: u64 = text.lines().nth(1)?.split_whitespace().nth(3)?.parse().ok()?;
     Some(kilobytes * 1024)
 }
 
@@ -96,8 +78,7 @@ pub fn need_space(path: &Path, needed: u64, what: &str) -> Result<()> {
 
 /// Makes a folder and its parents.
 pub fn make_dir(path: &Path) -> Result<()> {
-    std::fs::create_dir_all(path)
-        .map_err(|fault| format!("cannot make {}: {fault}", path.display()))
+    std::fs::create_dir_all(path).map_err(|fault| format!("cannot make {}: {fault}", path.display()))
 }
 
 /// Removes a file or folder; what is not there is fine.

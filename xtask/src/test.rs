@@ -28,21 +28,11 @@ impl Report {
     }
 
     /// A part that needs a component of the toolchain: without it a loud skip, on CI a fault.
-    fn component(
-        &mut self,
-        name: &'static str,
-        component: &str,
-        commands: &mut [Command],
-    ) -> Result<()> {
+    fn component(&mut self, name: &'static str, component: &str, commands: &mut [Command]) -> Result<()> {
         if sh::capture("cargo", &[component, "--version"]).is_some() {
-            return self.part(name, || {
-                commands
-                    .iter_mut()
-                    .try_for_each(|command| sh::run(name, command))
-            });
+            return self.part(name, || commands.iter_mut().try_for_each(|command| sh::run(name, command)));
         }
-        let advice =
-            format!("`cargo {component}` is not installed (`rustup component add {component}`)");
+        let advice = format!("`cargo {component}` is not installed (`rustup component add {component}`)");
         if std::env::var("CI").is_ok_and(|ci| ci == "true") {
             return Err(format!("part `{name}`: {advice}, and CI is true"));
         }
@@ -56,20 +46,13 @@ impl Report {
         for (name, text) in &self.rows {
             eprintln!("{name:14} {text}");
         }
-        eprintln!(
-            "{:14} {}",
-            "total",
-            sh::time(self.start.elapsed().as_secs_f64())
-        );
+        eprintln!("{:14} {}", "total", sh::time(self.start.elapsed().as_secs_f64()));
     }
 }
 
 /// Runs every part in turn and stops at the first that fails.
 pub fn run(offline: Option<&Path>) -> Result<()> {
-    let mut report = Report {
-        rows: Vec::new(),
-        start: Instant::now(),
-    };
+    let mut report = Report { rows: Vec::new(), start: Instant::now() };
     let done = parts(&mut report, offline);
     report.print();
     done
@@ -81,41 +64,18 @@ fn parts(report: &mut Report, offline: Option<&Path>) -> Result<()> {
     report.component(
         "format",
         "fmt",
-        &mut [
-            sh::cargo(&["fmt", "--all", "--check"]),
-            sh::cargo(&[&["fmt"], &OWN[..], &["--check"]].concat()),
-        ],
+        &mut [sh::cargo(&["fmt", "--all", "--check"]), sh::cargo(&[&["fmt"], &OWN[..], &["--check"]].concat())],
     )?;
     report.component(
         "lints",
         "clippy",
         &mut [
-            sh::cargo(
-                &[
-                    &["clippy", "--release"],
-                    &OWN[..],
-                    &["--", "-D", "warnings"],
-                ]
-                .concat(),
-            ),
-            sh::cargo(&[
-                "clippy",
-                "--release",
-                "--workspace",
-                "--all-targets",
-                "--",
-                "-D",
-                "warnings",
-            ]),
+            sh::cargo(&[&["clippy", "--release"], &OWN[..], &["--", "-D", "warnings"]].concat()),
+            sh::cargo(&["clippy", "--release", "--workspace", "--all-targets", "--", "-D", "warnings"]),
         ],
     )?;
     report.part("build", quickstart::build)?;
-    report.part("tests", || {
-        sh::run(
-            "cargo test",
-            &mut sh::cargo(&["test", "--release", "--workspace"]),
-        )
-    })?;
+    report.part("tests", || sh::run("cargo test", &mut sh::cargo(&["test", "--release", "--workspace"])))?;
     report.part("documentation", || {
         let mut doc = sh::cargo(&["doc", "--release", "--workspace", "--no-deps"]);
         sh::run("cargo doc", doc.env("RUSTDOCFLAGS", "-D warnings"))

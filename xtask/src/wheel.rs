@@ -30,16 +30,14 @@ impl Wheel {
         // Written last: a set-up that was cut short finds no stamp and goes on.
         let stamp = self.stamp(deps);
         sh::make_dir(&deps.join("stamps"))?;
-        std::fs::write(&stamp, manifest)
-            .map_err(|fault| format!("cannot write {}: {fault}", stamp.display()))?;
+        std::fs::write(&stamp, manifest).map_err(|fault| format!("cannot write {}: {fault}", stamp.display()))?;
         sh::remove(&file)?;
         Ok(true)
     }
 
     fn stamp(&self, deps: &Path) -> PathBuf {
         let hash = &self.sha256[..12];
-        deps.join("stamps")
-            .join(format!("{}-{}-{hash}", self.name, self.version))
+        deps.join("stamps").join(format!("{}-{}-{hash}", self.name, self.version))
     }
 
     /// Whether the stamp is there and every file that it lists still has its size.
@@ -61,55 +59,30 @@ impl Wheel {
         sh::make_dir(folder)?;
         let pin = format!("{}=={}", self.name, self.version);
         let requirement = folder.join(format!("{}.txt", self.name));
-        std::fs::write(
-            &requirement,
-            format!("{pin} --hash=sha256:{}\n", self.sha256),
-        )
-        .map_err(|fault| format!("cannot write {}: {fault}", requirement.display()))?;
-        let from = if offline.is_some() {
-            "copying"
-        } else {
-            "downloading"
-        };
+        std::fs::write(&requirement, format!("{pin} --hash=sha256:{}\n", self.sha256))
+            .map_err(|fault| format!("cannot write {}: {fault}", requirement.display()))?;
+        let from = if offline.is_some() { "copying" } else { "downloading" };
         eprintln!("{from} {pin} ({:.1} MB)", self.bytes as f64 / 1e6);
         let mut pip = Command::new("python3");
-        pip.args([
-            "-m",
-            "pip",
-            "download",
-            "--disable-pip-version-check",
-            "--no-cache-dir",
-        ]);
+        pip.args(["-m", "pip", "download", "--disable-pip-version-check", "--no-cache-dir"]);
         pip.args(["--no-deps", "--only-binary=:all:", "--require-hashes"]);
-        pip.args([
-            "--python-version",
-            "3.11",
-            "--implementation",
-            "cp",
-            "--abi",
-            "cp311",
-        ]);
-        pip.args(["--platform", self.platform, "--dest"])
-            .arg(folder);
+        pip.args(["--python-version", "3.11", "--implementation", "cp", "--abi", "cp311"]);
+        pip.args(["--platform", self.platform, "--dest"]).arg(folder);
         pip.arg("--requirement").arg(&requirement);
         pip.env("PIP_REQUIRE_VIRTUALENV", "0");
         if let Some(dir) = offline {
             pip.args(["--no-index", "--find-links"]).arg(dir);
         }
         sh::run(&format!("the download of {pin}"), &mut pip).map_err(|fault| match offline {
-            Some(dir) => format!(
-                "{fault}: {} must hold the wheel of {pin} for {} with sha256 {}",
-                dir.display(),
-                self.platform,
-                self.sha256
-            ),
+            Some(dir) => {
+                format!("{fault}: {} must hold the wheel of {pin} for {} with sha256 {}", dir.display(), self.platform, self.sha256)
+            }
             None => format!(
                 "{fault}: pip's message is above. It uses pip's own settings (PIP_INDEX_URL for a mirror); \
                  without a network, give a folder with the wheel: --wheels DIR"
             ),
         })?;
-        self.find(folder)
-            .ok_or_else(|| format!("pip left no wheel of {pin} in {}", folder.display()))
+        self.find(folder).ok_or_else(|| format!("pip left no wheel of {pin} in {}", folder.display()))
     }
 
     fn find(&self, folder: &Path) -> Option<PathBuf> {
@@ -131,11 +104,7 @@ impl Wheel {
             .map_err(|fault| format!("cannot start python3: {fault}"))?;
         let manifest = String::from_utf8_lossy(&output.stdout).into_owned();
         if !output.status.success() {
-            return Err(format!(
-                "cannot unpack {} ({}): delete it and run the set-up again",
-                file.display(),
-                output.status
-            ));
+            return Err(format!("cannot unpack {} ({}): delete it and run the set-up again", file.display(), output.status));
         }
         for rule in self.files {
             let target = rule.split('=').nth(1).unwrap_or_default();

@@ -60,28 +60,28 @@ impl Field {
         Self { table }
     }
 
-    /// Appends what the window sees: `side` x `side` pixels of RGB.
-    pub fn render(&self, window: &Window, side: usize, out: &mut Vec<u8>) {
-        // An octave `deep` whole octaves below the window's zoom shows (window width) * 2^(deep - fraction) periods.
-        let first = window.zoom.floor() + 1.0;
+    /// Appends what the window sees: `height` x `width` pixels of RGB. The window is as wide as the longer side.
+    pub fn render(&self, window: &Window, height: usize, width: usize, out: &mut Vec<u8>) {
+        let pixel = WIDTH * GRID as f64 / height.max(width) as f64;
         let (cos, sin) = turn(window.angle);
+        let first = window.zoom.floor() + 1.0;
         let octaves: [Octave; OCTAVES] = std::array::from_fn(|i| {
+            // Whole octaves of the texture; those between 0 and OCTAVES deeper than the window's zoom are seen.
             let level = first + i as f64;
-            let grid = GRID as f64;
-            let scale = WIDTH * exp2(level - window.zoom) * grid / side as f64;
+            let scale = pixel * exp2(level - window.zoom);
             let (_, fade) = turn((level - window.zoom) / (2 * OCTAVES) as f64);
             let depth = 2f64.powi(level as i32);
             Octave {
-                origin: window.place.map(|place| (place * depth).rem_euclid(1.0) * grid),
+                origin: window.place.map(|place| (place * depth).rem_euclid(1.0) * GRID as f64),
                 right: [scale * cos, scale * sin],
                 down: [-scale * sin, scale * cos],
                 weight: (DEVIATION * fade * fade) as f32,
             }
         });
-        let middle = (side as f64 - 1.0) / 2.0;
-        for y in 0..side {
-            for x in 0..side {
-                let (x, y) = (x as f64 - middle, y as f64 - middle);
+        let middle = |side: usize| (side as f64 - 1.0) / 2.0;
+        for y in 0..height {
+            for x in 0..width {
+                let (x, y) = (x as f64 - middle(width), y as f64 - middle(height));
                 let mut pixel = [MEAN as f32 + 0.5; 3];
                 for octave in &octaves {
                     let u = octave.origin[0] + octave.right[0] * x + octave.down[0] * y;

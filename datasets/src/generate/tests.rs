@@ -38,7 +38,7 @@ fn every_frame_of_every_class_has_the_same_distribution() {
 
 fn still(window: &Window) -> Vec<u8> {
     let mut frame = Vec::new();
-    Field::new().render(window, SIDE, &mut frame);
+    Field::new().render(window, SIDE, SIDE, &mut frame);
     frame
 }
 
@@ -98,7 +98,7 @@ fn texture_has_the_contrast_it_should() {
     let mut sum = [0.0; 2];
     let mut frames = Vec::new();
     for i in 0..50 {
-        field.render(&Window::draw(&mut Draw::new(5, &i.to_string())), SIDE, &mut frames);
+        field.render(&Window::draw(&mut Draw::new(5, &i.to_string())), SIDE, SIDE, &mut frames);
     }
     for &value in &frames {
         let value = f64::from(value) - 128.0;
@@ -108,6 +108,20 @@ fn texture_has_the_contrast_it_should() {
     assert!((sum[0] / count).abs() < 3.0, "mean {}", sum[0] / count);
     let deviation = (sum[1] / count).sqrt();
     assert!((44.0..56.0).contains(&deviation), "deviation {deviation}");
+}
+
+#[test]
+fn smoke_sets_are_what_was_asked_for() {
+    let spec =
+        SmokeSpec { height: 60, width: 56, splits: vec!["train01".into(), "test01".into()], classes: 101, videos_per_split: 4, frames: 9 };
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("ucf101");
+    smoke_set(&out, &spec).unwrap();
+    let set = crate::PackedSet::open(&out).unwrap();
+    assert_eq!((set.height, set.width, set.classes.len(), set.videos.len()), (60, 56, 101, 8));
+    assert_eq!(set.split("test01"), Some(vec![4, 5, 6, 7]));
+    assert!(set.videos.iter().all(|video| video.frames == 9));
+    assert!(smoke_set(&out, &spec).is_err());
 }
 
 #[test]

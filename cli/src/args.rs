@@ -1,0 +1,317 @@
+//! The command line. Both `dv` and the engine process parse it from here, so that it is written down once.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use dv_datasets::Codec;
+
+use crate::value::{Device, Feed, Setting, Size};
+
+/// Self-supervised video representation learning: an experiment is one graph in a TOML file
+#[derive(Debug, Parser)]
+#[command(name = "dv", override_usage = "dv VERB [OPTIONS]", arg_required_else_help = true, disable_version_flag = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub verb: Option<Verb>,
+    /// Print the versions of dv, torch and ffmpeg
+    #[arg(short = 'V', long, exclusive = true)]
+    pub version: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Run a graph's stages, from packed video to a table
+    Run(Run),
+    /// Tell every fault of graphs, with file:line:col; opens nothing heavy
+    Check(Check),
+    /// Show the resolved graph: shapes, rates, where each node runs
+    Show(Show),
+    /// List the node kinds, or describe one
+    Nodes(Nodes),
+    /// Write a generated data set's video files
+    Generate(Generate),
+    /// Pack video files into frame shards
+    Pack(Pack),
+    /// Say what a packed data set holds, rejected files included
+    Inspect(Inspect),
+    /// Check every checksum of a packed data set; names file, video and frame of what is wrong
+    Verify(Verify),
+    /// Run a part of a graph on given tensors and write what its edges carry
+    Probe(Probe),
+    /// Measure
+    #[command(subcommand)]
+    Bench(Bench),
+}
+
+/// Which graph, with what changed.
+#[derive(Debug, Args)]
+pub struct Graph {
+    /// The graph's TOML file
+    pub graph: PathBuf,
+    #[command(flatten)]
+    pub with: With,
+}
+
+/// What all verbs that read a graph take.
+#[derive(Debug, Args)]
+pub struct With {
+    /// The folder that holds the packed sets by name [default: DV_DATA, else data]
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Replace a value of the graph: PATH is a TOML key, VALUE is TOML, else text; repeatable
+    #[arg(long = "set", value_name = "PATH=VALUE")]
+    pub settings: Vec<Setting>,
+}
+
+impl With {
+    /// Where packed sets lie: `--data`, else `DV_DATA`, else `data`.
+    pub fn data_dir(&self) -> PathBuf {
+        let named = || std::env::var_os("DV_DATA").filter(|dir| !dir.is_empty()).map(PathBuf::from);
+        self.data.clone().or_else(named).unwrap_or_else(|| "data".into())
+    }
+}
+
+#[derive(Debug, Args)]
+pub struct Run {
+    #[command(flatten)]
+    pub graph: Graph,
+    /// The run's folder [default: runs/<name>]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Run this stage, and what upstream of it has no result yet; repeatable
+    #[arg(long = "stage", value_name = "NAME")]
+    pub stages: Vec<String>,
+    /// cpu, cuda or cuda:N [default: cuda where there is one, else cpu]
+    #[arg(long)]
+    pub device: Option<Device>,
+    /// The loader's threads [default: one a core]
+    #[arg(long, value_name = "N")]
+    pub threads: Option<NonZeroUsize>,
+    /// Torch's threads [default: torch's own choice]
+    #[arg(long, value_name = "N")]
+    pub compute_threads: Option<NonZeroUsize>,
+    /// How many processes compute; decides only the speed
+    #[arg(long, value_name = "N", default_value = "1")]
+    pub ranks: NonZeroUsize,
+    /// Go on with the run in --out
+    #[arg(long)]
+    pub resume: bool,
+    /// Run every stage in seconds, on tiny generated sets
+    #[arg(long)]
+    pub smoke: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Check {
+    /// The graphs' TOML files
+    #[arg(required = true, value_name = "GRAPH")]
+    pub graphs: Vec<PathBuf>,
+    #[command(flatten)]
+    pub with: With,
+}
+
+#[derive(Debug, Args)]
+pub struct Show {
+    #[command(flatten)]
+    pub graph: Graph,
+    #[arg(long, value_enum, default_value = "text")]
+    pub format: ShowFormat,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ShowFormat {
+    Text,
+    Dot,
+    Svg,
+    Json,
+}
+
+#[derive(Debug, Args)]
+pub struct Nodes {
+    /// A kind, as in loss/nt_xent [default: the list of all]
+    pub kind: Option<String>,
+    #[arg(long, value_enum, default_value = "text")]
+    pub format: NodesFormat,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum NodesFormat {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Args)]
+pub struct Generate {
+    /// Which set
+    #[arg(value_enum)]
+    pub name: Generated,
+    /// Draws the videos; the texture on them is always the same
+    #[arg(long, value_name = "N", default_value = "0")]
+    pub seed: u64,
+    /// The folder to make; it will hold videos/ and splits/
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// [default: one a core]
+    #[arg(long, value_name = "N")]
+    pub threads: Option<NonZeroUsize>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Generated {
+    /// Twelve classes that only motion tells apart: 480 videos of 64 frames of 64x64
+    Motion,
+}
+
+#[derive(Debug, Args)]
+pub struct Pack {
+    /// What is done to the frames
+    #[arg(value_enum)]
+    pub preset: Preset,
+    /// The folder that holds one folder of video files a class
+    #[arg(long, value_name = "DIR")]
+    pub videos: PathBuf,
+    /// The packed set's own folder
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// The folder of split lists in UCF101's form (classInd.txt, trainlist01.txt, ...)
+    #[arg(long, value_name = "DIR")]
+    pub splits: Option<PathBuf>,
+    /// The frames' height and width
+    #[arg(long, value_name = "HxW", required_if_eq("preset", "folder"))]
+    pub size: Option<Size>,
+    /// How frames are scaled
+    #[arg(long, value_enum, required_if_eq("preset", "folder"))]
+    pub filter: Option<Filter>,
+    /// How frames are stored: rgb (lossless) or yuv420 (half the bytes) [default: rgb]
+    #[arg(long, value_parser = codec)]
+    pub codec: Option<Codec>,
+    /// [default: one a core]
+    #[arg(long, value_name = "N")]
+    pub threads: Option<NonZeroUsize>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Preset {
+    /// UCF101 as DualVar's code has it: 171 high, 128 wide, bicubic
+    #[value(name = "ucf101")]
+    Ucf101,
+    /// UCF101 as IIC has it: 128 high, 171 wide, bilinear
+    #[value(name = "ucf101_iic")]
+    Ucf101Iic,
+    /// Any folder of class folders; needs --size and --filter
+    Folder,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Filter {
+    Bicubic,
+    Bilinear,
+}
+
+fn codec(name: &str) -> Result<Codec, String> {
+    Codec::parse(name).map_err(|fault| fault.to_string())
+}
+
+#[derive(Debug, Args)]
+pub struct Inspect {
+    /// The packed set's folder
+    pub dir: PathBuf,
+    /// Print one JSON document
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Verify {
+    /// The packed set's folder
+    pub dir: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub struct Probe {
+    #[command(flatten)]
+    pub graph: Graph,
+    /// The stage whose graph is run
+    #[arg(long, value_name = "NAME")]
+    pub stage: String,
+    /// Parameters, as model/path or by the graph's `names`
+    #[arg(long, value_name = "W.safetensors")]
+    pub weights: Option<PathBuf>,
+    #[arg(long, value_enum, default_value = "eval")]
+    pub mode: Mode,
+    /// Run N training steps on feeds stacked along a first axis
+    #[arg(long, value_name = "N")]
+    pub steps: Option<NonZeroUsize>,
+    /// Put a tensor in an edge's place
+    #[arg(long = "feed", value_name = "node.port=IN.safetensors#KEY", num_args = 1..)]
+    pub feeds: Vec<Feed>,
+    /// Write what an edge carries, or after.NAME a parameter, buffer or register afterwards
+    #[arg(long = "fetch", value_name = "node.port", num_args = 1..)]
+    pub fetches: Vec<String>,
+    /// Write the gradient of a parameter or edge
+    #[arg(long = "grad", value_name = "PARAMETER_OR_node.port", num_args = 1..)]
+    pub grads: Vec<String>,
+    /// The file to write
+    #[arg(long, value_name = "OUT.safetensors")]
+    pub out: PathBuf,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Mode {
+    Train,
+    Eval,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Bench {
+    /// How many clips a second the loader delivers, and what they cost
+    Data(BenchData),
+}
+
+#[derive(Debug, Args)]
+pub struct BenchData {
+    #[command(flatten)]
+    pub graph: Graph,
+    /// The stage whose source is read [default: the first that has one]
+    #[arg(long, value_name = "NAME")]
+    pub stage: Option<String>,
+    #[arg(long, value_name = "N", default_value = "10")]
+    pub seconds: NonZeroUsize,
+    /// The loader's threads [default: one a core]
+    #[arg(long, value_name = "N")]
+    pub threads: Option<NonZeroUsize>,
+    /// Print one JSON document
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn definitions_hold_together() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn folder_needs_size_and_filter() {
+        let pack = |more: &[&str]| {
+            let head = ["dv", "pack", "folder", "--videos", "v", "--out", "o"];
+            Cli::try_parse_from(head.iter().chain(more))
+        };
+        assert!(pack(&[]).is_err());
+        assert!(pack(&["--size", "64x64"]).is_err());
+        assert!(pack(&["--size", "64x64", "--filter", "bilinear"]).is_ok());
+    }
+
+    #[test]
+    fn probe_takes_many_feeds() {
+        let line = "dv probe g.toml --stage s --feed a.x=f#k b.y=f#l --fetch c.z after.d --feed e.v=f#m --out o";
+        let cli = Cli::try_parse_from(line.split(' ')).unwrap();
+        let Some(Verb::Probe(probe)) = cli.verb else { panic!("not probe") };
+        assert_eq!((probe.feeds.len(), probe.fetches.len(), probe.mode), (3, 2, Mode::Eval));
+    }
+}

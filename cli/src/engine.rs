@@ -1,0 +1,38 @@
+//! Starting the engine: another program, since one that is linked to libtorch takes a quarter of a second to start
+//! and can no longer choose how its threads wait.
+
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+use anyhow::{bail, Context, Result};
+use dv_cli::args::Verb;
+
+use crate::libtorch;
+
+/// Becomes the engine process, with the same arguments; returns only where that fails.
+pub fn exec(verb: &Verb) -> Result<()> {
+    let libtorch = libtorch::find()?;
+    let program = std::env::current_exe()?.with_file_name("dv-engine");
+    if !program.is_file() {
+        bail!("{} is missing: `cargo build --release` makes it beside dv", program.display());
+    }
+    let mut command = Command::new(&program);
+    command.args(std::env::args_os().skip(1));
+
+    let mut path = libtorch.lib.clone().into_os_string();
+    if let Some(old) = std::env::var_os("LD_LIBRARY_PATH").filter(|old| !old.is_empty()) {
+        path.push(":");
+        path.push(old);
+    }
+    command.env("LD_LIBRARY_PATH", path);
+    // The engine finds libtorch_cuda.so here, and so does every process that it starts.
+    command.env("DV_LIBTORCH", &libtorch.lib);
+    // Threads that wait by spinning made a step on busy cores thirty times as long.
+    command.env("OMP_WAIT_POLICY", "PASSIVE");
+    if let Verb::Run(run) = verb {
+        if let Some(threads) = run.compute_threads {
+            command.env("OMP_NUM_THREADS", threads.to_string());
+        }
+    }
+    Err(command.exec()).with_context(|| format!("cannot start {}", program.display()))
+}

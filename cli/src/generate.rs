@@ -1,0 +1,30 @@
+//! `dv generate`: the generated data set's video files.
+
+use std::time::Instant;
+
+use anyhow::Result;
+use dv_cli::args::{Generate, Generated};
+use dv_cli::out;
+use dv_datasets::decode::Ffmpeg;
+use dv_datasets::generate::{motion, MotionSet};
+
+use crate::progress::Bar;
+
+pub fn run(args: &Generate) -> Result<()> {
+    let Generated::Motion = args.name;
+    let ffmpeg = Ffmpeg::find()?;
+    let start = Instant::now();
+    let bar = Bar::new("generating videos");
+    let videos = motion(&MotionSet {
+        seed: args.seed,
+        out: &args.out,
+        threads: args.threads.map(Into::into),
+        ffmpeg: ffmpeg.program(),
+        progress: &|done, total| bar.set(done as u64, total as u64),
+    })?;
+    drop(bar);
+    let seconds = start.elapsed().as_secs_f64();
+    out::note(format_args!("{videos} videos in {} ({seconds:.1} s)", args.out.join("videos").display()));
+    out::note(format_args!("splits in {}", args.out.join("splits").display()));
+    Ok(())
+}

@@ -1,0 +1,53 @@
+//! `dv pack`: video files into frame shards.
+
+use std::time::Instant;
+
+use anyhow::Result;
+use clap::ValueEnum;
+use dv_cli::args::{self, Pack};
+use dv_cli::out;
+use dv_datasets::{pack, Filter, PackOptions, PackedSet};
+
+use crate::progress::Bar;
+
+pub fn run(args: &Pack) -> Result<()> {
+    let preset = args.preset.to_possible_value();
+    let preset = preset.as_ref().map_or("", |value| value.get_name());
+    let size = args.size.map(|size| (size.height, size.width));
+    let filter = args.filter.map(|filter| match filter {
+        args::Filter::Bicubic => Filter::Bicubic,
+        args::Filter::Bilinear => Filter::Bilinear,
+    });
+    let mut options = PackOptions::preset(preset, &args.videos, &args.out, size, filter)?;
+    options.splits = args.splits.clone();
+    options.codec = args.codec.unwrap_or(options.codec);
+    options.threads = args.threads.map_or(options.threads, Into::into);
+
+    let start = Instant::now();
+    let bar = Bar::new("packing files");
+    let summary = pack(&options, &|at| bar.set(at.done as u64, at.total as u64))?;
+    drop(bar);
+    let seconds = start.elapsed().as_secs_f64();
+
+    let set = PackedSet::open(&args.out)?;
+    for video in &set.videos {
+        if let Some(note) = &video.note {
+            out::note(format_args!("note: {}: {note}", video.path));
+        }
+    }
+    for rejected in &set.rejected {
+        out::note(format_args!("rejected: {}: {}", rejected.path, rejected.reason));
+    }
+    out::note(format_args!(
+        "{}: {} videos, {} frames of {}x{}, {:.1} MB, {} rejected ({seconds:.1} s)",
+        args.out.display(),
+        summary.videos,
+        summary.frames,
+        set.height,
+        set.width,
+        set.shard_bytes() as f64 / 1e6,
+        summary.rejected,
+    ));
+    out::note(format_args!("fingerprint {}", summary.fingerprint));
+    Ok(())
+}
