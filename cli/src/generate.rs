@@ -5,8 +5,8 @@ use std::time::Instant;
 use anyhow::Result;
 use dv_cli::args::{Generate, Generated};
 use dv_cli::out;
-use dv_datasets::decode::Ffmpeg;
 use dv_datasets::generate::{motion, MotionSet};
+use dv_datasets::Ffmpeg;
 
 use crate::progress::Bar;
 
@@ -19,7 +19,7 @@ pub fn run(args: &Generate) -> Result<()> {
         seed: args.seed,
         out: &args.out,
         threads: args.threads.map(Into::into),
-        ffmpeg: ffmpeg.program(),
+        ffmpeg: &ffmpeg,
         progress: &|done, total| bar.set(done as u64, total as u64),
     })?;
     drop(bar);

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use dv_cli::out;
-use dv_datasets::decode::Ffmpeg;
+use dv_datasets::Ffmpeg;
 
 use crate::libtorch;
 

@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use anyhow::{bail, Context, Result};
 use rayon::prelude::*;
 
+use crate::Ffmpeg;
 use field::Field;
 pub use motion::{Motion, CLASSES};
 pub use smoke::{smoke_set, SmokeSpec};
@@ -29,6 +30,8 @@ pub const FPS: u32 = 25;
 pub const GROUPS: usize = 10;
 /// Clips of a group.
 pub const CLIPS: usize = 4;
+/// Videos of the set.
+pub const VIDEOS: usize = CLASSES.len() * GROUPS * CLIPS;
 
 /// What to generate, and where.
 pub struct MotionSet<'a> {
@@ -38,8 +41,7 @@ pub struct MotionSet<'a> {
     pub out: &'a Path,
     /// None: one a core. Changes nothing but the speed.
     pub threads: Option<usize>,
-    /// The ffmpeg program.
-    pub ffmpeg: &'a Path,
+    pub ffmpeg: &'a Ffmpeg,
     /// Told how many videos are done and how many there will be.
     pub progress: &'a (dyn Fn(usize, usize) + Sync),
 }
@@ -102,16 +104,22 @@ pub fn motion(set: &MotionSet) -> Result<usize> {
     let field = Field::new();
     let done = AtomicUsize::new(0);
     let pool = rayon::ThreadPoolBuilder::new().num_threads(set.threads.unwrap_or(0)).build()?;
-    pool.install(|| {
-        videos.par_iter().try_for_each(|video| {
-            let path = part.join("videos").join(video.path());
-            let frames = video.frames(&field, set.seed);
-            encode::ffv1(set.ffmpeg, &path, SIDE, FPS, &frames)?;
-            (set.progress)(done.fetch_add(1, Ordering::Relaxed) + 1, videos.len());
-            anyhow::Ok(())
-        })
-    })?;
-    std::fs::rename(&part, set.out).with_context(|| format!("cannot rename {} to {}", part.display(), set.out.display()))?;
+    let form = encode::Form { side: SIDE, frames: FRAMES, fps: FPS };
+    let write = |videos: &[Video]| {
+        let dir = part.join(format!("{}-{}", videos[0].class, videos[0].group));
+        make_dir(&dir)?;
+        let mut encoder = encode::Encoder::start(set.ffmpeg, &dir, form, videos.len())?;
+        for video in videos {
+            encoder.push(&video.frames(&field, set.seed))?;
+            (set.progress)(done.fetch_add(1, Ordering::Relaxed) + 1, VIDEOS);
+        }
+        for (file, video) in encoder.finish()?.iter().zip(videos) {
+            rename(file, &part.join("videos").join(video.path()))?;
+        }
+        std::fs::remove_dir(&dir).with_context(|| format!("cannot remove {}", dir.display()))
+    };
+    pool.install(|| videos.par_chunks(CLIPS * GROUPS / 2).try_for_each(write))?;
+    rename(&part, set.out)?;
     Ok(videos.len())
 }
 
@@ -131,6 +139,10 @@ fn part_folder(out: &Path) -> Result<PathBuf> {
 
 fn make_dir(path: &Path) -> Result<()> {
     std::fs::create_dir_all(path).with_context(|| format!("cannot make {}", path.display()))
+}
+
+fn rename(from: &Path, to: &Path) -> Result<()> {
+    std::fs::rename(from, to).with_context(|| format!("cannot rename {} to {}", from.display(), to.display()))
 }
 
 fn write_splits(dir: &Path, videos: &[Video]) -> Result<()> {

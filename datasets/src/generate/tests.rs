@@ -126,27 +126,29 @@ fn smoke_sets_are_what_was_asked_for() {
 
 #[test]
 fn files_hold_the_very_frames() {
-    let Some(ffmpeg) = ffmpeg() else {
+    let Ok(ffmpeg) = crate::Ffmpeg::find() else {
         eprintln!("SKIPPED files_hold_the_very_frames: there is no ffmpeg");
         return;
     };
     let dir = tempfile::tempdir().unwrap();
-    let video = &Video::all()[0];
-    let frames = video.frames(&Field::new(), 0);
-    let path = dir.path().join("a.avi");
-    encode::ffv1(&ffmpeg, &path, SIDE, FPS, &frames).unwrap();
-    let output = std::process::Command::new(&ffmpeg)
-        .args(["-v", "error", "-i"])
-        .arg(&path)
-        .args(["-f", "rawvideo", "-pix_fmt", "rgb24", "-"])
-        .output()
-        .unwrap();
-    assert!(output.stdout == frames);
-    let fault = encode::ffv1(&ffmpeg, &dir.path().join("no/a.avi"), SIDE, FPS, &frames).unwrap_err();
-    assert!(fault.to_string().contains("no/a.avi"), "{fault:#}");
-}
-
-fn ffmpeg() -> Option<PathBuf> {
-    let path = PathBuf::from("ffmpeg");
-    std::process::Command::new(&path).arg("-version").output().ok().map(|_| path)
+    let form = encode::Form { side: SIDE, frames: FRAMES, fps: FPS };
+    let field = Field::new();
+    for count in [1, 3] {
+        let frames: Vec<Vec<u8>> = Video::all()[..count].iter().map(|video| video.frames(&field, 0)).collect();
+        let mut encoder = encode::Encoder::start(&ffmpeg, dir.path(), form, count).unwrap();
+        frames.iter().for_each(|frames| encoder.push(frames).unwrap());
+        let files = encoder.finish().unwrap();
+        assert_eq!(files.len(), count);
+        for (file, frames) in files.iter().zip(frames) {
+            let mut decoded = Vec::new();
+            ffmpeg
+                .decode(file, &mut |frame| {
+                    decoded.extend_from_slice(frame.rgb);
+                    Ok(())
+                })
+                .unwrap();
+            assert!(decoded == frames, "{}", file.display());
+        }
+    }
+    assert!(encode::Encoder::start(&ffmpeg, &dir.path().join("no"), form, 1).is_err());
 }
