@@ -59,6 +59,7 @@ pub struct Crop {
 struct Scratch {
     resizer: fir::Resizer,
     crop: Vec<u8>,
+    wide: Vec<u8>,
 }
 
 thread_local! {
@@ -89,28 +90,52 @@ pub fn resize_rgb(
             && crop.left.checked_add(crop.width).is_some_and(|r| r <= width),
         "resize: crop {crop:?} is empty or leaves the {height}x{width} frame"
     );
-    SCRATCH.with_borrow_mut(|scratch| {
+    SCRATCH.with_borrow_mut(|Scratch { resizer, crop: cut, wide }| {
         let src = if crop == whole {
             src
         } else {
-            scratch.crop.clear();
+            cut.clear();
             for row in crop.top..crop.top + crop.height {
                 let at = (row * width + crop.left) * 3;
-                scratch.crop.extend_from_slice(&src[at..at + crop.width * 3]);
+                cut.extend_from_slice(&src[at..at + crop.width * 3]);
             }
-            &scratch.crop
+            &cut[..]
         };
         if (crop.height, crop.width) == dst_size {
             dst.copy_from_slice(src);
             return Ok(());
         }
-        let from = ImageRef::new(crop.width as u32, crop.height as u32, src, fir::PixelType::U8x3)?;
-        let (h, w) = dst_size;
-        let mut to = Image::from_slice_u8(w as u32, h as u32, dst, fir::PixelType::U8x3)?;
+        // Pillow's order: columns, rounded to bytes, then rows. Left to itself the crate takes the other one, whose rounding
+        // and clipping differ by up to 5 grey levels.
         let options = fir::ResizeOptions::new().resize_alg(filter.algorithm()).use_alpha(false);
-        scratch.resizer.resize(&from, &mut to, &options)?;
+        let (h, w) = dst_size;
+        let src = if w == crop.width {
+            src
+        } else {
+            wide.resize(crop.height * w * 3, 0);
+            pass(resizer, &options, (src, crop.height, crop.width), (wide, crop.height, w))?;
+            wide
+        };
+        if h == crop.height {
+            dst.copy_from_slice(src);
+        } else {
+            pass(resizer, &options, (src, crop.height, w), (dst, h, w))?;
+        }
         Ok(())
     })
+}
+
+/// Resizes (pixels, height, width) to (pixels, height, width), one of the sides staying as it is.
+fn pass(
+    resizer: &mut fir::Resizer,
+    options: &fir::ResizeOptions,
+    (src, src_h, src_w): (&[u8], usize, usize),
+    (dst, h, w): (&mut [u8], usize, usize),
+) -> Result<()> {
+    let from = ImageRef::new(src_w as u32, src_h as u32, src, fir::PixelType::U8x3)?;
+    let mut to = Image::from_slice_u8(w as u32, h as u32, dst, fir::PixelType::U8x3)?;
+    resizer.resize(&from, &mut to, options)?;
+    Ok(())
 }
 
 fn check(len: usize, (height, width): (usize, usize), what: &str) -> Result<()> {

@@ -1,0 +1,246 @@
+//! Sets from frames in memory: what is read is what was written, and no damage goes unnoticed or crashes.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use dv_datasets::{inspect_json, inspect_text, verify, Codec, Mt19937, PackedSet, SetOptions, SetWriter, VideoMeta};
+
+/// Smooth frames with some noise.
+fn frames(seed: u32, count: usize, h: usize, w: usize) -> Vec<Vec<u8>> {
+    let mut rng = Mt19937::new(seed);
+    let frame = |t: usize, rng: &mut Mt19937| {
+        let pixel = |i: usize, rng: &mut Mt19937| ((i / 3 % w) * 3 + (i / 3 / w) * 5 + i % 3 * 40 + t * 7) as u8 / 2 + rng.up_to(7) as u8;
+        (0..h * w * 3).map(|i| pixel(i, rng)).collect()
+    };
+    (0..count).map(|t| frame(t, &mut rng)).collect()
+}
+
+const SIZE: (usize, usize) = (9, 14);
+const COUNTS: [usize; 3] = [7, 1, 12];
+
+fn write(out: &Path, codec: Codec, block_frames: u32, shard_bytes: u64) -> String {
+    let mut options = SetOptions::new("tiny", SIZE.0 as u32, SIZE.1 as u32);
+    options.codec = codec;
+    options.classes = vec!["a".into(), "b".into()];
+    (options.block_frames, options.shard_bytes, options.fsync) = (block_frames, shard_bytes, false);
+    let mut writer = SetWriter::create(out, options).unwrap();
+    for (i, count) in COUNTS.into_iter().enumerate() {
+        let meta = VideoMeta {
+            path: format!("a/{i}.avi"),
+            class: Some(i as u32 % 2),
+            splits: vec!["all".into(), if i == 1 { "test".into() } else { "train".into() }],
+            fps: Some(30000.0 / 1001.0),
+            ..VideoMeta::default()
+        };
+        assert_eq!(writer.add_video(meta, frames(i as u32, count, SIZE.0, SIZE.1)).unwrap(), i);
+    }
+    writer.reject("x.txt", "no video");
+    assert!(!out.exists());
+    writer.finish().unwrap()
+}
+
+fn temp() -> (tempfile::TempDir, PathBuf) {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("set");
+    (dir, out)
+}
+
+#[test]
+fn what_is_read_is_what_was_written() {
+    let mut fingerprints = Vec::new();
+    for (codec, block_frames, shard_bytes) in
+        [(Codec::Rgb, 1, 1 << 20), (Codec::Rgb, 4, 1500), (Codec::Rgb, 64, 1), (Codec::Yuv420, 1, 1000), (Codec::Yuv420, 3, 1 << 20)]
+    {
+        let (_dir, out) = temp();
+        let fingerprint = write(&out, codec, block_frames, shard_bytes);
+        let set = PackedSet::open(&out).unwrap();
+        assert_eq!((set.name.as_str(), &set.fingerprint, set.codec), ("tiny", &fingerprint, codec));
+        assert_eq!(set.split("train"), Some(vec![0, 2]));
+        assert_eq!((set.split("none"), set.split_names()), (None, vec!["all", "train", "test"]));
+        assert_eq!(set.videos[1].splits, ["all", "test"]);
+        assert_eq!(set.videos[2].fps, Some(30000.0 / 1001.0));
+        assert_eq!(set.timestamps(0), None);
+        let len = set.frame_len();
+        for (video, count) in COUNTS.into_iter().enumerate() {
+            let want = frames(video as u32, count, SIZE.0, SIZE.1);
+            let order: Vec<u32> = (0..count as u32).rev().chain([0, 0, count as u32 / 2, 0]).collect();
+            let mut out = vec![0; order.len() * len];
+            set.read_frames(video, &order, &mut out).unwrap();
+            for (got, frame) in out.chunks_exact(len).zip(&order) {
+                let want = &want[*frame as usize];
+                let limit = if codec == Codec::Rgb { 0 } else { 64 };
+                assert!(got.iter().zip(want).all(|(a, b)| a.abs_diff(*b) <= limit), "video {video} frame {frame}");
+            }
+        }
+        let error = format!("{:#}", set.read_frames(0, &[3, 7], &mut vec![0; 2 * len]).unwrap_err());
+        assert_eq!(error, "set tiny, video a/0.avi: no frame 7: it has 7");
+        assert!(set.read_frames(3, &[], &mut []).is_err() && set.read_frames(0, &[0], &mut []).is_err());
+        assert!(set.read_frames(0, &[], &mut []).is_ok());
+        assert_eq!(verify(&out, &|_, _| ()), []);
+        assert!(inspect_text(&set).contains("x.txt: no video"));
+        assert_eq!(inspect_json(&set)["videos"][1]["splits"][1], "test");
+        fingerprints.push(fingerprint);
+    }
+    // Neither blocks nor shards change what the set is; the lossy codec does.
+    assert!(fingerprints[0] == fingerprints[1] && fingerprints[0] == fingerprints[2] && fingerprints[3] == fingerprints[4]);
+    assert_ne!(fingerprints[0], fingerprints[3]);
+}
+
+/// Opens and reads everything. `true`: all frames came and are right; `false`: an error was told.
+fn reads_right(out: &Path, want: &[Vec<Vec<u8>>]) -> bool {
+    let Ok(set) = PackedSet::open(out) else { return false };
+    for (video, want) in want.iter().enumerate() {
+        let mut frame = vec![0; set.frame_len()];
+        for (i, want) in want.iter().enumerate() {
+            match set.read_frames(video, &[i as u32], &mut frame) {
+                Ok(()) => assert!(frame == *want, "video {video} frame {i} came back wrong"),
+                Err(_) => return false,
+            }
+        }
+    }
+    true
+}
+
+#[test]
+fn any_damage_is_told_and_none_crashes() {
+    let (_dir, out) = temp();
+    write(&out, Codec::Rgb, 2, 3000);
+    let want: Vec<_> = COUNTS.into_iter().enumerate().map(|(i, n)| frames(i as u32, n, SIZE.0, SIZE.1)).collect();
+    assert!(reads_right(&out, &want));
+    for file in [out.join("shards/00000.dvs"), out.join("set.json")] {
+        let good = fs::read(&file).unwrap();
+        for at in 0..good.len() {
+            for bit in [1 << (at % 8), 0xff] {
+                let mut bad = good.clone();
+                bad[at] ^= bit;
+                fs::write(&file, &bad).unwrap();
+                assert!(!reads_right(&out, &want), "{} byte {at} ^ {bit:#x} went unnoticed", file.display());
+            }
+            if at % 16 == 0 {
+                assert_ne!(verify(&out, &|_, _| ()), []);
+            }
+        }
+        for len in (0..good.len()).step_by(7).chain([good.len() - 1]) {
+            fs::write(&file, &good[..len]).unwrap();
+            assert!(!reads_right(&out, &want), "{} cut to {len} bytes went unnoticed", file.display());
+        }
+        fs::write(&file, &good).unwrap();
+    }
+    fs::remove_file(out.join("shards/00001.dvs")).unwrap();
+    assert!(format!("{:#}", PackedSet::open(&out).unwrap_err()).contains("00001.dvs"));
+    assert!(verify(&out, &|_, _| ()).iter().any(|f| f.file.ends_with("00001.dvs")));
+}
+
+/// Repairs the checksums of a shard after a change, as an attacker would.
+fn reseal(bytes: &mut [u8]) {
+    let header = u32::from_le_bytes(bytes[12..16].try_into().unwrap()) as usize + 16;
+    let footer = bytes.len() - 32;
+    let index = u64::from_le_bytes(bytes[footer..footer + 8].try_into().unwrap()) as usize;
+    let mut put = |at: usize, crc: u32| bytes[at..at + 4].copy_from_slice(&crc.to_le_bytes());
+    let crc = |bytes: &[u8]| crc32fast::hash(bytes);
+    let _ = (&mut put, &crc);
+    if header + 4 <= footer {
+        let sum = crc(&bytes[..header]);
+        bytes[header..header + 4].copy_from_slice(&sum.to_le_bytes());
+    }
+    if index <= footer {
+        let sum = crc(&bytes[index..footer]);
+        bytes[footer + 16..footer + 20].copy_from_slice(&sum.to_le_bytes());
+    }
+    let sum = crc(&bytes[footer..footer + 20]);
+    bytes[footer + 20..footer + 24].copy_from_slice(&sum.to_le_bytes());
+}
+
+#[test]
+fn absurd_numbers_under_good_checksums() {
+    let (_dir, out) = temp();
+    write(&out, Codec::Yuv420, 2, 1 << 20);
+    let file = out.join("shards/00000.dvs");
+    let good = fs::read(&file).unwrap();
+    let footer = good.len() - 32;
+    let index = u64::from_le_bytes(good[footer..footer + 8].try_into().unwrap()) as usize;
+    let mut told = 0;
+    for at in (index..footer + 16).chain(0..80) {
+        for value in [0xffu8, 0x7f, 0x80, 1, 0] {
+            let mut bad = good.clone();
+            bad[at] = value;
+            reseal(&mut bad);
+            fs::write(&file, &bad).unwrap();
+            if let Ok(set) = PackedSet::open(&out) {
+                for (video, count) in COUNTS.into_iter().enumerate() {
+                    let mut frame = vec![0; set.frame_len()];
+                    for i in 0..count as u32 {
+                        told += set.read_frames(video, &[i], &mut frame).is_err() as u32;
+                    }
+                    set.timestamps(video);
+                }
+                verify(&out, &|_, _| ());
+            } else {
+                told += 1;
+            }
+        }
+    }
+    assert!(told > 500, "{told}");
+}
+
+#[test]
+fn newer_formats_are_named() {
+    let (_dir, out) = temp();
+    write(&out, Codec::Rgb, 1, 1 << 20);
+    let file = out.join("shards/00000.dvs");
+    let mut bytes = fs::read(&file).unwrap();
+    bytes[8] = 9;
+    fs::write(&file, bytes).unwrap();
+    let error = format!("{:#}", PackedSet::open(&out).unwrap_err());
+    assert!(error.contains("00000.dvs") && error.contains("format version 9") && error.contains("newer dv"), "{error}");
+    let json = fs::read_to_string(out.join("set.json")).unwrap();
+    fs::write(out.join("set.json"), json.replacen("\"version\": 1", "\"version\": 7", 1)).unwrap();
+    let error = format!("{:#}", PackedSet::open(&out).unwrap_err());
+    assert!(error.contains("version 7") && error.contains("newer dv"), "{error}");
+    fs::remove_file(out.join("set.json")).unwrap();
+    assert!(format!("{:#}", PackedSet::open(&out).unwrap_err()).contains("is no packed set"));
+}
+
+#[test]
+fn faults_name_video_and_frame() {
+    let (_dir, out) = temp();
+    write(&out, Codec::Rgb, 1, 1 << 20);
+    let file = out.join("shards/00000.dvs");
+    let mut bytes = fs::read(&file).unwrap();
+    // A byte of the third block: blocks follow the header in order of videos and frames.
+    let footer = bytes.len() - 32;
+    let index = u64::from_le_bytes(bytes[footer..footer + 8].try_into().unwrap()) as usize;
+    let entry = index + 16 + COUNTS.len() * 24 + 2 * 16;
+    let offset = u64::from_le_bytes(bytes[entry..entry + 8].try_into().unwrap()) as usize;
+    bytes[offset + 5] ^= 4;
+    fs::write(&file, bytes).unwrap();
+    let faults = verify(&out, &|_, _| ());
+    assert_eq!(faults.len(), 1, "{faults:?}");
+    assert_eq!((faults[0].video.as_deref(), faults[0].frame), (Some("a/0.avi"), Some(2)));
+    assert!(faults[0].to_string().contains("00000.dvs: video a/0.avi, frame 2: block 2 (bytes "), "{}", faults[0]);
+    let set = PackedSet::open(&out).unwrap();
+    let error = format!("{:#}", set.read_frames(0, &[1, 2], &mut vec![0; 2 * set.frame_len()]).unwrap_err());
+    assert!(error.contains("00000.dvs: video a/0.avi, frame 2: "), "{error}");
+}
+
+#[test]
+fn a_set_appears_whole_or_not_at_all() {
+    let (dir, out) = temp();
+    let list = || fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name()).collect::<Vec<_>>();
+    let options = || SetOptions { fsync: false, ..SetOptions::new("x", 2, 2) };
+    let mut writer = SetWriter::create(&out, options()).unwrap();
+    writer.add_video(VideoMeta { path: "a".into(), ..VideoMeta::default() }, [[0u8; 12]]).unwrap();
+    assert!(list()[0].to_str().unwrap().starts_with("set.partial-"));
+    assert!(PackedSet::open(&dir.path().join(&list()[0])).is_err());
+    drop(writer);
+    assert!(list().is_empty());
+    assert!(SetWriter::create(&out, options()).unwrap().finish().is_err());
+    let mut writer = SetWriter::create(&out, options()).unwrap();
+    assert!(writer.add_video(VideoMeta { path: "short".into(), ..VideoMeta::default() }, [[0u8; 11]]).is_err());
+    assert!(writer.add_video(VideoMeta { path: "none".into(), ..VideoMeta::default() }, [[0u8; 12]; 0]).is_err());
+    drop(writer);
+    fs::create_dir(&out).unwrap();
+    assert!(format!("{:#}", SetWriter::create(&out, options()).err().unwrap()).contains("exists already"));
+    assert!(SetWriter::create(&dir.path().join("y"), SetOptions::new("y", 0, 2)).is_err());
+    assert!(SetWriter::create(&dir.path().join("y"), SetOptions::new("y", 2, 70_000)).is_err());
+}
