@@ -1,0 +1,61 @@
+// What tch does not reach of libtorch. Every entry catches: an exception through Rust would abort.
+#include <ATen/ATen.h>
+#include <ATen/autocast_mode.h>
+#include <cstring>
+#include <string>
+#include <vector>
+
+namespace {
+thread_local std::string message;
+
+template <class F> int guarded(F f) {
+  try {
+    f();
+    return 0;
+  } catch (const c10::Error &e) {
+    message = e.what_without_backtrace();
+  } catch (const std::exception &e) {
+    message = e.what();
+  } catch (...) {
+    message = "an unknown exception";
+  }
+  return 1;
+}
+
+std::vector<at::Tensor> list(at::Tensor *const *tensors, size_t n) {
+  std::vector<at::Tensor> out;
+  out.reserve(n);
+  for (size_t i = 0; i < n; i++) out.push_back(*tensors[i]);
+  return out;
+}
+}  // namespace
+
+extern "C" {
+
+const char *dv_message() { return message.c_str(); }
+
+// torch.optim.SGD over the fused kernel; parameters must not require gradients here (pass detached ones).
+int dv_fused_sgd(at::Tensor *const *parameters, at::Tensor *const *gradients, at::Tensor *const *buffers, size_t n, double lr,
+                 double momentum, double weight_decay, int first) {
+  return guarded([&] {
+    auto p = list(parameters, n), g = list(gradients, n), b = list(buffers, n);
+    at::_fused_sgd_(p, g, b, weight_decay, momentum, lr, /*dampening=*/0.0, /*nesterov=*/false, /*maximize=*/false, first != 0);
+  });
+}
+
+// Autocast to bfloat16 on the CPU or CUDA; leaving clears the cache of cast weights.
+int dv_autocast_enter(int cuda) {
+  return guarded([&] {
+    auto device = cuda ? at::kCUDA : at::kCPU;
+    at::autocast::set_autocast_dtype(device, at::kBFloat16);
+    at::autocast::set_autocast_enabled(device, true);
+    at::autocast::increment_nesting();
+  });
+}
+int dv_autocast_leave(int cuda) {
+  return guarded([&] {
+    if (at::autocast::decrement_nesting() == 0) at::autocast::clear_cache();
+    at::autocast::set_autocast_enabled(cuda ? at::kCUDA : at::kCPU, false);
+  });
+}
+}

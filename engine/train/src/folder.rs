@@ -1,0 +1,95 @@
+//! The folder of a run: the resolved graph, the log of metrics, the result, tables for later stages.
+
+use crate::batch::Table;
+use crate::tensors;
+use anyhow::{bail, Context, Result};
+use serde_json::{json, Map, Value};
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use tch::Tensor;
+
+pub struct Folder {
+    pub path: PathBuf,
+    log: File,
+    result: Map<String, Value>,
+    pub fsync: bool,
+}
+
+impl Folder {
+    /// Makes the folder. One that exists is a fault, unless it is to be gone on with (`--stage`).
+    pub fn create(path: &Path, name: &str, resolved: &str, go_on: bool, fsync: bool) -> Result<Folder> {
+        let exists = path.exists();
+        if exists && !go_on {
+            bail!("the run folder {} exists: go on with it (--resume), or take another (--out DIR), or remove it", path.display());
+        }
+        fs::create_dir_all(path).with_context(|| format!("cannot make the run folder {}", path.display()))?;
+        let mut result = json!({"name": name, "stages": {}, "data": {}});
+        if exists {
+            let graph = path.join("graph.toml");
+            if graph.exists() && fs::read_to_string(&graph)? != resolved {
+                bail!("the run folder {} holds another graph ({}): take another folder (--out DIR)", path.display(), graph.display());
+            }
+            if let Ok(text) = fs::read_to_string(path.join("result.json")) {
+                result = serde_json::from_str(&text).with_context(|| format!("{} is damaged", path.join("result.json").display()))?;
+            }
+        }
+        tensors::write_atomically(&path.join("graph.toml"), resolved.as_bytes(), fsync)?;
+        let log = OpenOptions::new().create(true).append(true).open(path.join("metrics.jsonl")).context("cannot open metrics.jsonl")?;
+        let Value::Object(result) = result else { bail!("{} is damaged", path.join("result.json").display()) };
+        Ok(Folder { path: path.to_path_buf(), log, result, fsync })
+    }
+
+    /// One line of the log.
+    pub fn log(&mut self, line: &Value) -> Result<()> {
+        writeln!(self.log, "{line}").with_context(|| format!("cannot write {}", self.path.join("metrics.jsonl").display()))
+    }
+
+    pub fn has_result(&self, stage: &str) -> bool {
+        self.result["stages"].get(stage).is_some()
+    }
+
+    /// Notes what a stage came to, and writes `result.json`.
+    pub fn finish_stage(&mut self, stage: &str, metrics: &[(String, f64)], seconds: f64, data: &BTreeMap<String, String>) -> Result<()> {
+        let metrics: Map<String, Value> = metrics.iter().map(|(n, v)| (n.clone(), json!(v))).collect();
+        self.result["stages"][stage] = json!({"metrics": metrics, "seconds": seconds});
+        for (set, fingerprint) in data {
+            self.result["data"][set] = json!(fingerprint);
+        }
+        let text = serde_json::to_string_pretty(&self.result)?;
+        tensors::write_atomically(&self.path.join("result.json"), text.as_bytes(), self.fsync)
+    }
+
+    pub fn result(&self) -> &Map<String, Value> {
+        &self.result
+    }
+
+    fn table_path(&self, stage: &str, node: &str, port: &str) -> PathBuf {
+        self.path.join("tables").join(stage).join(format!("{}.{port}.safetensors", node.replace('/', "-")))
+    }
+
+    /// Keeps a table for stages of a later call.
+    pub fn save_table(&self, stage: &str, node: &str, port: &str, table: &Table) -> Result<()> {
+        let path = self.table_path(stage, node, port);
+        if let Some(dir) = path.parent() {
+            fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
+        }
+        let ids: Vec<i64> = table.ids.iter().map(|i| *i as i64).collect();
+        let mut all = BTreeMap::from([("ids".to_string(), Tensor::from_slice(&ids)), ("rows".to_string(), table.rows.shallow_clone())]);
+        if let Some(label) = &table.label {
+            all.insert("label".into(), label.shallow_clone());
+        }
+        tensors::write_with(&path, &all, self.fsync)
+    }
+
+    pub fn load_table(&self, stage: &str, node: &str, port: &str) -> Result<Table> {
+        let mut all = tensors::read(&self.table_path(stage, node, port))?;
+        let ids = all.remove("ids").context("a table has ids")?;
+        Ok(Table {
+            ids: Vec::<i64>::try_from(ids)?.into_iter().map(|i| i as u64).collect(),
+            rows: all.remove("rows").context("a table has rows")?,
+            label: all.remove("label"),
+        })
+    }
+}

@@ -1,0 +1,62 @@
+//! Safe wrappers of the C++ shim: what tch does not reach of libtorch.
+
+use anyhow::{bail, Result};
+use std::ffi::{c_char, c_int, CStr};
+use tch::{Device, Tensor};
+use torch_sys::C_tensor;
+
+extern "C" {
+    fn dv_message() -> *const c_char;
+    fn dv_fused_sgd(
+        parameters: *const *const C_tensor,
+        gradients: *const *const C_tensor,
+        buffers: *const *const C_tensor,
+        n: usize,
+        lr: f64,
+        momentum: f64,
+        weight_decay: f64,
+        first: c_int,
+    ) -> c_int;
+    fn dv_autocast_enter(cuda: c_int) -> c_int;
+    fn dv_autocast_leave(cuda: c_int) -> c_int;
+}
+
+fn outcome(status: c_int) -> Result<()> {
+    if status != 0 {
+        // SAFETY: the shim keeps the message as a NUL-ended string of this thread until its next call.
+        let text = unsafe { CStr::from_ptr(dv_message()) };
+        bail!("libtorch: {}", text.to_string_lossy());
+    }
+    Ok(())
+}
+
+/// One step of SGD on all parameters at once, in place. `first`: the buffers hold nothing yet and take the gradient.
+pub fn fused_sgd(parameters: &[Tensor], gradients: &[Tensor], buffers: &[Tensor], lr: f64, momentum: f64, weight_decay: f64, first: bool) -> Result<()> {
+    assert!(parameters.len() == gradients.len() && parameters.len() == buffers.len());
+    let pointers = |list: &[Tensor]| -> Vec<*const C_tensor> { list.iter().map(|t| t.as_ptr()).collect() };
+    let (p, g, b) = (pointers(parameters), pointers(gradients), pointers(buffers));
+    // SAFETY: each pointer is an `at::Tensor` that the slices keep alive over the call; the three lists have the same
+    // length `n`; the shim catches every exception.
+    outcome(unsafe { dv_fused_sgd(p.as_ptr(), g.as_ptr(), b.as_ptr(), p.len(), lr, momentum, weight_decay, first as c_int) })
+}
+
+/// While it lives, models compute in bfloat16 where that is safe.
+pub struct Autocast {
+    cuda: bool,
+}
+
+impl Autocast {
+    pub fn bf16(device: Device) -> Result<Autocast> {
+        let cuda = device.is_cuda();
+        // SAFETY: the call only sets this thread's autocast state; exceptions are caught.
+        outcome(unsafe { dv_autocast_enter(cuda as c_int) })?;
+        Ok(Autocast { cuda })
+    }
+}
+
+impl Drop for Autocast {
+    fn drop(&mut self) {
+        // SAFETY: as above; it undoes the one `enter` of this guard.
+        let _ = unsafe { dv_autocast_leave(self.cuda as c_int) };
+    }
+}

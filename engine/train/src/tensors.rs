@@ -1,0 +1,122 @@
+//! Tensors in safetensors files. Writing is atomic: a temporary file, fsync, rename, fsync of the folder.
+
+use anyhow::{anyhow, bail, Context, Result};
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
+use tch::{Device, Kind, Tensor};
+
+fn dtype(kind: Kind) -> Result<Dtype> {
+    Ok(match kind {
+        Kind::Float => Dtype::F32,
+        Kind::Double => Dtype::F64,
+        Kind::Int64 => Dtype::I64,
+        Kind::Int => Dtype::I32,
+        Kind::Uint8 => Dtype::U8,
+        Kind::Bool => Dtype::BOOL,
+        Kind::BFloat16 => Dtype::BF16,
+        Kind::Half => Dtype::F16,
+        other => bail!("tensors of {other:?} are not written to files"),
+    })
+}
+
+fn kind(dtype: Dtype) -> Result<Kind> {
+    Ok(match dtype {
+        Dtype::F32 => Kind::Float,
+        Dtype::F64 => Kind::Double,
+        Dtype::I64 => Kind::Int64,
+        Dtype::I32 => Kind::Int,
+        Dtype::U8 => Kind::Uint8,
+        Dtype::BOOL => Kind::Bool,
+        Dtype::BF16 => Kind::BFloat16,
+        Dtype::F16 => Kind::Half,
+        other => bail!("tensors of dtype {other:?} are not read"),
+    })
+}
+
+fn bytes(t: &Tensor) -> Vec<u8> {
+    let t = t.detach().to_device(Device::Cpu).contiguous();
+    let n = t.numel() * t.kind().elt_size_in_bytes();
+    let mut out = vec![0u8; n];
+    t.copy_data_u8(&mut out, t.numel());
+    out
+}
+
+/// Writes a file whole, or leaves what was there.
+pub fn write_atomically(path: &Path, content: &[u8], fsync: bool) -> Result<()> {
+    let folder = path.parent().ok_or_else(|| anyhow!("{} has no folder", path.display()))?;
+    let temporary = path.with_extension("partial");
+    let run = || -> std::io::Result<()> {
+        let mut file = File::create(&temporary)?;
+        file.write_all(content)?;
+        if fsync {
+            file.sync_all()?;
+        }
+        std::fs::rename(&temporary, path)?;
+        if fsync {
+            File::open(folder)?.sync_all()?;
+        }
+        Ok(())
+    };
+    run().with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Writes tensors under their names.
+pub fn write(path: &Path, tensors: &BTreeMap<String, Tensor>) -> Result<()> {
+    write_with(path, tensors, true)
+}
+
+/// The same; `fsync = false` for what may be lost (smoke runs).
+pub fn write_with(path: &Path, tensors: &BTreeMap<String, Tensor>, fsync: bool) -> Result<()> {
+    let data: Vec<(String, Dtype, Vec<usize>, Vec<u8>)> = tensors
+        .iter()
+        .map(|(n, t)| Ok((n.clone(), dtype(t.kind())?, t.size().iter().map(|d| *d as usize).collect(), bytes(t))))
+        .collect::<Result<_>>()?;
+    let views = data.iter().map(|(n, d, s, b)| Ok((n.as_str(), TensorView::new(*d, s.clone(), b)?))).collect::<Result<Vec<_>>>()?;
+    let content = safetensors::serialize(views, None)?;
+    write_atomically(path, &content, fsync)
+}
+
+/// Reads all tensors of a file.
+pub fn read(path: &Path) -> Result<BTreeMap<String, Tensor>> {
+    let content = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let file = SafeTensors::deserialize(&content).with_context(|| format!("{} is no safetensors file", path.display()))?;
+    file.tensors()
+        .into_iter()
+        .map(|(name, view)| {
+            let shape: Vec<i64> = view.shape().iter().map(|d| *d as i64).collect();
+            let kind = kind(view.dtype()).with_context(|| format!("{}: `{name}`", path.display()))?;
+            let tensor = Tensor::f_from_data_size(view.data(), &shape, kind).with_context(|| format!("{}: `{name}`", path.display()))?;
+            Ok((name, tensor))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tensors_survive_a_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("t.safetensors");
+        let tensors = BTreeMap::from([
+            ("a".to_string(), Tensor::from_slice(&[1.5f32, -2.0]).reshape([2, 1])),
+            ("b".to_string(), Tensor::from_slice(&[3i64])),
+            ("s".to_string(), Tensor::from(7i64)),
+            ("t".to_string(), Tensor::from_slice(&[1f32, 2., 3., 4.]).reshape([2, 2]).transpose(0, 1)),
+        ]);
+        write(&path, &tensors).unwrap();
+        let back = read(&path).unwrap();
+        assert_eq!(back.len(), 4);
+        for (n, t) in &tensors {
+            assert_eq!((t.size(), t.kind()), (back[n].size(), back[n].kind()));
+            assert!(t.equal(&back[n]), "{n}");
+        }
+        assert!(read(&dir.path().join("none")).is_err());
+        std::fs::write(&path, b"text").unwrap();
+        assert!(read(&path).is_err());
+    }
+}
