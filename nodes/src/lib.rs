@@ -1,1 +1,44 @@
-//! The node library.
+//! The node library: one node a file, in families. A family's list of entries stands in its `mod.rs`.
+
+pub mod backbone;
+pub mod batch;
+pub mod clip;
+pub mod collect;
+pub mod evaluate;
+pub mod head;
+pub mod loss;
+pub mod order;
+pub mod pixels;
+pub mod source;
+pub mod view;
+
+#[cfg(test)]
+mod parity;
+#[cfg(test)]
+mod testing;
+
+use dv_graph::kind::Library;
+use dv_train::batch::NodeEntry;
+
+/// All families, in the order in which a graph usually meets them.
+pub static NODES: &[&[NodeEntry]] = &[
+    source::NODES,
+    clip::NODES,
+    view::NODES,
+    batch::NODES,
+    order::NODES,
+    backbone::NODES,
+    head::NODES,
+    loss::NODES,
+    collect::NODES,
+    evaluate::NODES,
+];
+
+pub fn entries() -> impl Iterator<Item = &'static NodeEntry> {
+    NODES.iter().copied().flatten()
+}
+
+/// The kinds that a graph may name.
+pub fn library() -> Library {
+    Library::new(entries().map(|e| &e.graph))
+}

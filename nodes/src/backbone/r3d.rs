@@ -1,0 +1,136 @@
+use crate::pixels::{channels_last, clip_size};
+use anyhow::Result;
+use dv_graph::kind::{In, Inputs, Kind, ModelDeclaration, Out, Parameter, PortFault};
+use dv_graph::layer::{batch_norm, convolution};
+use dv_graph::port::{Port, Type};
+use dv_graph::settings::SettingFaults;
+use dv_train::batch::{BatchIo, ModelKind};
+use dv_train::weights::Weights;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use tch::Tensor;
+
+/// R3D-10: a 3x7x7 stem and four residual blocks of two 3x3x3 convolutions, each with batch norm, none with bias.
+/// This is the "R3D" of both papers' tables (14.4 M parameters at width 64), not an 18-layer network.
+/// Time is halved three times, height and width four times, rounding up.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct R3d {
+    /// Channels of the stem, 64 in the papers; the blocks have 1, 2, 4 and 8 times as many.
+    width: usize,
+}
+
+impl R3d {
+    /// Each block's name, inputs, outputs, and whether it halves its map.
+    fn blocks(&self) -> [(&'static str, usize, usize, bool); 4] {
+        let w = self.width;
+        [("conv2", w, w, false), ("conv3", w, 2 * w, true), ("conv4", 2 * w, 4 * w, true), ("conv5", 4 * w, 8 * w, true)]
+    }
+}
+
+impl Kind for R3d {
+    const NAME: &'static str = "backbone/r3d";
+    const INPUTS: &'static [In] = &[In::new("clips", &[Type::Float], "3 T H W", "normalised clips")];
+    const OUTPUTS: &'static [Out] = &[Out::new("map", "C T' H' W'", "the last block's map, after its ReLU; C = 8 * width")];
+
+    fn check(&self, faults: &mut SettingFaults) {
+        faults.require(self.width > 0, "width", "must be at least 1 channel");
+    }
+    fn ports(&self, inputs: &Inputs) -> Result<Vec<Port>, PortFault> {
+        let [time, height, width] = clip_size(inputs, "clips")?;
+        let shape = [8 * self.width, time.div_ceil(8), height.div_ceil(16), width.div_ceil(16)];
+        Ok(vec![Port::float(shape.map(Into::into))])
+    }
+}
+
+impl ModelDeclaration for R3d {
+    fn parameters(&self, _: &Inputs) -> Vec<Parameter> {
+        let conv =
+            |name: &str, inputs, out, kernel: &[usize]| convolution(&format!("{name}.temporal_spatial_conv"), inputs, out, kernel, false);
+        let mut list = conv("conv1", 3, self.width, &[3, 7, 7]);
+        list.extend(batch_norm("bn1", self.width));
+        for (name, inputs, out, halves) in self.blocks() {
+            let block = format!("{name}.block1");
+            if halves {
+                list.extend(conv(&format!("{block}.downsampleconv"), inputs, out, &[1, 1, 1]));
+                list.extend(batch_norm(&format!("{block}.downsamplebn"), out));
+            }
+            list.extend(conv(&format!("{block}.conv1"), inputs, out, &[3, 3, 3]));
+            list.extend(batch_norm(&format!("{block}.bn1"), out));
+            list.extend(conv(&format!("{block}.conv2"), out, out, &[3, 3, 3]));
+            list.extend(batch_norm(&format!("{block}.bn2"), out));
+        }
+        list
+    }
+}
+
+impl ModelKind for R3d {
+    fn forward(&self, weights: &Weights, io: &mut BatchIo) -> Result<()> {
+        let conv = |x: &Tensor, name: &str, stride, padding| weights.conv3d(x, &format!("{name}.temporal_spatial_conv"), stride, padding);
+        let x = channels_last(&io.tensor("clips")?);
+        let mut x = weights.batch_norm(&conv(&x, "conv1", [1, 2, 2], [1, 3, 3]), "bn1").relu_();
+        for (name, _, _, halves) in self.blocks() {
+            let block = format!("{name}.block1");
+            let stride = if halves { [2; 3] } else { [1; 3] };
+            let y = weights.batch_norm(&conv(&x, &format!("{block}.conv1"), stride, [1; 3]), &format!("{block}.bn1")).relu_();
+            let mut y = weights.batch_norm(&conv(&y, &format!("{block}.conv2"), [1; 3], [1; 3]), &format!("{block}.bn2"));
+            if halves {
+                x = weights.batch_norm(&conv(&x, &format!("{block}.downsampleconv"), stride, [0; 3]), &format!("{block}.downsamplebn"));
+            }
+            y += x;
+            x = y.relu_();
+        }
+        io.put("map", x);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{parity::Case, testing};
+
+    #[test]
+    fn parameters_are_the_references_in_name_shape_and_order() {
+        let kind: R3d = testing::kind("width = 64");
+        let case = Case::open("a_backbone_dualvar_r3d_train");
+        let declared: Vec<(String, Vec<usize>)> = kind.parameters(&Inputs::new(vec![])).into_iter().map(|p| (p.name, p.shape)).collect();
+        assert_eq!(declared, case.weight_shapes());
+    }
+
+    #[test]
+    fn evaluation_equals_the_reference() {
+        let case = Case::open("a_backbone_dualvar_r3d_eval");
+        let mut map = testing::forward(&testing::kind::<R3d>("width = 64"), &case.weights(), false, vec![("clips", case.input("x"))]);
+        let map = map.take("map");
+        case.tensor("pooled", &map.mean_dim([2, 3, 4].as_slice(), false, None));
+        case.tensor("sample", &case.strided(&map));
+    }
+
+    #[test]
+    fn training_equals_the_reference_with_gradients_and_buffers() {
+        let case = Case::open("a_backbone_dualvar_r3d_train");
+        let weights = case.weights();
+        let mut out = testing::forward(&testing::kind::<R3d>("width = 64"), &weights, true, vec![("clips", case.input("x"))]);
+        let map = out.take("map");
+        case.tensor("pooled", &map.mean_dim([2, 3, 4].as_slice(), false, None));
+        case.tensor("sample", &case.strided(&map));
+        let loss = map.square().mean(tch::Kind::Float);
+        case.scalar("loss", &loss);
+        loss.backward();
+        case.gradients(&weights);
+        case.buffers(&weights);
+    }
+
+    #[test]
+    fn a_single_frame_passes() {
+        let kind: R3d = testing::kind("width = 2");
+        let weights = testing::initial(&kind, vec![]);
+        let clips = Tensor::rand([2, 3, 1, 20, 17], tch::kind::FLOAT_CPU);
+        let port = Port::float([3.into(), 1.into(), 20.into(), 17.into()]);
+        let ports = kind.ports(&Inputs::new(vec![("clips".into(), port)])).unwrap();
+        let map = testing::forward(&kind, &weights, true, vec![("clips", clips)]).take("map");
+        let shape: Vec<i64> = ports[0].shape.iter().map(|d| d.known().unwrap() as i64).collect();
+        assert_eq!(map.size()[1..], shape);
+    }
+}

@@ -1,0 +1,108 @@
+use anyhow::{ensure, Result};
+use dv_graph::kind::{Axes, In, Inputs, Kind, Out, PortFault};
+use dv_graph::port::{Axis, Port, Type};
+use dv_graph::settings::SettingFaults;
+use dv_train::batch::{BatchIo, BatchKind};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use tch::Tensor;
+
+/// Inputs of one shape as the items of a new item axis, outside the axes that they have. Items are ordered by the
+/// inputs' names; models fold them into one pass.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Stack {
+    /// Name of the new item axis: `view`.
+    axis: String,
+}
+
+impl Kind for Stack {
+    const NAME: &'static str = "batch/stack";
+    const INPUTS: &'static [In] = &[In::new(
+        "clips",
+        &[Type::Bytes, Type::Float, Type::Index],
+        "...",
+        "the items, each under its name; equal in type, shape and item axes",
+    )
+    .many()];
+    const OUTPUTS: &'static [Out] = &[Out::new("clips", "axis.. ...", "the items, on the new axis")];
+    const AXES: Axes = Axes::Keep;
+
+    fn check(&self, faults: &mut SettingFaults) {
+        let named = !self.axis.is_empty() && self.axis.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
+        faults.require(named, "axis", "must be a name of a-z, 0-9 and _");
+    }
+    fn ports(&self, inputs: &Inputs) -> Result<Vec<Port>, PortFault> {
+        let mut ports: Vec<(&str, &Port)> = inputs.all().collect();
+        ports.sort_by_key(|(name, _)| *name);
+        let Some(&(first_name, first)) = ports.first() else { return Err(PortFault::node("there is nothing to stack")) };
+        for (name, port) in &ports {
+            if (port.ty, &port.shape, &port.axes) != (first.ty, &first.shape, &first.axes) {
+                return Err(PortFault::input(name, format!("`{name}` is {port}, but `{first_name}` is {first}")));
+            }
+        }
+        if first.axes.iter().any(|a| a.name == self.axis) {
+            return Err(PortFault::setting("axis", format!("the inputs have an item axis `{}` already", self.axis)));
+        }
+        let mut stacked = first.clone();
+        let items = ports.iter().map(|(name, _)| name.to_string()).collect();
+        stacked.axes.insert(0, Axis { name: self.axis.clone(), items });
+        Ok(vec![stacked])
+    }
+}
+
+impl BatchKind for Stack {
+    fn run(&self, io: &mut BatchIo) -> Result<()> {
+        let mut inputs = io.tensors();
+        inputs.sort_by(|a, b| a.0.cmp(&b.0));
+        ensure!(!inputs.is_empty(), "there is nothing to stack");
+        let tensors: Vec<&Tensor> = inputs.iter().map(|(_, t)| t).collect();
+        let clips = tensors.iter().all(|t| t.dim() == 5 && t.stride()[1] == 1);
+        let stacked = if clips {
+            // channels last in memory stay so: copied as whole clips
+            let last: Vec<Tensor> = tensors.iter().map(|t| t.permute([0, 2, 3, 4, 1])).collect();
+            Tensor::stack(&last, 1).permute([0, 1, 5, 2, 3, 4])
+        } else {
+            Tensor::stack(&tensors, 1)
+        };
+        io.put("clips", stacked);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pixels::channels_last;
+    use crate::testing;
+    use tch::kind::FLOAT_CPU;
+
+    #[test]
+    fn items_are_ordered_by_name() {
+        let kind: Stack = testing::kind("axis = 'view'");
+        let (a, b) = (Tensor::zeros([2, 3], FLOAT_CPU), Tensor::ones([2, 3], FLOAT_CPU));
+        let out = testing::run(&kind, 2, vec![("v1", b.shallow_clone()), ("v0", a.shallow_clone())]);
+        assert_eq!(*out.tensor("clips"), Tensor::stack(&[a, b], 1));
+        let port = Port::float([3.into()]).with_axis(Axis::counted("clip", 10));
+        let inputs = Inputs::new(vec![("v1".into(), port.clone()), ("v0".into(), port)]);
+        assert_eq!(kind.ports(&inputs).unwrap()[0].to_string(), "float [B, view 2, clip 10, 3]");
+    }
+
+    #[test]
+    fn channels_stay_last_in_memory() {
+        let kind: Stack = testing::kind("axis = 'view'");
+        let clips = [0, 1].map(|_| Tensor::rand([2, 3, 4, 5, 6], FLOAT_CPU));
+        let inputs = vec![("a", channels_last(&clips[0])), ("b", channels_last(&clips[1]))];
+        let stacked = testing::run(&kind, 2, inputs).take("clips");
+        assert_eq!(stacked, Tensor::stack(&clips, 1));
+        let folded = stacked.reshape([4, 3, 4, 5, 6]);
+        assert_eq!(folded.stride(), channels_last(&folded).stride());
+    }
+
+    #[test]
+    fn unlike_shapes_are_a_fault() {
+        let kind: Stack = testing::kind("axis = 'view'");
+        let inputs = Inputs::new(vec![("a".into(), Port::float([3.into()])), ("b".into(), Port::float([4.into()]))]);
+        assert!(kind.ports(&inputs).is_err());
+    }
+}

@@ -1,0 +1,8 @@
+//! From tables to numbers.
+
+pub mod accuracy;
+pub mod retrieval;
+
+use dv_train::batch::NodeEntry;
+
+pub static NODES: &[NodeEntry] = &[NodeEntry::batch::<retrieval::Retrieval>(), NodeEntry::batch::<accuracy::Accuracy>()];

@@ -1,0 +1,112 @@
+use super::{contrast, first_column_in_top, first_column_loss, matrix, part_size, Gradient};
+use anyhow::{ensure, Result};
+use dv_graph::kind::{Axes, In, Inputs, Kind, Out, PortFault};
+use dv_graph::port::{Port, Rate, Type};
+use dv_graph::settings::SettingFaults;
+use dv_train::batch::{BatchIo, BatchKind};
+use dv_train::weights::Weights;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use tch::Tensor;
+
+/// NT-Xent, the loss of SimCLR: for each of the 2B features, cross-entropy of its similarity with the same video's other
+/// view against those with all other 2B - 2 features. Features are used as they come; give unit ones. It is computed over
+/// the whole batch whatever `world` is.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NtXent {
+    /// What similarities are divided by; 0.07 in DualVar.
+    temperature: f64,
+    /// Whose gradient over a `world` of several parts: `published` is 1/world of `exact`.
+    gradient: Gradient,
+}
+
+impl Kind for NtXent {
+    const NAME: &'static str = "loss/nt_xent";
+    const INPUTS: &'static [In] =
+        &[In::new("a", &[Type::Float], "D", "features of one view"), In::new("b", &[Type::Float], "D", "features of the other view")];
+    const OUTPUTS: &'static [Out] = &[
+        Out::new("loss", "", "the mean over 2B rows"),
+        Out::new("logits", "2B 2B-1", "similarities over the temperature; rows: all of a, then all of b; the positive is column 0"),
+        Out::new("top1", "", "share of rows whose positive is the largest"),
+        Out::new("top5", "", "share of rows whose positive is among the five largest"),
+    ];
+    const RATE: Rate = Rate::Batch;
+    const AXES: Axes = Axes::None;
+
+    fn check(&self, faults: &mut SettingFaults) {
+        faults.require(self.temperature > 0.0, "temperature", "must be above 0");
+    }
+    fn ports(&self, _: &Inputs) -> Result<Vec<Port>, PortFault> {
+        Ok(vec![Port::scalar(), matrix("2B", "2B-1"), Port::scalar(), Port::scalar()])
+    }
+}
+
+impl BatchKind for NtXent {
+    fn run(&self, io: &mut BatchIo) -> Result<()> {
+        let all = Weights::full(&Tensor::cat(&[io.tensor("a")?, io.tensor("b")?], 0));
+        let n = all.size()[0];
+        ensure!(n >= 4, "there is nothing to contrast in a batch of {}", n / 2);
+        let rows: Vec<usize> = (0..n as usize).collect();
+        let logits = contrast(&all, &all, &rows, self.temperature);
+        let mut loss = first_column_loss(&logits);
+        if self.gradient == Gradient::Published && io.world() > 1 {
+            part_size(n / 2, io.world())?;
+            // the value of the whole, 1/world of the gradient
+            let part = &loss / io.world() as f64;
+            loss = &part + (loss - &part).detach();
+        }
+        io.put("loss", loss);
+        io.put("top1", first_column_in_top(&logits, 1));
+        io.put("top5", first_column_in_top(&logits, 5));
+        io.put("logits", logits);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{parity::Case, testing};
+
+    fn views(features: &Tensor) -> Vec<(&'static str, Tensor)> {
+        vec![("a", features.select(1, 0)), ("b", features.select(1, 1))]
+    }
+
+    #[test]
+    fn loss_logits_and_gradient_equal_the_reference() {
+        let case = Case::open("b_simclr_clip_loss");
+        let features = case.given("features").set_requires_grad(true);
+        let out = testing::run(&testing::kind::<NtXent>("temperature = 0.07\ngradient = 'exact'"), 5, views(&features));
+        case.tensor("clip_logits", out.tensor("logits"));
+        case.scalar("clip_contrast_loss", out.tensor("loss"));
+        out.tensor("loss").backward();
+        case.tensor("grad.features", &features.grad());
+    }
+
+    #[test]
+    fn the_published_gradient_is_that_of_two_processes_averaged() {
+        let case = Case::open("b_simclr_two_process");
+        for (gradient, single) in [("exact", true), ("published", false)] {
+            let features = case.given("clip_features").set_requires_grad(true);
+            let kind: NtXent = testing::kind(&format!("temperature = 0.07\ngradient = '{gradient}'"));
+            let out = testing::run_world(&kind, 6, 2, views(&features));
+            case.tensor("clip_logits.rank0", out.tensor("logits"));
+            case.scalar("clip_loss.rank1", out.tensor("loss"));
+            out.tensor("loss").backward();
+            if single {
+                case.tensor("clip_grad.single", &features.grad());
+            } else {
+                // each rank's own gradient stands in the case before the average over the two
+                case.tensor("clip_grad.ranks", &(features.grad() * 2.0));
+            }
+        }
+    }
+
+    #[test]
+    fn collapsed_features_are_no_success() {
+        let same = Tensor::ones([4, 2, 8], tch::kind::FLOAT_CPU);
+        let out = testing::run(&testing::kind::<NtXent>("temperature = 0.07\ngradient = 'exact'"), 4, views(&same));
+        assert_eq!(out.tensor("top1").double_value(&[]), 0.0);
+    }
+}

@@ -1,0 +1,212 @@
+//! Cases of the parity kit: numbers of the published code, its seeded inputs and weights, its tolerances.
+
+use dv_datasets::Mt19937;
+use std::collections::HashMap;
+use std::path::PathBuf;
+use tch::{Kind, Tensor};
+
+pub struct Case {
+    pub json: serde_json::Value,
+    name: String,
+    stored: HashMap<String, Tensor>,
+}
+
+impl Case {
+    pub fn open(name: &str) -> Case {
+        let folder: PathBuf = [env!("CARGO_MANIFEST_DIR"), "..", "tests", "parity", "cases"].iter().collect();
+        let text = std::fs::read_to_string(folder.join(format!("{name}.json"))).unwrap_or_else(|e| panic!("{name}: {e}"));
+        let tensors = folder.join(format!("{name}.safetensors"));
+        let stored = if tensors.exists() { Tensor::read_safetensors(tensors).unwrap().into_iter().collect() } else { HashMap::new() };
+        Case { json: serde_json::from_str(&text).unwrap(), name: name.to_string(), stored }
+    }
+    fn stored(&self, name: &str) -> Tensor {
+        self.stored.get(name).unwrap_or_else(|| panic!("{} holds no `{name}`", self.name)).shallow_clone()
+    }
+    /// An input that is stored.
+    pub fn given(&self, name: &str) -> Tensor {
+        self.stored(&format!("given.{name}"))
+    }
+    /// An input that is made from a seed.
+    pub fn input(&self, name: &str) -> Tensor {
+        let spec = &self.json["inputs"][name];
+        let shape: Vec<usize> = serde_json::from_value(spec["shape"].clone()).unwrap();
+        let seed = spec["seed"].as_u64().unwrap() as u32;
+        match spec["kind"].as_str().unwrap() {
+            "video" => video(&shape, seed),
+            "uniform" => Tensor::from_slice(&Stream::new(seed).units(shape.iter().product())).reshape(int(&shape)).to_kind(Kind::Float),
+            "frame" => frame(shape[0], shape[1], seed),
+            other => panic!("no rule for inputs of kind {other}"),
+        }
+    }
+    /// Names and shapes of the weights, in the reference's order.
+    pub fn weight_shapes(&self) -> Vec<(String, Vec<usize>)> {
+        let names = self.json["weights"]["names"].as_object().unwrap();
+        names.iter().map(|(name, shape)| (name.clone(), serde_json::from_value(shape.clone()).unwrap())).collect()
+    }
+    /// All parameters and buffers; parameters require gradients.
+    pub fn weights(&self) -> HashMap<String, Tensor> {
+        let shapes = self.weight_shapes();
+        let normed = |name: &str| shapes.iter().any(|(n, _)| *n == format!("{}.running_mean", name.rsplit_once('.').map_or("", |p| p.0)));
+        shapes.iter().map(|(name, shape)| (name.clone(), weight(name, shape, normed(name)))).collect()
+    }
+    fn compare(&self, name: &str, actual: &Tensor, expected: &Tensor, atol: f64, rtol: f64) {
+        let double = |t: &Tensor| t.detach().to_kind(Kind::Double);
+        let expected = double(expected);
+        let actual = double(actual).reshape(expected.size());
+        let limit = expected.abs() * rtol + atol;
+        let ratio = ((actual - expected).abs() / limit).max().double_value(&[]);
+        println!("{} {name}: {ratio:.4} of the tolerance", self.name);
+        assert!(ratio <= 1.0, "{} {name}: {ratio} times the tolerance", self.name);
+    }
+    /// Compares a tensor with the case's, within its tolerance.
+    pub fn tensor(&self, name: &str, actual: &Tensor) {
+        let rule = &self.json["expected"][name];
+        assert!(rule.is_object(), "{} expects no `{name}`", self.name);
+        let expected = self.stored(name);
+        match rule["compare"].as_str() {
+            Some("exact") => assert_eq!(actual.reshape(expected.size()), expected, "{} {name}", self.name),
+            Some(_) => {
+                let difference = (actual.to_kind(Kind::Double) - expected.to_kind(Kind::Double)).abs();
+                let (largest, mean) = (difference.max().double_value(&[]), difference.mean(Kind::Double).double_value(&[]));
+                println!("{} {name}: largest difference {largest}, mean {mean:.5}", self.name);
+                assert!(largest <= 1.0 && mean <= 0.02, "{} {name}: largest difference {largest}, mean {mean}", self.name);
+            }
+            None => self.compare(name, actual, &expected, rule["atol"].as_f64().unwrap(), rule["rtol"].as_f64().unwrap()),
+        }
+    }
+    pub fn scalar(&self, name: &str, actual: &Tensor) {
+        let rule = &self.json["scalars"][name];
+        assert!(rule.is_object(), "{} has no scalar `{name}`", self.name);
+        self.compare(name, actual, &Tensor::from(rule["value"].as_f64().unwrap()), rule["tol"].as_f64().unwrap(), 0.0);
+    }
+    /// The numbers of an output that the case keeps.
+    pub fn strided(&self, output: &Tensor) -> Tensor {
+        output.flatten(1, -1).slice(1, None, None, self.json["params"]["sample_stride"].as_i64().unwrap())
+    }
+    fn names(&self, group: &str, prefix: &str) -> Vec<String> {
+        self.json[group].as_object().unwrap().keys().filter_map(|k| k.strip_prefix(prefix).map(String::from)).collect()
+    }
+    /// Compares every gradient that the case tells of.
+    pub fn gradients(&self, weights: &HashMap<String, Tensor>) {
+        for name in self.names("expected", "grad_sample:") {
+            let flat = weights[&name].grad().flatten(0, -1);
+            let step = (flat.numel() as i64 / 61).max(1);
+            self.tensor(&format!("grad_sample:{name}"), &flat.slice(0, None, None, step).narrow(0, 0, 61));
+        }
+        for name in self.names("scalars", "grad_norm:") {
+            let norm = weights[&name].grad().to_kind(Kind::Double).norm();
+            self.scalar(&format!("grad_norm:{name}"), &norm);
+        }
+    }
+    /// Compares every buffer that the case tells of.
+    pub fn buffers(&self, weights: &HashMap<String, Tensor>) {
+        for name in self.names("expected", "after.") {
+            self.tensor(&format!("after.{name}"), &weights[&name]);
+        }
+    }
+}
+
+fn int(shape: &[usize]) -> Vec<i64> {
+    shape.iter().map(|n| *n as i64).collect()
+}
+
+/// numpy's legacy `RandomState`.
+struct Stream {
+    twister: Mt19937,
+    gauss: Option<f64>,
+}
+
+impl Stream {
+    fn new(seed: u32) -> Stream {
+        Stream { twister: Mt19937::new(seed), gauss: None }
+    }
+    fn unit(&mut self) -> f64 {
+        let (a, b) = (self.twister.next_u32() >> 5, self.twister.next_u32() >> 6);
+        (f64::from(a) * 67_108_864.0 + f64::from(b)) / 9_007_199_254_740_992.0
+    }
+    fn units(&mut self, n: usize) -> Vec<f64> {
+        (0..n).map(|_| self.unit()).collect()
+    }
+    fn normal(&mut self) -> f64 {
+        if let Some(second) = self.gauss.take() {
+            return second;
+        }
+        loop {
+            let (x, y) = (2.0 * self.unit() - 1.0, 2.0 * self.unit() - 1.0);
+            let square = x * x + y * y;
+            if square < 1.0 && square != 0.0 {
+                let factor = (-2.0 * square.ln() / square).sqrt();
+                self.gauss = Some(factor * x);
+                return factor * y;
+            }
+        }
+    }
+    /// `randint(0, high)`
+    fn below(&mut self, high: u32) -> u32 {
+        self.twister.up_to(high - 1)
+    }
+}
+
+fn weight(name: &str, shape: &[usize], normed: bool) -> Tensor {
+    let leaf = name.rsplit('.').next().unwrap();
+    if leaf == "num_batches_tracked" {
+        return Tensor::zeros(int(shape), (Kind::Int64, tch::Device::Cpu));
+    }
+    let mut stream = Stream::new(crc32fast::hash(name.as_bytes()));
+    let scale = (2.0 / shape[1..].iter().product::<usize>() as f64).sqrt();
+    let rule: &dyn Fn(f64) -> f64 = match leaf {
+        "running_mean" => &|z| 0.1 * z,
+        "running_var" => &|z| 1.0 + 0.2 * z.abs(),
+        "weight" if normed => &|z| 1.0 + 0.1 * z,
+        "bias" if normed => &|z| 0.1 * z,
+        "weight" => &|z| z * scale,
+        "bias" => &|z| 0.05 * z,
+        _ => panic!("no rule for {name}"),
+    };
+    let values: Vec<f32> = (0..shape.iter().product()).map(|_| rule(stream.normal()) as f32).collect();
+    Tensor::from_slice(&values).reshape(int(shape)).set_requires_grad(!leaf.starts_with("running"))
+}
+
+/// Clips `[..., C, T, H, W]`: three parts of blocks of 4 frames x 8 x 8 pixels, one of noise.
+fn video(shape: &[usize], seed: u32) -> Tensor {
+    let mut stream = Stream::new(seed);
+    let (lead, [t, h, w]) = (&shape[..shape.len() - 3], <[usize; 3]>::try_from(&shape[shape.len() - 3..]).unwrap());
+    let n: usize = lead.iter().product();
+    let (lt, lh, lw) = (t.div_ceil(4), h.div_ceil(8), w.div_ceil(8));
+    let low = stream.units(n * lt * lh * lw);
+    let noise = stream.units(n * t * h * w);
+    let block = |i: usize| {
+        let (n, t, y, x) = (i / (t * h * w), i / (h * w) % t, i / w % h, i % w);
+        low[((n * lt + t / 4) * lh + y / 8) * lw + x / 8]
+    };
+    let values: Vec<f32> = noise.iter().enumerate().map(|(i, noise)| (0.75 * block(i) + 0.25 * noise) as f32).collect();
+    Tensor::from_slice(&values).reshape(int(shape))
+}
+
+/// A frame `[H, W, 3]` of bytes: blocks of 16 pixels and noise.
+pub fn frame(h: usize, w: usize, seed: u32) -> Tensor {
+    let mut stream = Stream::new(seed);
+    let (lh, lw) = (h.div_ceil(16), w.div_ceil(16));
+    let low: Vec<u32> = (0..lh * lw * 3).map(|_| stream.below(193)).collect();
+    let value = |(i, noise): (usize, u32)| (low[((i / (w * 3) / 16) * lw + i / 3 % w / 16) * 3 + i % 3] + noise) as u8;
+    let values: Vec<u8> = (0..h * w * 3).map(|i| value((i, stream.below(63)))).collect();
+    Tensor::from_slice(&values).reshape([h as i64, w as i64, 3])
+}
+
+#[test]
+fn generators_give_the_kits_bytes() {
+    let crc = |t: &Tensor| {
+        let flat = t.detach().flatten(0, -1);
+        let bytes: Vec<u8> = match t.kind() {
+            Kind::Uint8 => Vec::try_from(flat).unwrap(),
+            _ => Vec::<f32>::try_from(flat).unwrap().iter().flat_map(|x| x.to_le_bytes()).collect(),
+        };
+        format!("{:08x}", crc32fast::hash(&bytes))
+    };
+    assert_eq!(crc(&weight("conv1.temporal_spatial_conv.weight", &[64, 3, 3, 7, 7], false)), "e58f0f3f");
+    assert_eq!(crc(&weight("bn1.weight", &[64], true)), "bbdfaa97");
+    assert_eq!(crc(&weight("bn1.bias", &[64], true)), "a8fb18e6");
+    assert_eq!(crc(&weight("bn1.running_mean", &[64], true)), "122044a5");
+    assert_eq!(crc(&weight("bn1.running_var", &[64], true)), "1610317f");
+    assert_eq!(crc32fast::hash(b"bn1.weight"), 3_268_608_973);
+}

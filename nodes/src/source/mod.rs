@@ -1,0 +1,7 @@
+//! Where samples come from.
+
+pub mod shards;
+
+use dv_train::batch::NodeEntry;
+
+pub static NODES: &[NodeEntry] = &[NodeEntry::sample::<shards::Shards>()];

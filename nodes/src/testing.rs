@@ -1,0 +1,141 @@
+//! Running single nodes in tests.
+
+use anyhow::Result;
+use dv_graph::draw::{Key, Pass, Sample};
+use dv_graph::fault::Faults;
+use dv_graph::host::{self, Array, SampleIo, SampleKind};
+use dv_graph::kind::{Init, Inputs, Kind, ModelDeclaration};
+use dv_graph::port::Port;
+use dv_graph::settings::{self, SettingFaults};
+use dv_graph::source::{At, Sources};
+use dv_graph::tree;
+use dv_train::batch::{BatchIo, BatchKind, ModelKind, Row, Table, Value};
+use dv_train::weights::Weights;
+use std::collections::HashMap;
+use tch::{Device, Tensor};
+
+fn build<K: Kind>(toml: &str) -> (Option<K>, Faults, Sources) {
+    let (mut sources, mut faults) = (Sources::default(), Faults::default());
+    let table = tree::parse("test", toml, &mut sources, &mut faults);
+    let kind: Option<K> = settings::deserialise(&table, At::default(), K::NAME, &mut faults);
+    if let Some(kind) = &kind {
+        kind.check(&mut SettingFaults::new(&table, At::default(), &mut faults));
+    }
+    (kind, faults, sources)
+}
+
+/// A kind with the settings of a text.
+pub fn kind<K: Kind>(toml: &str) -> K {
+    let (kind, faults, sources) = build(toml);
+    assert!(faults.is_empty(), "{}", faults.render(&sources));
+    kind.unwrap()
+}
+
+/// The faults of settings.
+pub fn faults<K: Kind>(toml: &str) -> Faults {
+    build::<K>(toml).1
+}
+
+pub struct Outputs(HashMap<&'static str, Value>);
+
+impl Outputs {
+    pub fn tensor(&self, name: &str) -> &Tensor {
+        self.0[name].tensor().unwrap()
+    }
+    pub fn take(&mut self, name: &str) -> Tensor {
+        self.tensor(name).shallow_clone()
+    }
+    pub fn table(&self, name: &str) -> &Table {
+        match &self.0[name] {
+            Value::Table(t) => t,
+            Value::Tensor(_) => panic!("`{name}` is a tensor"),
+        }
+    }
+}
+
+fn pass() -> Pass {
+    Pass { seed: 1, stage: "test".into(), epoch: 0 }
+}
+
+fn io<R>(rows: usize, world: usize, inputs: Vec<(&str, Value)>, run: impl FnOnce(&mut BatchIo) -> Result<R>) -> Result<Outputs> {
+    let rows: Vec<Row> = (0..rows as u64).map(|id| Row { sample: Sample { id, occurrence: 0 }, item: 0 }).collect();
+    let pass = pass();
+    let inputs = inputs.into_iter().map(|(name, value)| (name.to_string(), value)).collect();
+    let mut io = BatchIo::new("node", &pass, 0, &rows, world, Device::Cpu, inputs);
+    run(&mut io)?;
+    Ok(Outputs(io.finish()))
+}
+
+fn values(inputs: Vec<(&str, Tensor)>) -> Vec<(&str, Value)> {
+    inputs.into_iter().map(|(name, t)| (name, Value::Tensor(t))).collect()
+}
+
+/// Runs a node of the device on so many rows, with ids 0, 1, 2, ...
+pub fn run<K: BatchKind>(kind: &K, rows: usize, inputs: Vec<(&str, Tensor)>) -> Outputs {
+    run_world(kind, rows, 1, inputs)
+}
+
+pub fn run_world<K: BatchKind>(kind: &K, rows: usize, world: usize, inputs: Vec<(&str, Tensor)>) -> Outputs {
+    run_values(kind, rows, world, values(inputs)).unwrap()
+}
+
+pub fn run_values<K: BatchKind>(kind: &K, rows: usize, world: usize, inputs: Vec<(&str, Value)>) -> Result<Outputs> {
+    io(rows, world, inputs, |io| BatchKind::run(kind, io))
+}
+
+/// One application of a model.
+pub fn forward<K: ModelKind>(kind: &K, weights: &HashMap<String, Tensor>, training: bool, inputs: Vec<(&str, Tensor)>) -> Outputs {
+    io(inputs[0].1.size()[0] as usize, 1, values(inputs), |io| kind.forward(&Weights::new("model", weights, training), io)).unwrap()
+}
+
+/// A model's initial parameters and buffers.
+pub fn initial<K: ModelDeclaration>(kind: &K, inputs: Vec<(&str, Port)>) -> HashMap<String, Tensor> {
+    let inputs = Inputs::new(inputs.into_iter().map(|(n, p)| (n.to_string(), p)).collect());
+    let tensor = |p: dv_graph::kind::Parameter| {
+        let mut rng = Key::initial(0, &p.name).rng();
+        let mut value = || match p.init {
+            Init::Constant(c) => c,
+            Init::Uniform(bound) => rng.uniform(-bound, bound),
+            Init::Normal(deviation) => deviation * rng.normal(),
+        };
+        let values: Vec<f32> = (0..p.shape.iter().product()).map(|_| value() as f32).collect();
+        let shape: Vec<i64> = p.shape.iter().map(|n| *n as i64).collect();
+        (p.name, Tensor::from_slice(&values).reshape(shape).set_requires_grad(p.role.trained()))
+    };
+    kind.parameters(&inputs).into_iter().map(tensor).collect()
+}
+
+/// The weights below a path of a state dict.
+pub fn below(path: &str, weights: &HashMap<String, Tensor>) -> HashMap<String, Tensor> {
+    let strip = |name: &String| name.strip_prefix(path).and_then(|n| n.strip_prefix('.')).map(String::from);
+    weights.iter().filter_map(|(name, t)| Some((strip(name)?, t.shallow_clone()))).collect()
+}
+
+/// Runs a node of the host for the sample of that id.
+pub fn run_host<K: SampleKind>(kind: &K, id: u64, inputs: &[(&'static str, host::Value)]) -> HashMap<&'static str, host::Value> {
+    let inputs: HashMap<&str, host::Value> = inputs.iter().cloned().collect();
+    let pass = pass();
+    let mut io = SampleIo::new("node", &pass, Sample { id, occurrence: 0 }, &inputs);
+    SampleKind::run(kind, &mut io).unwrap();
+    io.finish()
+}
+
+pub fn host_index(value: &host::Value) -> Vec<i64> {
+    match value {
+        host::Value::Index(a) => a.data.to_vec(),
+        other => panic!("{other:?} is no index"),
+    }
+}
+
+/// A clip of the host as one row of the device.
+pub fn clip_tensor(clip: &Array<u8>) -> Tensor {
+    let shape: Vec<i64> = clip.shape.iter().map(|n| *n as i64).collect();
+    Tensor::from_slice(&clip.data).reshape(shape).permute([3, 0, 1, 2]).unsqueeze(0)
+}
+
+/// The other way.
+pub fn clip_array(row: &Tensor) -> Array<u8> {
+    let last = row.permute([1, 2, 3, 0]);
+    let shape = last.size().iter().map(|n| *n as usize).collect();
+    Array::new(shape, Vec::try_from(last.contiguous().flatten(0, -1)).unwrap())
+}

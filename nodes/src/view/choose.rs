@@ -1,0 +1,137 @@
+use anyhow::{ensure, Result};
+use dv_graph::draw::Rng;
+use dv_graph::kind::{Axes, In, Inputs, Kind, Out, PortFault};
+use dv_graph::port::{Port, Type};
+use dv_graph::settings::SettingFaults;
+use dv_train::batch::{BatchIo, BatchKind};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use tch::{Device, Tensor};
+
+/// Each sample takes one of several branches, drawn by their odds. Only the drawn branch is computed for it.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Choose {
+    /// How likely each branch is, by its input's name; the sum need not be 1. A draw equal to a cumulative weight takes
+    /// the next branch, in the order of the inputs.
+    odds: BTreeMap<String, f64>,
+}
+
+impl Kind for Choose {
+    const NAME: &'static str = "view/choose";
+    const INPUTS: &'static [In] =
+        &[In::new("clips", &[Type::Bytes, Type::Float], "...", "the branches, each under its name; equal in type and shape").many()];
+    const OUTPUTS: &'static [Out] = &[
+        Out::new("clips", "...", "each sample's clip from its branch"),
+        Out::draw("choice", "", "the branch taken, by its place among the inputs"),
+    ];
+    const AXES: Axes = Axes::None;
+
+    fn check(&self, faults: &mut SettingFaults) {
+        faults.require(self.odds.values().all(|w| w.is_finite() && *w >= 0.0), "odds", "must not be negative");
+        faults.require(self.odds.values().sum::<f64>() > 0.0, "odds", "must have a sum above 0");
+    }
+    fn ports(&self, inputs: &Inputs) -> Result<Vec<Port>, PortFault> {
+        let branches: Vec<(&str, &Port)> = inputs.all().filter(|(name, _)| *name != "choice").collect();
+        let Some(&(first_name, first)) = branches.first() else { return Err(PortFault::node("there is nothing to choose from")) };
+        for (name, port) in &branches {
+            if !self.odds.contains_key(*name) {
+                return Err(PortFault::setting("odds", format!("there are no odds for the input `{name}`")));
+            }
+            if (port.ty, &port.shape) != (first.ty, &first.shape) {
+                return Err(PortFault::input(name, format!("`{name}` is {port}, but `{first_name}` is {first}")));
+            }
+        }
+        if let Some(name) = self.odds.keys().find(|name| inputs.get(name).is_none()) {
+            return Err(PortFault::setting("odds", format!("there is no input `{name}`")));
+        }
+        Ok(vec![first.clone(), Port::index([]).with_range(branches.len().into())])
+    }
+    fn pick(&self, rng: &mut Rng, branches: &[&str]) -> Option<usize> {
+        let weights: Vec<f64> = branches.iter().map(|name| self.odds.get(*name).copied().unwrap_or(0.0)).collect();
+        Some(rng.weighted(&weights))
+    }
+}
+
+impl BatchKind for Choose {
+    /// Each branch brings the rows that took it, in their order; a branch that none took is not there.
+    fn run(&self, io: &mut BatchIo) -> Result<()> {
+        let choice = io.tensor("choice")?;
+        let chosen: Vec<i64> = Vec::try_from(choice.to_device(Device::Cpu).flatten(0, -1))?;
+        let branches: Vec<Tensor> = io.tensors().into_iter().filter(|(name, _)| name != "choice").map(|(_, t)| t).collect();
+        let mut taken = chosen.clone();
+        taken.sort_unstable();
+        taken.dedup();
+        ensure!(taken.len() == branches.len(), "{} branches were taken, but {} came", taken.len(), branches.len());
+        // where each row of the output stands in the branches put one after the other
+        let mut next: Vec<i64> = Vec::new();
+        let mut end = 0;
+        for (branch, tensor) in taken.iter().zip(&branches) {
+            let rows = chosen.iter().filter(|c| *c == branch).count() as i64;
+            ensure!(tensor.size()[0] == rows, "{rows} rows took branch {branch}, but it brought {}", tensor.size()[0]);
+            next.push(end);
+            end += rows;
+        }
+        let mut from = Vec::with_capacity(chosen.len());
+        for c in &chosen {
+            let slot = taken.partition_point(|t| t < c);
+            from.push(next[slot]);
+            next[slot] += 1;
+        }
+        let from = Tensor::from_slice(&from).to_device(choice.device());
+        // channels last in memory stay so
+        let rows = |t: &Tensor| if t.dim() == 5 { t.permute([0, 2, 3, 4, 1]) } else { t.shallow_clone() };
+        let all = Tensor::cat(&branches.iter().map(rows).collect::<Vec<_>>(), 0).index_select(0, &from);
+        io.put("clips", if all.dim() == 5 { all.permute([0, 4, 1, 2, 3]) } else { all });
+        io.put("choice", choice);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{parity::Case, testing};
+    use dv_graph::draw::Key;
+
+    #[test]
+    fn rows_come_from_their_branches() {
+        let kind: Choose = testing::kind("odds = { a = 1, b = 1, c = 1 }");
+        let rows = |values: &[f32]| Tensor::from_slice(values).reshape([-1, 1, 1, 1, 1]).expand([-1, 3, 2, 1, 1], false);
+        let inputs = vec![("c", rows(&[10., 11.])), ("a", rows(&[20., 21., 22.])), ("choice", Tensor::from_slice(&[2i64, 0, 2, 2, 0]))];
+        let out = testing::run(&kind, 5, inputs).take("clips");
+        assert_eq!(out.size(), [5, 3, 2, 1, 1]);
+        assert_eq!(Vec::<f32>::try_from(out.select(1, 0).select(1, 1).flatten(0, -1)).unwrap(), [20., 10., 21., 22., 11.]);
+    }
+
+    #[test]
+    fn the_odds_are_kept_and_a_branch_without_any_is_never_taken() {
+        let kind: Choose = testing::kind("odds = { plain = 0.2, base = 0.8, never = 0 }");
+        let mut rng = Key::initial(3, "odds").rng();
+        let mut counts = [0; 3];
+        for _ in 0..10_000 {
+            counts[kind.pick(&mut rng, &["never", "plain", "base"]).unwrap()] += 1;
+        }
+        assert_eq!(counts[0], 0);
+        assert!((1850..2150).contains(&counts[1]), "{counts:?}");
+    }
+
+    #[test]
+    fn a_draw_takes_the_branch_that_the_published_table_says() {
+        // the rule of `Rng::weighted`, on the table's own draws
+        let case = Case::open("g_transform_choice");
+        let weights: Vec<Vec<f64>> = serde_json::from_value(case.json["params"]["weights"].clone()).unwrap();
+        for row in case.json["params"]["table"].as_array().unwrap() {
+            for (clip, weights) in weights.iter().enumerate() {
+                let draw = row["draws"][clip].as_f64().unwrap();
+                let mut sum = 0.0;
+                let branch = weights.iter().position(|w| {
+                    sum += w;
+                    draw < sum
+                });
+                assert_eq!(["null", "base", "same_series"][branch.unwrap()], row["clips"][clip].as_str().unwrap());
+            }
+        }
+    }
+}

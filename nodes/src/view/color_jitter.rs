@@ -1,0 +1,230 @@
+use super::{check_probability, CLIPS};
+use crate::pixels::{clip_size, device_size, draw_float, draw_index, unit_floats};
+use anyhow::{ensure, Result};
+use dv_graph::draw::Rng;
+use dv_graph::kind::{In, Inputs, Kind, Out, PortFault};
+use dv_graph::port::Port;
+use dv_graph::settings::SettingFaults;
+use dv_train::batch::{BatchIo, BatchKind};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use tch::Tensor;
+
+/// Brightness, contrast, saturation and hue changed by random factors in a random order, the same for all frames of a
+/// clip. Pixels are clamped to 0..1 after each of the four, so the order matters; contrast turns about each frame's own
+/// mean grey. Grey is 0.2989 R + 0.587 G + 0.114 B. As torchvision does on float tensors.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ColorJitter {
+    /// The factor is uniform in `1 - brightness` (at least 0) to `1 + brightness`.
+    brightness: f64,
+    /// The factor is uniform in `1 - contrast` (at least 0) to `1 + contrast`.
+    contrast: f64,
+    /// The factor is uniform in `1 - saturation` (at least 0) to `1 + saturation`.
+    saturation: f64,
+    /// The shift is uniform in `-hue` to `hue`, in turns of the colour circle; at most 0.5.
+    hue: f64,
+    /// Probability in 0..=1 that a clip is changed at all. DualVar's effective one is 0.64: 0.8 twice.
+    probability: f64,
+}
+
+/// The four changes, in the order of `factors`.
+const CHANGES: [fn(&Tensor, &Tensor) -> Tensor; 4] = [brightness, contrast, saturation, hue];
+/// Factors that change nothing.
+const NEUTRAL: [f32; 4] = [1.0, 1.0, 1.0, 0.0];
+
+struct Draw {
+    factors: Vec<f32>,
+    order: Vec<i64>,
+    applied: Vec<i64>,
+}
+
+impl ColorJitter {
+    /// All draws of a clip: one stream of numbers, whichever of them is asked for.
+    fn draw(&self, rng: &mut Rng) -> Draw {
+        let scales = [self.brightness, self.contrast, self.saturation].map(|s| ((1.0 - s).max(0.0), 1.0 + s));
+        let ranges = scales.into_iter().chain([(-self.hue, self.hue)]);
+        let factors = ranges.map(|(low, high)| rng.uniform(low, high) as f32).collect();
+        let order = rng.permutation(4).into_iter().map(|i| i as i64).collect();
+        Draw { factors, order, applied: vec![i64::from(rng.chance(self.probability))] }
+    }
+}
+
+impl Kind for ColorJitter {
+    const NAME: &'static str = "view/color_jitter";
+    const INPUTS: &'static [In] = &[CLIPS];
+    const OUTPUTS: &'static [Out] = &[
+        Out::new("clips", "3 T H W", "the clips as floats in 0..1"),
+        Out::draw("factors", "4", "of brightness, contrast, saturation, hue"),
+        Out::draw("order", "4", "which of the four comes when: 0 brightness, 1 contrast, 2 saturation, 3 hue"),
+        Out::draw("applied", "1", "1 where the clip is changed"),
+    ];
+
+    fn check(&self, faults: &mut SettingFaults) {
+        for (name, value) in [("brightness", self.brightness), ("contrast", self.contrast), ("saturation", self.saturation)] {
+            faults.require(value >= 0.0 && value.is_finite(), name, "must be at least 0");
+        }
+        faults.require((0.0..=0.5).contains(&self.hue), "hue", "must lie in 0 to 0.5");
+        check_probability(self.probability, faults);
+    }
+    fn ports(&self, inputs: &Inputs) -> Result<Vec<Port>, PortFault> {
+        let [time, height, width] = clip_size(inputs, "clips")?;
+        Ok(vec![
+            Port::float([3, time, height, width].map(Into::into)),
+            Port::float([4.into()]),
+            Port::index([4.into()]).with_range(4.into()),
+            Port::index([1.into()]).with_range(2.into()),
+        ])
+    }
+}
+
+impl BatchKind for ColorJitter {
+    fn run(&self, io: &mut BatchIo) -> Result<()> {
+        let clips = io.tensor("clips")?;
+        device_size(&clips)?;
+        let factors = draw_float(io, "factors", 4, |rng| self.draw(rng).factors)?;
+        let order = draw_index(io, "order", 4, |rng| self.draw(rng).order)?;
+        let applied = draw_index(io, "applied", 1, |rng| self.draw(rng).applied)?;
+        ensure!(order.iter().flatten().all(|o| (0..4).contains(o)), "`order` must lie in 0..4");
+        let mut x = unit_floats(&clips).contiguous();
+        if x.data_ptr() == clips.data_ptr() {
+            x = x.copy();
+        }
+        // clips whose turn it is for one change, together
+        for turn in 0..4 {
+            for (change, apply) in CHANGES.iter().enumerate() {
+                let due =
+                    |row: &usize| applied[*row][0] != 0 && order[*row][turn] == change as i64 && factors[*row][change] != NEUTRAL[change];
+                let rows: Vec<usize> = (0..factors.len()).filter(due).collect();
+                if rows.is_empty() {
+                    continue;
+                }
+                let index: Vec<i64> = rows.iter().map(|r| *r as i64).collect();
+                let factor: Vec<f32> = rows.iter().map(|r| factors[*r][change]).collect();
+                let index = Tensor::from_slice(&index).to_device(x.device());
+                let factor = Tensor::from_slice(&factor).reshape([-1, 1, 1, 1, 1]).to_device(x.device());
+                let changed = apply(&x.index_select(0, &index), &factor);
+                let _ = x.index_copy_(0, &index, &changed);
+            }
+        }
+        io.put("clips", x);
+        Ok(())
+    }
+}
+
+fn blend(x: &Tensor, other: &Tensor, factor: &Tensor) -> Tensor {
+    (other + (x - other) * factor).clamp_(0.0, 1.0)
+}
+
+/// `[rows, 1, T, H, W]`
+fn grey(x: &Tensor) -> Tensor {
+    x.narrow(1, 0, 1) * 0.2989 + x.narrow(1, 1, 1) * 0.587 + x.narrow(1, 2, 1) * 0.114
+}
+
+fn brightness(x: &Tensor, factor: &Tensor) -> Tensor {
+    (x * factor).clamp_(0.0, 1.0)
+}
+
+fn contrast(x: &Tensor, factor: &Tensor) -> Tensor {
+    blend(x, &grey(x).mean_dim([3i64, 4].as_slice(), true, None), factor)
+}
+
+fn saturation(x: &Tensor, factor: &Tensor) -> Tensor {
+    blend(x, &grey(x), factor)
+}
+
+/// Through HSV and back.
+fn hue(x: &Tensor, factor: &Tensor) -> Tensor {
+    let channel = |i| x.narrow(1, i, 1);
+    let (r, g, b) = (channel(0), channel(1), channel(2));
+    let value = x.amax([1i64].as_slice(), true);
+    let spread = &value - x.amin([1i64].as_slice(), true);
+    let grey = spread.eq(0.0);
+    let saturation = &spread / value.masked_fill(&grey, 1.0);
+    let divisor = spread.masked_fill(&grey, 1.0);
+    // sixths of a turn, from the largest channel: the first of equal ones
+    let of = |from: f64, plus: &Tensor, minus: &Tensor| (plus - minus) / &divisor + from;
+    let (red, green) = (value.eq_tensor(&r), value.eq_tensor(&g));
+    let sixths = of(0.0, &g, &b).where_self(&red, &of(2.0, &b, &r).where_self(&green, &of(4.0, &r, &g)));
+    let sixths = sixths.masked_fill(&grey, 0.0) + factor * 6.0;
+    // each channel falls from the value as the hue leaves it
+    let chroma = &value * &saturation;
+    let back = |n: f64| {
+        let k = (&sixths + n).remainder(6.0);
+        &value - &chroma * k.minimum(&(4.0 - &k)).clamp_(0.0, 1.0)
+    };
+    Tensor::cat(&[back(5.0), back(3.0), back(1.0)], 1).clamp_(0.0, 1.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{parity::Case, testing};
+
+    fn frame(case: &Case) -> Tensor {
+        case.input("frame").permute([2, 0, 1]).reshape([1, 3, 1, 48, 64])
+    }
+
+    #[test]
+    fn each_change_equals_the_reference() {
+        let case = Case::open("g_color");
+        let x = unit_floats(&frame(&case));
+        case.tensor("to_tensor", &x.reshape([3, 48, 64]));
+        let tests = [
+            ("brightness_1.7", 0, 1.7),
+            ("brightness_0.25", 0, 0.25),
+            ("contrast_1.6", 1, 1.6),
+            ("contrast_0.3", 1, 0.3),
+            ("saturation_1.8", 2, 1.8),
+            ("saturation_0.0", 2, 0.0),
+            ("hue_0.2", 3, 0.2),
+            ("hue_-0.15", 3, -0.15),
+        ];
+        for (name, change, factor) in tests {
+            let y = CHANGES[change as usize](&x, &Tensor::from_slice(&[factor as f32]).reshape([1, 1, 1, 1, 1]));
+            case.tensor(name, &y.reshape([3, 48, 64]));
+        }
+    }
+
+    #[test]
+    fn rows_with_other_orders_are_handled_together() {
+        let case = Case::open("g_color");
+        let kind: ColorJitter = testing::kind("brightness = 0.8\ncontrast = 0.8\nsaturation = 0.8\nhue = 0.2\nprobability = 0.5");
+        let clips = frame(&case).repeat([3, 1, 2, 1, 1]);
+        let factors = Tensor::from_slice(&[1.3f32, 0.7, 1.5, 0.1]).repeat([3, 1]);
+        let order = Tensor::from_slice(&[0i64, 1, 2, 3, 3, 2, 1, 0, 0, 1, 2, 3]).reshape([3, 4]);
+        let applied = Tensor::from_slice(&[1i64, 1, 0]).reshape([3, 1]);
+        let out =
+            testing::run(&kind, 3, vec![("clips", clips), ("factors", factors), ("order", order), ("applied", applied)]).take("clips");
+        for (row, name) in ["all_bcsh", "all_hscb", "to_tensor"].into_iter().enumerate() {
+            for time in 0..2 {
+                case.tensor(name, &out.get(row as i64).select(1, time));
+            }
+        }
+    }
+
+    #[test]
+    fn an_input_of_floats_is_left_as_it_was() {
+        let kind: ColorJitter = testing::kind("brightness = 0.8\ncontrast = 0.8\nsaturation = 0.8\nhue = 0.2\nprobability = 1");
+        let clips = Tensor::rand([2, 3, 2, 4, 4], tch::kind::FLOAT_CPU);
+        let before = clips.copy();
+        let out = testing::run(&kind, 2, vec![("clips", clips.shallow_clone())]).take("clips");
+        assert_eq!(clips, before);
+        assert_ne!(out, before);
+    }
+
+    #[test]
+    fn draws_lie_in_their_ranges() {
+        let kind: ColorJitter = testing::kind("brightness = 1.5\ncontrast = 0.8\nsaturation = 0\nhue = 0.2\nprobability = 0.64");
+        let clips = Tensor::zeros([500, 3, 1, 1, 1], tch::kind::FLOAT_CPU);
+        let out = testing::run(&kind, 500, vec![("clips", clips)]);
+        let factors = out.tensor("factors");
+        let ranges = [(0.0, 2.5), (0.2, 1.8), (1.0, 1.0), (-0.2, 0.2)];
+        for (i, (low, high)) in ranges.into_iter().enumerate() {
+            let column = factors.select(1, i as i64);
+            assert!(column.min().double_value(&[]) >= low - 1e-6 && column.max().double_value(&[]) <= high + 1e-6);
+        }
+        let share = out.tensor("applied").to_kind(tch::Kind::Float).mean(tch::Kind::Float).double_value(&[]);
+        assert!((0.57..0.71).contains(&share), "{share}");
+    }
+}

@@ -1,0 +1,35 @@
+//! What becomes of pixels: crops, sizes, colours.
+
+pub mod center_crop;
+pub mod choose;
+pub mod color_jitter;
+pub mod crop;
+pub mod gaussian_blur;
+pub mod mirror;
+pub mod normalize;
+pub mod random_crop;
+pub mod random_sized_crop;
+pub mod resize;
+
+use dv_graph::kind::{In, Out};
+use dv_graph::settings::SettingFaults;
+use dv_train::batch::NodeEntry;
+
+pub static NODES: &[NodeEntry] = &[
+    NodeEntry::both::<random_crop::RandomCrop>(),
+    NodeEntry::both::<center_crop::CenterCrop>(),
+    NodeEntry::both::<random_sized_crop::RandomSizedCrop>(),
+    NodeEntry::both::<resize::Resize>(),
+    NodeEntry::both::<mirror::Mirror>(),
+    NodeEntry::batch::<color_jitter::ColorJitter>(),
+    NodeEntry::batch::<gaussian_blur::GaussianBlur>(),
+    NodeEntry::batch::<normalize::Normalize>(),
+    NodeEntry::batch::<choose::Choose>(),
+];
+
+const CLIPS: In = In::new("clips", crate::pixels::PIXELS, "3 T H W", "clips");
+const SQUARE: Out = Out::new("clips", "3 T size size", "the clips at that size, of the type that came in");
+
+fn check_probability(probability: f64, faults: &mut SettingFaults) {
+    faults.require((0.0..=1.0).contains(&probability), "probability", "must be a probability, 0 to 1");
+}
