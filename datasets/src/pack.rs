@@ -36,8 +36,11 @@ pub struct PackOptions {
     pub fsync: bool,
 }
 
-/// The presets: name, height and width, filter. `folder` has no size and filter of its own.
-pub const PRESETS: [(&str, Option<(u32, u32, Filter)>); 3] =
+/// A preset's own height, width and filter.
+pub type Own = (u32, u32, Filter);
+
+/// The presets: name, and size and filter, which `folder` has none of.
+pub const PRESETS: [(&str, Option<Own>); 3] =
     [("ucf101", Some((171, 128, Filter::Bicubic))), ("ucf101_iic", Some((128, 171, Filter::Bilinear))), ("folder", None)];
 
 impl PackOptions {

@@ -1,5 +1,6 @@
 //! Writing a packed set: [`SetWriter`].
 
+use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -79,6 +80,7 @@ pub struct SetWriter {
     encoder: Encoder,
     frames: u32,
     content: blake3::Hasher,
+    paths: HashSet<String>,
     finished: bool,
 }
 
@@ -116,6 +118,7 @@ impl SetWriter {
             encoder,
             frames: 0,
             content: blake3::Hasher::new(),
+            paths: HashSet::new(),
             finished: false,
             options,
         })
@@ -173,6 +176,7 @@ impl SetWriter {
         let frames = std::mem::take(&mut self.frames);
         let content = std::mem::take(&mut self.content).finalize().to_hex().to_string();
         ensure!(frames > 0, "video {} has no frame", meta.path);
+        ensure!(self.paths.insert(meta.path.clone()), "video {} is in the set already", meta.path);
         if let Some(class) = meta.class {
             let known = (class as usize) < self.catalogue.classes.len();
             ensure!(known, "video {}: class {class} has no name", meta.path);

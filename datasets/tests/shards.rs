@@ -136,9 +136,7 @@ fn reseal(bytes: &mut [u8]) {
     let header = u32::from_le_bytes(bytes[12..16].try_into().unwrap()) as usize + 16;
     let footer = bytes.len() - 32;
     let index = u64::from_le_bytes(bytes[footer..footer + 8].try_into().unwrap()) as usize;
-    let mut put = |at: usize, crc: u32| bytes[at..at + 4].copy_from_slice(&crc.to_le_bytes());
     let crc = |bytes: &[u8]| crc32fast::hash(bytes);
-    let _ = (&mut put, &crc);
     if header + 4 <= footer {
         let sum = crc(&bytes[..header]);
         bytes[header..header + 4].copy_from_slice(&sum.to_le_bytes());
@@ -238,6 +236,9 @@ fn a_set_appears_whole_or_not_at_all() {
     let mut writer = SetWriter::create(&out, options()).unwrap();
     assert!(writer.add_video(VideoMeta { path: "short".into(), ..VideoMeta::default() }, [[0u8; 11]]).is_err());
     assert!(writer.add_video(VideoMeta { path: "none".into(), ..VideoMeta::default() }, [[0u8; 12]; 0]).is_err());
+    let twice = || VideoMeta { path: "twice".into(), ..VideoMeta::default() };
+    writer.add_video(twice(), [[0u8; 12]]).unwrap();
+    assert!(writer.add_video(twice(), [[0u8; 12]]).is_err());
     drop(writer);
     fs::create_dir(&out).unwrap();
     assert!(format!("{:#}", SetWriter::create(&out, options()).err().unwrap()).contains("exists already"));

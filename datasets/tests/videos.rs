@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
+use dv_datasets::decode::Outcome;
 use dv_datasets::{inspect_json, inspect_text, pack, verify, Codec, Ffmpeg, Filter, PackOptions, PackedSet};
 
 /// The folder of videos; says loudly why there is none.
@@ -25,7 +27,7 @@ fn manifest(dir: &Path, prefix: &str) -> HashMap<String, (u64, String, Option<u3
     let text = fs::read_to_string(dir.join("MANIFEST.tsv")).unwrap();
     let rows = text.lines().skip(1).map(|line| line.split('\t').collect::<Vec<_>>());
     let rows =
-        rows.filter_map(|row| Some((row[0].strip_prefix(prefix)?.to_owned(), (row[1].parse().ok()?, row[2].into(), row[8].parse().ok()))));
+        rows.filter_map(|row| Some((row[0].strip_prefix(prefix)?.to_owned(), (row[1].parse().ok()?, row[2].into(), row[9].parse().ok()))));
     rows.collect()
 }
 
@@ -117,11 +119,13 @@ fn asl_and_odd_as_folders_for_any_thread_count() {
     (options.codec, options.out, options.block_frames) = (Codec::Yuv420, temp.path().join("yuv"), 4);
     let yuv = pack_and_compare(&dir, "odd/", &options);
     assert_ne!(yuv.fingerprint, set.fingerprint);
+    let nasa = set.videos.iter().position(|v| v.path == "nasa_13013.mp4").unwrap();
     let (mut a, mut b) = (vec![0; set.frame_len()], vec![0; set.frame_len()]);
-    set.read_frames(2, &[7], &mut a).unwrap();
-    yuv.read_frames(2, &[7], &mut b).unwrap();
+    set.read_frames(nasa, &[7], &mut a).unwrap();
+    yuv.read_frames(nasa, &[7], &mut b).unwrap();
     let mean = a.iter().zip(&b).map(|(a, b)| a.abs_diff(*b) as f64).sum::<f64>() / a.len() as f64;
-    assert!(mean < 4.0, "4:2:0 is {mean} grey levels off");
+    println!("4:2:0 against RGB: {mean:.3} grey levels");
+    assert!(mean < 5.0, "4:2:0 is {mean} grey levels off");
 }
 
 #[test]
@@ -186,6 +190,87 @@ fn lists_that_name_what_is_not_there() {
     assert_eq!(set.rejected[1].reason, "there is no such file; listed in trainlist01.txt:1");
 }
 
+/// A program that answers as ffmpeg and then does what `body` says.
+fn pretend(dir: &Path, body: &str) -> Ffmpeg {
+    use std::os::unix::fs::PermissionsExt;
+    let program = dir.join("ffmpeg");
+    let script = format!("#!/bin/sh\nif [ \"$1\" = -version ]; then echo ffmpeg version 7.0; exit; fi\n{body}\n");
+    fs::write(&program, script).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    Ffmpeg::at(&program).unwrap()
+}
+
+#[test]
+fn a_process_that_misbehaves() {
+    let temp = tempfile::tempdir().unwrap();
+    // Any file that is not empty: nothing reads it.
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
+    let decode = |body: &str| {
+        let ffmpeg = pretend(temp.path(), body);
+        let start = Instant::now();
+        let outcome = ffmpeg.decode_within(&file, Duration::from_millis(400), &mut |_| Ok(())).unwrap();
+        assert!(start.elapsed() < Duration::from_secs(8), "{body}: {:?}", start.elapsed());
+        outcome
+    };
+    let frame = "printf 'P6\\n1 1\\n255\\nabc'";
+    let rejected = |body: &str| match decode(body) {
+        Outcome::Rejected(why) => why,
+        other => panic!("{body}: {other:?}"),
+    };
+    let noted = |body: &str| match decode(body) {
+        Outcome::Decoded(decoded) => (decoded.frames, decoded.note.unwrap_or_default()),
+        other => panic!("{body}: {other:?}"),
+    };
+    assert!(rejected("exec sleep 60").contains("delivered nothing for 0.4 s"));
+    assert!(rejected("exec sleep 60 >&-").contains("delivered nothing for 0.4 s"));
+    assert!(rejected("exec yes").contains("no frame"));
+    assert!(rejected("printf 'P6\\n99999 99999\\n255\\n'").contains("too large"));
+    assert!(rejected("printf 'P6\\n4 4\\n255\\nabc'").contains("cut off"));
+    assert!(rejected("kill -SEGV $$").contains("signal 11"));
+    assert_eq!(noted(frame), (1, String::new()));
+    let (frames, note) = noted(&format!("{frame}; {frame}; exec sleep 60"));
+    assert!(frames == 2 && note.contains("delivered nothing"), "{frames} {note}");
+    let (frames, note) = noted(&format!("{frame}; printf 'P6\\n1 2\\n255\\nabcabc'"));
+    assert!(frames == 1 && note.contains("size changes"), "{frames} {note}");
+    // What the taker of frames says is wrong is its own error, and ends the process.
+    let ffmpeg = pretend(temp.path(), &format!("{frame}; exec sleep 60"));
+    let error = ffmpeg.decode(&file, &mut |_| anyhow::bail!("disk full")).unwrap_err();
+    assert_eq!(error.to_string(), "disk full");
+    let ffmpeg = pretend(temp.path(), "echo 'Exiting normally, received signal 15.' >&2; exit 255");
+    assert!(format!("{:#}", ffmpeg.decode(&file, &mut |_| Ok(())).unwrap_err()).contains("interrupted"));
+}
+
+#[test]
+fn a_resolution_that_changes_inside_a_file() {
+    let Some(_) = videos() else { return };
+    let temp = tempfile::tempdir().unwrap();
+    let ffmpeg = Ffmpeg::find().unwrap();
+    let mut both = Vec::new();
+    for (size, colour) in [("96x64", "red"), ("64x96", "blue")] {
+        let part = temp.path().join("part.m2v");
+        let source = format!("color=c={colour}:size={size}:rate=25:duration=0.4");
+        let mut command = std::process::Command::new(ffmpeg.program());
+        command.args(["-v", "error", "-y", "-f", "lavfi", "-i", &source, "-c:v", "mpeg2video"]).arg(&part);
+        assert!(command.status().unwrap().success());
+        both.extend(fs::read(&part).unwrap());
+    }
+    let file = temp.path().join("both.m2v");
+    fs::write(&file, both).unwrap();
+    let mut seen = Vec::new();
+    let outcome = ffmpeg.decode(&file, &mut |frame| {
+        let middle = (frame.height / 2 * frame.width + frame.width / 2) * 3;
+        seen.push((frame.height, frame.width, frame.rgb[middle] > 128, frame.rgb[middle + 2] > 128));
+        Ok(())
+    });
+    println!("{outcome:?}");
+    let (red, blue) = ((64, 96, true, false), (64, 96, false, true));
+    assert!(seen.iter().all(|s| *s == red || *s == blue), "{seen:?}");
+    // The decoder itself drops the frame that it holds back at the change.
+    for colour in [red, blue] {
+        assert!((9..=10).contains(&seen.iter().filter(|s| **s == colour).count()), "{seen:?}");
+    }
+}
+
 /// Prints bytes a frame and frames read a second for each codec: see `dv_datasets::codec`.
 #[test]
 #[ignore = "a measurement"]
@@ -196,13 +281,13 @@ fn codec_figures() {
         let out = temp.path().join(format!("{}{block_frames}", codec.name()));
         let mut options = options("ucf101", &dir.join("ucf101/UCF-101"), &out);
         (options.codec, options.block_frames) = (codec, block_frames);
-        let start = std::time::Instant::now();
+        let start = Instant::now();
         let frames = pack(&options, &|_| ()).unwrap().frames;
         let packed = frames as f64 / start.elapsed().as_secs_f64();
         let set = PackedSet::open(&out).unwrap();
         for stride in [1, 4] {
             let mut clip = vec![0; 16 * set.frame_len()];
-            let start = std::time::Instant::now();
+            let start = Instant::now();
             let mut clips = 0;
             while start.elapsed().as_secs_f64() < 2.0 {
                 for (video, v) in set.videos.iter().enumerate() {

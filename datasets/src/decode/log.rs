@@ -49,14 +49,15 @@ impl Log {
         self.grew.notify_all();
     }
 
-    /// The timestamp of the next frame in microseconds. ffmpeg logs a frame before it delivers it, so this waits no longer
-    /// than the other thread needs to read on; where the line does not come in `patience`, or came and has none: `None`.
-    pub fn next_time(&self, patience: Duration) -> Option<i64> {
+    /// The timestamp of the next frame in microseconds, if it has one. ffmpeg logs a frame before it delivers it, so this waits
+    /// no longer than the other thread needs to read on; `None`: the line did not come in `patience`, and to go on asking
+    /// would give frames the times of others.
+    pub fn next_time(&self, patience: Duration) -> Option<Option<i64>> {
         let until = Instant::now() + patience;
         let mut state = self.lock();
         loop {
             if let Some(time) = state.times.pop_front() {
-                return time;
+                return Some(time);
             }
             let left = until.saturating_duration_since(Instant::now());
             if state.ended || left.is_zero() {
@@ -195,7 +196,7 @@ mod tests {
         let now = Duration::ZERO;
         assert_eq!(log.fps(), Some(30000.0 / 1001.0));
         let times = [0; 4].map(|_| log.next_time(now));
-        assert_eq!(times, [Some(0), None, Some(-1_001_000), None]);
+        assert_eq!(times, [Some(Some(0)), Some(None), Some(Some(-1_001_000)), None]);
         let complaints = log.complaints().unwrap();
         assert!(complaints.ends_with("(stream = 0, dts = 33).; ac-tex damaged at 3 5; and 1 more"), "{complaints}");
         assert!(complaints.len() < 400 && !log.interrupted());

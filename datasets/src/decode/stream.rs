@@ -61,7 +61,8 @@ impl Ffmpeg {
             } else if let Some(how) = abnormal(status) {
                 why.push(how);
             }
-            why.extend(log.complaints());
+            // Where the file lies is no property of it.
+            why.extend(log.complaints().map(|text| text.replace(&format!("file:{}: ", file.display()), "")));
             let why = (!why.is_empty()).then(|| why.join("; "));
             Ok(match size {
                 Some((height, width)) if frames > 0 => {
@@ -93,14 +94,16 @@ impl Ffmpeg {
     }
 }
 
+/// How long a line of the log may come after its frame: only a machine that stands still takes seconds.
+const LOG_PATIENCE: Duration = Duration::from_secs(4);
+
 type Frames = (u32, Option<(usize, usize)>, Option<String>);
 
 /// Every frame until the pipe ends; also the frames' size and, if the pipe did not end between two frames, why.
 fn read_frames(pipe: &mut impl Read, log: &Log, each: &mut dyn FnMut(Frame) -> Result<()>) -> Result<Frames> {
     let (mut frames, mut size) = (0u32, None);
     let mut rgb = Vec::new();
-    // Where ffmpeg logs no frames at all, only the first is waited for.
-    let mut patience = Duration::from_secs(5);
+    let mut timed = true;
     loop {
         let now = match read_header(pipe) {
             Ok(Some(size)) => size,
@@ -115,10 +118,9 @@ fn read_frames(pipe: &mut impl Read, log: &Log, each: &mut dyn FnMut(Frame) -> R
         if pipe.read_exact(&mut rgb).is_err() {
             return Ok((frames, size, Some(format!("frame {frames} is cut off"))));
         }
-        let time = log.next_time(patience);
-        if time.is_none() {
-            patience = Duration::from_millis(20);
-        }
+        let time = if timed { log.next_time(LOG_PATIENCE) } else { None };
+        timed &= time.is_some();
+        let time = time.flatten();
         each(Frame { rgb: &rgb, height, width, time })?;
         frames += 1;
     }
@@ -156,6 +158,9 @@ fn reason(file: &Path, why: Option<String>) -> String {
     }
     if why.contains("matches no streams") {
         return "it has no video stream".to_owned();
+    }
+    if why.contains("not on whitelist") {
+        return "it is of no format that dv takes for video".to_owned();
     }
     format!("no frame decodes; ffmpeg: {why}")
 }

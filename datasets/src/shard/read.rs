@@ -177,7 +177,7 @@ fn read_segments(table: &[u8], count: u32, blocks: u32, frames: u32, block_frame
         ensure!(
             segment.frames > 0
                 && segment.first_frame.checked_add(segment.frames).is_some()
-                && segment.first_frame % block_frames == 0
+                && segment.first_frame.is_multiple_of(block_frames)
                 && segment.first_block as u64 == next_block
                 && segment.first_time as u64 == next_time,
             "its index is inconsistent at segment {i}"
