@@ -24,14 +24,36 @@ pub struct Checked {
 
 /// Reads and checks a graph file. Nothing heavy is built or opened.
 pub fn check(path: &Path, settings: &[Setting], library: &Library) -> Checked {
+    check_adjusted(path, settings, library, &mut |_| ())
+}
+
+/// The same with a change of the resolved tree before it is read (`--smoke`).
+pub fn check_adjusted(path: &Path, settings: &[Setting], library: &Library, adjust: &mut dyn FnMut(&mut crate::tree::Table)) -> Checked {
     let (mut sources, mut faults) = (Sources::default(), Faults::default());
-    let tree = merge::load(path, settings, &mut sources, &mut faults);
+    let mut tree = merge::load(path, settings, &mut sources, &mut faults);
+    adjust(&mut tree);
     let broken = faults.iter().any(|f| matches!(f.code, "syntax" | "no-file"));
     let experiment = experiment::read(tree, library, &mut faults);
     // what a syntax fault swallowed would be told as missing
     let plan = if broken { None } else { plan(&experiment, &mut faults) };
     let plan = plan.filter(|_| faults.is_empty());
     Checked { sources, faults, plan }
+}
+
+/// Checks the sets that the plan reads. A missing set is a note with how to make it, or a fault where the data was named
+/// (`strict`); a set of another size, or without the split, is always a fault.
+pub fn check_data(plan: &Plan, data: &Path, strict: bool, faults: &mut Faults) {
+    for stage in &plan.stages {
+        let (Some(index), Some(source)) = (stage.source, stage.source()) else { continue };
+        let node = &stage.nodes[index];
+        if !data.join(&source.set).exists() {
+            let message = format!("there is no packed set `{}` in {}", source.set, data.display());
+            let fault = if strict { faults.add("no-set", node.at, message) } else { faults.note("no-set", node.at, message) };
+            fault.help(crate::sample::epoch::how_to_make(&source.set));
+        } else if let Err(e) = crate::sample::epoch::Rows::open(data, &source, &node.path) {
+            faults.add("wrong-set", node.at, format!("{e:#}"));
+        }
+    }
 }
 
 struct Found {

@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod de;
+pub mod docs;
 pub mod draw;
 pub mod edges;
 pub mod experiment;
@@ -16,6 +17,7 @@ pub mod plan;
 pub mod port;
 pub mod sample;
 pub mod settings;
+pub mod show;
 pub use sample::host;
 pub mod source;
 pub mod stage;

@@ -70,6 +70,8 @@ pub struct Executor<'a> {
     pub registry: &'a Registry,
     pub device: Device,
     pub feeds: Feeds,
+    /// Record gradients everywhere (a gradient of a fed edge is asked for).
+    pub all_gradients: bool,
 }
 
 impl<'a> Executor<'a> {
@@ -77,7 +79,7 @@ impl<'a> Executor<'a> {
     pub fn new(stage: Arc<StagePlan>, registry: &'a Registry, device: Device) -> Executor<'a> {
         let places = stage.nodes.iter().map(|n| n.place).collect();
         let active = vec![true; stage.nodes.len()];
-        Executor { stage, places, active, registry, device, feeds: Feeds::default() }
+        Executor { stage, places, active, registry, device, feeds: Feeds::default(), all_gradients: false }
     }
 
     /// Only what the asked outputs need, given the feeds. Host nodes that a feed touches move to the device.
@@ -321,8 +323,11 @@ impl<'a> Executor<'a> {
             }
         });
         // a guard, not `no_grad(f)`: that would leave gradients off after a panic
-        let _off = (!plan.gradient).then(tch::no_grad_guard);
-        std::panic::catch_unwind(work).unwrap_or_else(|p| Err(anyhow!("{}", torch_text(&panic_text(&p)))))?;
+        let _off = (!plan.gradient && !self.all_gradients).then(tch::no_grad_guard);
+        CAUGHT.set(true);
+        let outcome = std::panic::catch_unwind(work);
+        CAUGHT.set(false);
+        outcome.unwrap_or_else(|p| Err(anyhow!("{}", torch_text(&panic_text(&p)))))?;
         Ok(io.finish())
     }
 
@@ -354,6 +359,21 @@ impl<'a> Executor<'a> {
         }
         Ok(values)
     }
+}
+
+thread_local! {
+    /// Panics that the executor catches and tells as an error of a node.
+    static CAUGHT: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+}
+
+/// Keeps the panic hook silent about panics that the executor catches.
+pub fn quiet_caught_panics() {
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        if !CAUGHT.get() {
+            hook(info);
+        }
+    }));
 }
 
 /// libtorch's message without its C++ frames.

@@ -5,6 +5,7 @@ pub mod checkpoint;
 pub mod executor;
 pub mod folder;
 pub mod optimise;
+pub mod probe;
 pub mod progress;
 pub mod shim;
 pub mod store;

@@ -35,8 +35,11 @@ pub struct Machine {
 /// Tables that stages of this call left, by stage, node and output.
 pub type Tables = HashMap<(String, String, String), Table>;
 
+/// What a stage is run with.
 pub struct StageContext<'a> {
     pub plan: &'a Plan,
+    /// Epochs of this stage's checkpoints that other stages name.
+    pub named_epochs: &'a [u64],
     pub registry: &'a Registry,
     pub machine: &'a Machine,
     pub folder: &'a mut Folder,
@@ -87,8 +90,8 @@ fn models(cx: &StageContext, stage: &StagePlan) -> Result<Store> {
 }
 
 /// Epochs of this stage's checkpoints that other stages name.
-fn named_epochs(plan: &Plan, stage: &str) -> Vec<u64> {
-    plan.stages
+pub fn named_epochs(stages: &[Arc<StagePlan>], stage: &str) -> Vec<u64> {
+    stages
         .iter()
         .flat_map(|s| &s.drive.weights)
         .filter_map(|(_, o)| match o {
@@ -169,7 +172,7 @@ fn train(cx: &mut StageContext, stage: &Arc<StagePlan>, store: &mut Store, rows:
             sums.iter_mut().for_each(|s| *s = 0.0);
             last = means;
             let done = epoch + 1;
-            let named = named_epochs(cx.plan, &stage.name);
+            let named = cx.named_epochs;
             // between the ends, every tenth of the stage is enough
             if done == epochs || done % (epochs / 10).max(1) == 0 || named.contains(&done) {
                 let state = State {
@@ -183,7 +186,7 @@ fn train(cx: &mut StageContext, stage: &Arc<StagePlan>, store: &mut Store, rows:
                     data: data.clone(),
                 };
                 checkpoint::save(&cx.folder.path, &state, store, &optimiser, cx.folder.fsync)?;
-                checkpoint::prune(&cx.folder.path, &stage.name, drive.keep.as_ref().map_or(1, |k| k.last), &named)?;
+                checkpoint::prune(&cx.folder.path, &stage.name, drive.keep.as_ref().map_or(1, |k| k.last), named)?;
             }
         }
     }

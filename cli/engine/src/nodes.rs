@@ -1,0 +1,28 @@
+//! `dv nodes`.
+
+use anyhow::Result;
+use dv_cli::args::{Nodes, NodesFormat};
+use dv_cli::exit::Exit;
+use dv_cli::out;
+use dv_graph::{docs, fault};
+
+pub fn verb(args: &Nodes) -> Result<()> {
+    let library = dv_nodes::library();
+    let entries: Vec<_> = match &args.kind {
+        None => library.entries().collect(),
+        Some(name) => match library.get(name) {
+            Some(entry) => vec![entry],
+            None => {
+                let names: Vec<&str> = library.entries().map(|e| e.name).collect();
+                let near = fault::nearest(name, &names).map_or("`dv nodes` lists all".to_string(), |n| format!("did you mean `{n}`?"));
+                out::note(format_args!("error: there is no kind `{name}`; {near}"));
+                return Err(Exit::INPUT.into());
+            }
+        },
+    };
+    match (args.format, &args.kind) {
+        (NodesFormat::Json, _) => out::line(serde_json::to_string_pretty(&docs::json(&entries))?),
+        (NodesFormat::Text, Some(_)) => out::line(docs::kind(entries[0]).trim_end()),
+        (NodesFormat::Text, None) => out::line(docs::library(&library).trim_end()),
+    }
+}

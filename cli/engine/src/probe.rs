@@ -1,0 +1,48 @@
+//! `dv probe`.
+
+use crate::check;
+use anyhow::{bail, Context, Result};
+use dv_cli::args::{Mode, Probe};
+use dv_cli::out;
+use dv_train::executor::Registry;
+use dv_train::tensors;
+use std::collections::{BTreeMap, HashMap};
+
+pub fn verb(args: &Probe) -> Result<()> {
+    let checked = dv_graph::check::check(&args.graph.graph, &check::settings(&args.graph.with), &dv_nodes::library());
+    let mut plan = check::plan(checked)?;
+    let mut files = HashMap::new();
+    let mut feeds = Vec::new();
+    for feed in &args.feeds {
+        if !files.contains_key(&feed.file) {
+            files.insert(feed.file.clone(), tensors::read(&feed.file)?);
+        }
+        let file = &files[&feed.file];
+        let Some(tensor) = file.get(&feed.key) else {
+            let names: Vec<&str> = file.keys().map(String::as_str).collect();
+            bail!("--feed {}: {} has no `{}`; it has {}", feed.edge, feed.file.display(), feed.key, names.join(", "));
+        };
+        feeds.push((feed.edge.clone(), tensor.shallow_clone()));
+    }
+    if args.fetches.is_empty() && args.grads.is_empty() {
+        bail!("nothing is asked for: name edges with --fetch node.port, or gradients with --grad");
+    }
+    let probe = dv_train::probe::Probe {
+        stage: args.stage.clone(),
+        data: args.graph.with.data_dir(),
+        weights: args.weights.clone(),
+        train: args.mode == Mode::Train,
+        steps: args.steps.map(|n| n.get()),
+        feeds,
+        fetches: args.fetches.clone(),
+        gradients: args.grads.clone(),
+        device: tch::Device::Cpu,
+    };
+    let found: BTreeMap<String, tch::Tensor> = dv_train::probe::probe(&mut plan, &Registry::new(dv_nodes::entries()), &probe)?;
+    let found = found.into_iter().map(|(n, t)| (n, t.contiguous())).collect();
+    tensors::write(&args.out, &found).context("--out")?;
+    for (name, tensor) in &found {
+        out::note(format_args!("{name}: {:?} {:?}", tensor.kind(), tensor.size()));
+    }
+    Ok(())
+}

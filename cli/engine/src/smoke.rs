@@ -1,0 +1,85 @@
+//! `--smoke`: any graph in seconds. Sizes and counts shrink in the resolved graph, by the settings' names; the sets
+//! that it reads are generated.
+
+use anyhow::{Context, Result};
+use dv_datasets::generate::{smoke_set, SmokeSpec};
+use dv_graph::plan::Plan;
+use dv_graph::tree::{Table, Value};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+const BATCH: i64 = 3;
+const STEPS: usize = 2;
+
+/// What a setting is at most, by its name: frames, pixels, counts.
+const AT_MOST: &[(&str, i64)] = &[("length", 8), ("size", 56), ("clips", 2), ("rows", 12), ("count", 12), ("hold_out", 0), ("epochs", 1), ("epoch", 1)];
+
+/// Shrinks the resolved graph. What changes the meaning of a number is said.
+pub fn shrink(tree: &mut Table, said: &mut Vec<String>) {
+    let Some(Value::Table(stages)) = tree.0.get_mut("stages").map(|e| &mut e.item.value) else { return };
+    for (name, entry) in stages.0.iter_mut() {
+        let Value::Table(stage) = &mut entry.item.value else { continue };
+        let world = match stage.get("world").map(|i| &i.value) {
+            Some(Value::Integer(n)) => *n,
+            _ => 1,
+        };
+        // one sample a part of the world, or three
+        let batch = if world > 1 { world * (BATCH + world - 1).div_euclid(world).max(1) } else { BATCH };
+        if let Some(e) = stage.0.get_mut("batch") {
+            e.item.value = Value::Integer(batch);
+        }
+        walk(stage, name, said);
+    }
+    for key in ["models", "groups"] {
+        if let Some(Value::Table(t)) = tree.0.get_mut(key).map(|e| &mut e.item.value) {
+            walk(t, key, said);
+        }
+    }
+}
+
+fn walk(table: &mut Table, place: &str, said: &mut Vec<String>) {
+    for (key, entry) in table.0.iter_mut() {
+        match &mut entry.item.value {
+            Value::Integer(n) => {
+                if let Some((_, most)) = AT_MOST.iter().find(|(k, _)| k == key) {
+                    *n = (*n).min(*most);
+                }
+            }
+            Value::Array(list) if key == "k" => {
+                let before = list.len();
+                list.retain(|i| matches!(i.value, Value::Integer(n) if n <= BATCH));
+                if list.len() < before {
+                    said.push(format!("smoke: {place}: k above the gallery's size is cut"));
+                }
+            }
+            Value::Table(t) => walk(t, &format!("{place}.{key}"), said),
+            _ => {}
+        }
+    }
+}
+
+/// Generates the sets that the plan reads.
+pub fn sets(plan: &Plan, data: &Path) -> Result<()> {
+    let classes = plan.resolved.lines().filter_map(|l| l.trim().strip_prefix("classes = ")?.parse::<usize>().ok()).max().unwrap_or(12);
+    let mut specs: BTreeMap<String, SmokeSpec> = BTreeMap::new();
+    for stage in &plan.stages {
+        let Some(source) = stage.source() else { continue };
+        let batch = stage.drive.settings.batch.unwrap_or(1);
+        let spec = specs.entry(source.set.clone()).or_insert_with(|| SmokeSpec {
+            height: source.height as u32,
+            width: source.width as u32,
+            splits: Vec::new(),
+            classes,
+            videos_per_split: 0,
+            frames: 40,
+        });
+        if !spec.splits.contains(&source.split) {
+            spec.splits.push(source.split.clone());
+        }
+        spec.videos_per_split = spec.videos_per_split.max(batch * STEPS);
+    }
+    for (name, spec) in specs {
+        smoke_set(&data.join(&name), &spec).with_context(|| format!("the smoke set `{name}`"))?;
+    }
+    Ok(())
+}

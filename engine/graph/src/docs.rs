@@ -1,0 +1,114 @@
+//! The node library's documentation, from its own definitions.
+
+use crate::kind::{Entry, Library};
+use std::fmt::Write;
+
+fn description(value: &serde_json::Value) -> String {
+    value.get("description").and_then(|d| d.as_str()).unwrap_or("").to_string()
+}
+
+/// The type of a setting in a few words.
+fn type_text(schema: &serde_json::Value, root: &serde_json::Value) -> String {
+    if let Some(reference) = schema.get("$ref").and_then(|r| r.as_str()) {
+        if let Some(target) = root.pointer(reference.trim_start_matches('#')) {
+            return type_text(target, root);
+        }
+    }
+    let one_of = |key: &str| schema.get(key).and_then(|o| o.as_array());
+    if let Some(values) = one_of("enum") {
+        return values.iter().map(|v| v.to_string()).collect::<Vec<_>>().join(" | ");
+    }
+    if let Some(value) = schema.get("const") {
+        return value.to_string();
+    }
+    if let Some(options) = one_of("oneOf").or(one_of("anyOf")) {
+        return options.iter().map(|o| type_text(o, root)).filter(|t| t != "null").collect::<Vec<_>>().join(" | ");
+    }
+    let name = |t: &str| match t {
+        "number" => "float".to_string(),
+        "array" => match schema.get("items") {
+            Some(items) => format!("array of {}", type_text(items, root)),
+            None => "array".into(),
+        },
+        "object" => match schema.get("additionalProperties") {
+            Some(v) if v.is_object() => format!("table of {}", type_text(v, root)),
+            _ => "table".into(),
+        },
+        other => other.to_string(),
+    };
+    match schema.get("type") {
+        Some(serde_json::Value::String(t)) => name(t),
+        Some(serde_json::Value::Array(list)) => {
+            let types: Vec<String> = list.iter().filter_map(|t| t.as_str()).filter(|t| *t != "null").map(name).collect();
+            types.join(" | ")
+        }
+        _ => "any".into(),
+    }
+}
+
+/// One kind as Markdown.
+pub fn kind(entry: &Entry) -> String {
+    let schema = serde_json::to_value((entry.schema)()).unwrap_or_default();
+    let mut out = String::new();
+    let place = match (entry.parameters.is_some(), entry.sample.is_some(), entry.batch) {
+        (true, _, _) => "model",
+        (_, true, true) => "host or device",
+        (_, true, false) => "host",
+        _ => "device",
+    };
+    let _ = writeln!(out, "## {}\n\n{}\n\n{place}, rate {}", entry.name, description(&schema), entry.rate);
+    let empty = serde_json::Map::new();
+    let properties = schema.get("properties").and_then(|p| p.as_object()).unwrap_or(&empty);
+    let required: Vec<&str> = schema.get("required").and_then(|r| r.as_array()).map(|r| r.iter().filter_map(|v| v.as_str()).collect()).unwrap_or_default();
+    if !properties.is_empty() {
+        let _ = writeln!(out, "\n| setting | type | |\n|---|---|---|");
+        for (name, value) in properties {
+            let mark = if required.contains(&name.as_str()) { "" } else { " (optional)" };
+            let _ = writeln!(out, "| `{name}`{mark} | {} | {} |", type_text(value, &schema).replace('|', "\\|"), description(value).replace('\n', " ").replace('|', "\\|"));
+        }
+    }
+    if !entry.inputs.is_empty() || entry.outputs.iter().any(|o| o.draw) {
+        let _ = writeln!(out, "\n| input | carries | |\n|---|---|---|");
+        for i in entry.inputs {
+            let types: Vec<String> = i.types.iter().map(|t| t.to_string()).collect();
+            let name = if i.many { "(any names)".to_string() } else { format!("`{}`{}", i.name, if i.optional { " (optional)" } else { "" }) };
+            let _ = writeln!(out, "| {name} | {} [{}] | {} |", types.join(" or "), i.shape, i.doc);
+        }
+        for o in entry.outputs.iter().filter(|o| o.draw) {
+            let _ = writeln!(out, "| `{}` (optional) | [{}] | reuses a draw |", o.name, o.shape);
+        }
+    }
+    let _ = writeln!(out, "\n| output | shape | |\n|---|---|---|");
+    for o in entry.outputs {
+        let _ = writeln!(out, "| `{}` | {} | {}{} |", o.name, o.shape, if o.draw { "draw: " } else { "" }, o.doc);
+    }
+    out
+}
+
+/// The whole library as Markdown: `docs/nodes.md`.
+pub fn library(library: &Library) -> String {
+    let mut out = String::from("# Nodes\n\nMade by `dv nodes`; a test compares it with the library.\n");
+    for entry in library.entries() {
+        let _ = write!(out, "\n{}", kind(entry));
+    }
+    out
+}
+
+/// The library as one JSON document.
+pub fn json(entries: &[&Entry]) -> serde_json::Value {
+    entries
+        .iter()
+        .map(|e| {
+            serde_json::json!({
+                "kind": e.name,
+                "model": e.parameters.is_some(),
+                "rate": e.rate.to_string(),
+                "inputs": e.inputs.iter().map(|i| serde_json::json!({
+                    "name": i.name, "types": i.types.iter().map(|t| t.to_string()).collect::<Vec<_>>(),
+                    "shape": i.shape, "optional": i.optional, "many": i.many, "doc": i.doc})).collect::<Vec<_>>(),
+                "outputs": e.outputs.iter().map(|o| serde_json::json!({"name": o.name, "shape": o.shape, "draw": o.draw, "doc": o.doc})).collect::<Vec<_>>(),
+                "settings": serde_json::to_value((e.schema)()).unwrap_or_default(),
+            })
+        })
+        .collect()
+}
