@@ -13,6 +13,10 @@ pub mod source;
 pub mod view;
 
 #[cfg(test)]
+mod composition;
+#[cfg(test)]
+mod contract;
+#[cfg(test)]
 mod parity;
 #[cfg(test)]
 mod testing;

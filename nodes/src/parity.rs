@@ -20,7 +20,7 @@ impl Case {
         Case { json: serde_json::from_str(&text).unwrap(), name: name.to_string(), stored }
     }
     fn stored(&self, name: &str) -> Tensor {
-        self.stored.get(name).unwrap_or_else(|| panic!("{} holds no `{name}`", self.name)).shallow_clone()
+        self.stored.get(name).unwrap_or_else(|| panic!("{} holds no `{name}`", self.name)).copy()
     }
     /// An input that is stored.
     pub fn given(&self, name: &str) -> Tensor {

@@ -7,7 +7,7 @@ use dv_train::batch::{BatchIo, BatchKind};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeMap;
-use tch::{Device, Tensor};
+use tch::Tensor;
 
 /// Each sample takes one of several branches, drawn by their odds. Only the drawn branch is computed for it.
 #[derive(Deserialize, JsonSchema)]
@@ -58,32 +58,17 @@ impl BatchKind for Choose {
     /// Each branch brings the rows that took it, in their order; a branch that none took is not there.
     fn run(&self, io: &mut BatchIo) -> Result<()> {
         let choice = io.tensor("choice")?;
-        let chosen: Vec<i64> = Vec::try_from(choice.to_device(Device::Cpu).flatten(0, -1))?;
-        let branches: Vec<Tensor> = io.tensors().into_iter().filter(|(name, _)| name != "choice").map(|(_, t)| t).collect();
-        let mut taken = chosen.clone();
-        taken.sort_unstable();
-        taken.dedup();
-        ensure!(taken.len() == branches.len(), "{} branches were taken, but {} came", taken.len(), branches.len());
-        // where each row of the output stands in the branches put one after the other
-        let mut next: Vec<i64> = Vec::new();
-        let mut end = 0;
-        for (branch, tensor) in taken.iter().zip(&branches) {
-            let rows = chosen.iter().filter(|c| *c == branch).count() as i64;
-            ensure!(tensor.size()[0] == rows, "{rows} rows took branch {branch}, but it brought {}", tensor.size()[0]);
-            next.push(end);
-            end += rows;
-        }
-        let mut from = Vec::with_capacity(chosen.len());
-        for c in &chosen {
-            let slot = taken.partition_point(|t| t < c);
-            from.push(next[slot]);
-            next[slot] += 1;
-        }
-        let from = Tensor::from_slice(&from).to_device(choice.device());
+        let branches = io.tensors().into_iter().filter(|(name, _)| name != "choice").map(|(_, t)| t);
         // channels last in memory stay so
-        let rows = |t: &Tensor| if t.dim() == 5 { t.permute([0, 2, 3, 4, 1]) } else { t.shallow_clone() };
-        let all = Tensor::cat(&branches.iter().map(rows).collect::<Vec<_>>(), 0).index_select(0, &from);
-        io.put("clips", if all.dim() == 5 { all.permute([0, 4, 1, 2, 3]) } else { all });
+        let clips = |t: &Tensor| t.dim() == 5;
+        let branches: Vec<Tensor> = branches.map(|t| if clips(&t) { t.permute([0, 2, 3, 4, 1]) } else { t }).collect();
+        ensure!(!branches.is_empty(), "no branch came");
+        let all = Tensor::cat(&branches, 0);
+        ensure!(all.size()[0] == choice.numel() as i64, "{} rows chose, but the branches brought {}", choice.numel(), all.size()[0]);
+        // branches one after the other are the rows sorted by choice: where each row stands there
+        let from = choice.flatten(0, -1).argsort_stable(true, 0, false).argsort(0, false);
+        let chosen = all.index_select(0, &from);
+        io.put("clips", if clips(&chosen) { chosen.permute([0, 4, 1, 2, 3]) } else { chosen });
         io.put("choice", choice);
         Ok(())
     }
@@ -93,7 +78,7 @@ impl BatchKind for Choose {
 mod tests {
     use super::*;
     use crate::{parity::Case, testing};
-    use dv_graph::draw::Key;
+    use dv_graph::draw::{place, Key};
 
     #[test]
     fn rows_come_from_their_branches() {
@@ -119,18 +104,12 @@ mod tests {
 
     #[test]
     fn a_draw_takes_the_branch_that_the_published_table_says() {
-        // the rule of `Rng::weighted`, on the table's own draws
         let case = Case::open("g_transform_choice");
         let weights: Vec<Vec<f64>> = serde_json::from_value(case.json["params"]["weights"].clone()).unwrap();
         for row in case.json["params"]["table"].as_array().unwrap() {
             for (clip, weights) in weights.iter().enumerate() {
-                let draw = row["draws"][clip].as_f64().unwrap();
-                let mut sum = 0.0;
-                let branch = weights.iter().position(|w| {
-                    sum += w;
-                    draw < sum
-                });
-                assert_eq!(["null", "base", "same_series"][branch.unwrap()], row["clips"][clip].as_str().unwrap());
+                let branch = place(row["draws"][clip].as_f64().unwrap(), weights);
+                assert_eq!(["null", "base", "same_series"][branch], row["clips"][clip].as_str().unwrap());
             }
         }
     }

@@ -1,0 +1,139 @@
+//! What holds for every kind of the list.
+
+use dv_graph::fault::Faults;
+use dv_graph::kind::{Inputs, Library};
+use dv_graph::port::{Axis, Dim, Port};
+use dv_graph::source::{At, Sources};
+use dv_graph::tree;
+use std::collections::HashSet;
+
+/// Settings and inputs with which each kind can be asked for its outputs.
+fn example(name: &str) -> Option<(&'static str, Vec<(&'static str, Port)>)> {
+    let clips = || ("clips", Port::bytes([3, 8, 64, 80].map(Dim::from)));
+    let floats = || ("clips", Port::float([3, 8, 64, 64].map(Dim::from)));
+    let frames = || ("frames", Port::video([3.into(), Dim::Symbol("frames".into()), 64.into(), 80.into()]));
+    let map = || ("map", Port::float([16, 2, 4, 4].map(Dim::from)));
+    let feature = |name| (name, Port::float([16.into()]));
+    let series = |name| (name, Port::float([4.into(), 16.into()]));
+    let order = || ("order", Port::index([4.into()]));
+    let table = |name| (name, Port::table([16.into()]));
+    Some(match name {
+        "source/shards" => ("set = 'a'\nsplit = 'b'\nhold_out = 0\nheight = 64\nwidth = 80", vec![]),
+        "clip/stage_prototype" => ("length = 8\nstride = 4\ntime_flip = 0.5", vec![frames()]),
+        "clip/uniform" => ("clips = 10\nlength = 8\nstride = 4", vec![frames()]),
+        "clip/at" => ("position = 'middle'\nlength = 1\nstride = 1", vec![frames()]),
+        "view/random_crop" | "view/center_crop" | "view/resize" => ("size = 56", vec![clips()]),
+        "view/random_sized_crop" => ("side = [48, 64]\nsize = 56", vec![clips()]),
+        "view/mirror" => ("probability = 0.5", vec![clips()]),
+        "view/color_jitter" => ("brightness = 0.8\ncontrast = 0.8\nsaturation = 0.8\nhue = 0.2\nprobability = 0.64", vec![clips()]),
+        "view/gaussian_blur" => ("sigma = [0.1, 2.0]\nprobability = 0.5", vec![clips()]),
+        "view/normalize" => ("mean = [0, 0, 0]\ndeviation = [1, 1, 1]", vec![clips()]),
+        "view/choose" => ("odds = { clips = 1 }", vec![clips()]),
+        "batch/stack" => ("axis = 'view'", vec![clips()]),
+        "order/permutation" => ("items = 4", vec![]),
+        "order/permute_segments" => ("", vec![clips(), order()]),
+        "order/restore" => ("", vec![("items", Port::float([4.into(), 16.into()])), order()]),
+        "backbone/r3d" => ("width = 2", vec![floats()]),
+        "head/projection" => ("widths = [16, 8]", vec![map()]),
+        "head/series" => ("segments = 4\ndim = 8", vec![map()]),
+        "head/global_pool" => ("", vec![map()]),
+        "head/linear" => ("classes = 5", vec![feature("features")]),
+        "head/softmax" => ("", vec![feature("logits")]),
+        "loss/nt_xent" => ("temperature = 0.07\ngradient = 'published'", vec![feature("a"), feature("b")]),
+        "loss/temporal_coherence" => ("temperature = 0.07\ngradient = 'exact'", vec![series("a"), series("b")]),
+        "loss/rank" => ("theta = 0.05\nclamp = 5", vec![series("series"), series("shuffled")]),
+        "loss/sum" => ("weights = { a = 1, b = false }", vec![("a", Port::scalar())]),
+        "loss/cross_entropy" => ("", vec![feature("logits"), ("label", Port::index([]))]),
+        "collect/mean" => ("over = ['clip']", vec![("rows", feature("rows").1.with_axis(Axis::counted("clip", 10)))]),
+        "evaluate/retrieval" => ("centre = 'each'\nk = [1, 5]", vec![table("gallery"), table("query")]),
+        "evaluate/accuracy" => ("", vec![table("table")]),
+        _ => return None,
+    })
+}
+
+fn library() -> Library {
+    crate::library()
+}
+
+fn is_name(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+}
+
+#[test]
+fn names_are_unique_and_of_the_form_family_and_name() {
+    let mut seen = HashSet::new();
+    for entry in library().entries() {
+        let (family, name) = entry.name.split_once('/').unwrap_or_else(|| panic!("{} has no family", entry.name));
+        assert!(is_name(family) && is_name(name), "{}", entry.name);
+        assert!(seen.insert(entry.name), "{} stands twice in the list", entry.name);
+    }
+    for family in crate::NODES {
+        assert_eq!(family.iter().map(|e| e.graph.family()).collect::<HashSet<_>>().len(), 1);
+    }
+}
+
+#[test]
+fn every_kind_port_and_setting_is_documented() {
+    for entry in library().entries() {
+        let schema = (entry.schema)();
+        let text = |pointer: &str| schema.pointer(pointer).and_then(|d| d.as_str()).unwrap_or("").to_string();
+        assert!(text("/description").len() > 20, "{} has no documentation", entry.name);
+        let properties = schema.get("properties").and_then(|p| p.as_object()).cloned().unwrap_or_default();
+        for setting in properties.keys() {
+            assert!(!text(&format!("/properties/{setting}/description")).is_empty(), "{}: `{setting}` has no documentation", entry.name);
+        }
+        for (port, doc) in entry.inputs.iter().map(|i| (i.name, i.doc)).chain(entry.outputs.iter().map(|o| (o.name, o.doc))) {
+            assert!(is_name(port) && !doc.is_empty(), "{}: `{port}` has no documentation", entry.name);
+        }
+    }
+}
+
+#[test]
+fn settings_are_closed_required_and_no_reserved_words() {
+    let reserved = ["kind", "apply", "in", "out", "write", "after", "initial", "mode", "passes", "extends", "remove", "names", "ema_of"];
+    for entry in library().entries() {
+        let schema = (entry.schema)();
+        assert_eq!(schema.get("additionalProperties"), Some(&false.into()), "{} takes unknown settings", entry.name);
+        let settings: Vec<String> =
+            schema.get("properties").and_then(|p| p.as_object()).map(|p| p.keys().cloned().collect()).unwrap_or_default();
+        let required: Vec<&str> =
+            schema.get("required").and_then(|r| r.as_array()).map(|r| r.iter().filter_map(|v| v.as_str()).collect()).unwrap_or_default();
+        for setting in &settings {
+            assert!(is_name(setting) && !reserved.contains(&setting.as_str()), "{}: `{setting}`", entry.name);
+            assert!(required.contains(&setting.as_str()), "{}: `{setting}` has a default", entry.name);
+        }
+    }
+}
+
+#[test]
+fn ports_have_names_of_their_own_and_draws_come_back_as_inputs() {
+    for entry in library().entries() {
+        let inputs: HashSet<&str> = entry.inputs.iter().map(|i| i.name).collect();
+        let outputs: HashSet<&str> = entry.outputs.iter().map(|o| o.name).collect();
+        assert_eq!((inputs.len(), outputs.len()), (entry.inputs.len(), entry.outputs.len()), "{}", entry.name);
+        assert!(entry.outputs.iter().all(|o| !o.draw || !inputs.contains(o.name)), "{}: a draw is an input already", entry.name);
+        assert!(entry.sample.is_some() || entry.batch, "{} runs nowhere", entry.name);
+    }
+}
+
+#[test]
+fn the_shape_rule_gives_what_is_declared() {
+    for entry in library().entries() {
+        let (settings, ports) = example(entry.name).unwrap_or_else(|| panic!("{} has no example in this test", entry.name));
+        let (mut sources, mut faults) = (Sources::default(), Faults::default());
+        let table = tree::parse("example", settings, &mut sources, &mut faults);
+        let kind = (entry.build)(&table, At::default(), &mut faults);
+        let kind = kind.unwrap_or_else(|| panic!("{}: {}", entry.name, faults.render(&sources)));
+        let inputs = Inputs::new(ports.into_iter().map(|(n, p)| (n.to_string(), p)).collect());
+        let outputs = kind.ports(&inputs).unwrap_or_else(|f| panic!("{}: {}", entry.name, f.message));
+        assert_eq!(outputs.len(), entry.outputs.len(), "{}", entry.name);
+        let lengths = |text: &str| text.split_whitespace().filter(|w| !w.ends_with("..")).count();
+        for (port, declared) in outputs.iter().zip(entry.outputs).filter(|(_, o)| !o.shape.contains("...")) {
+            assert_eq!(port.shape.len(), lengths(declared.shape), "{}.{}: {port}", entry.name, declared.name);
+        }
+        if let Some(parameters) = entry.parameters {
+            let names: Vec<String> = parameters(kind.as_any(), &inputs).into_iter().map(|p| p.name).collect();
+            assert_eq!(names.iter().collect::<HashSet<_>>().len(), names.len(), "{} declares a parameter twice", entry.name);
+        }
+    }
+}
