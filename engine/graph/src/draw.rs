@@ -116,20 +116,24 @@ impl Rng {
         }
         order
     }
-    /// An index drawn with the given weights; a draw equal to a cumulative weight takes the next one.
+    /// An index drawn with the given weights.
     pub fn weighted(&mut self, weights: &[f64]) -> usize {
         let total: f64 = weights.iter().sum();
-        let draw = self.unit() * total;
-        let mut sum = 0.0;
-        for (i, w) in weights.iter().enumerate() {
-            sum += w;
-            if draw < sum {
-                return i;
-            }
-        }
-        // rounding: the last with a weight
-        weights.iter().rposition(|w| *w > 0.0).unwrap_or(0)
+        place(self.unit() * total, weights)
     }
+}
+
+/// The index in whose stretch of the cumulative weights a draw falls; a draw equal to a cumulative weight takes the next one.
+pub fn place(draw: f64, weights: &[f64]) -> usize {
+    let mut sum = 0.0;
+    for (i, w) in weights.iter().enumerate() {
+        sum += w;
+        if draw < sum {
+            return i;
+        }
+    }
+    // rounding: the last with a weight
+    weights.iter().rposition(|w| *w > 0.0).unwrap_or(0)
 }
 
 #[cfg(test)]
