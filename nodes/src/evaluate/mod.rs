@@ -1,8 +1,10 @@
 //! From tables to numbers.
 
 pub mod accuracy;
+pub mod difference;
 pub mod retrieval;
 
 use dv_train::batch::NodeEntry;
 
-pub static NODES: &[NodeEntry] = &[NodeEntry::batch::<retrieval::Retrieval>(), NodeEntry::batch::<accuracy::Accuracy>()];
+pub static NODES: &[NodeEntry] =
+    &[NodeEntry::batch::<retrieval::Retrieval>(), NodeEntry::batch::<accuracy::Accuracy>(), NodeEntry::batch::<difference::Difference>()];

@@ -48,6 +48,7 @@ impl Kind for Retrieval {
         Out::new("top20", "", "at k = 20"),
         Out::new("top50", "", "at k = 50"),
         Out::new("similarity", "queries gallery", "the cosines"),
+        Out::new("ranks", "1", "of each query, how many rows of the gallery come before the first of its class"),
     ];
     const RATE: Rate = Rate::Stage;
     const AXES: Axes = Axes::None;
@@ -62,7 +63,7 @@ impl Kind for Retrieval {
     }
     fn ports(&self, _: &Inputs) -> Result<Vec<Port>, PortFault> {
         let similarity = Port::whole(Type::Float, [Dim::Symbol("queries".into()), Dim::Symbol("gallery".into())]);
-        Ok(CUTS.iter().map(|_| Port::scalar()).chain([similarity]).collect())
+        Ok(CUTS.iter().map(|_| Port::scalar()).chain([similarity, Port::table([1.into()])]).collect())
     }
 }
 
@@ -95,10 +96,11 @@ impl BatchKind for Retrieval {
         let ranks = Tensor::cat(&ranks, 0);
         for (k, name) in CUTS {
             if self.k.contains(&k) {
-                io.put(name, ranks.lt(k as i64).to_kind(Dtype::Double).mean(Dtype::Double).to_kind(Dtype::Float));
+                io.put(name, ranks.lt(k as i64).to_kind(Dtype::Double).mean(Dtype::Double));
             }
         }
         io.put("similarity", Tensor::cat(&similarities, 0));
+        io.put_table("ranks", Table { ids: query.ids, rows: ranks.unsqueeze(1), label: query.label });
         Ok(())
     }
 }

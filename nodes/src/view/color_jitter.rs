@@ -90,12 +90,15 @@ impl BatchKind for ColorJitter {
         if x.data_ptr() == clips.data_ptr() {
             x = x.copy();
         }
-        // clips whose turn it is for one change, together
-        for turn in 0..4 {
+        let due = |turn: usize, change: usize| -> Vec<usize> {
+            let is_due =
+                |row: &usize| applied[*row][0] != 0 && order[*row][turn] == change as i64 && factors[*row][change] != NEUTRAL[change];
+            (0..factors.len()).filter(is_due).collect()
+        };
+        // at each turn the clips that have the same change to make, together
+        for turn in 0..CHANGES.len() {
             for (change, apply) in CHANGES.iter().enumerate() {
-                let due =
-                    |row: &usize| applied[*row][0] != 0 && order[*row][turn] == change as i64 && factors[*row][change] != NEUTRAL[change];
-                let rows: Vec<usize> = (0..factors.len()).filter(due).collect();
+                let rows = due(turn, change);
                 if rows.is_empty() {
                     continue;
                 }
