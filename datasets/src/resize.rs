@@ -7,7 +7,7 @@ use std::cell::RefCell;
 
 use anyhow::{ensure, Result};
 use fast_image_resize as fir;
-use fir::images::{Image, ImageRef};
+use fir::images::{TypedImage, TypedImageRef};
 use serde::{Deserialize, Serialize};
 
 /// The kernel of a resize. Its support grows with the shrink factor, as in Pillow (antialiased).
@@ -132,9 +132,10 @@ fn pass(
     (src, src_h, src_w): (&[u8], usize, usize),
     (dst, h, w): (&mut [u8], usize, usize),
 ) -> Result<()> {
-    let from = ImageRef::new(src_w as u32, src_h as u32, src, fir::PixelType::U8x3)?;
-    let mut to = Image::from_slice_u8(w as u32, h as u32, dst, fir::PixelType::U8x3)?;
-    resizer.resize(&from, &mut to, options)?;
+    // typed: the untyped call compiles the resizing of every pixel type that there is, which takes minutes
+    let from = TypedImageRef::<fir::pixels::U8x3>::from_buffer(src_w as u32, src_h as u32, src)?;
+    let mut to = TypedImage::<fir::pixels::U8x3>::from_buffer(w as u32, h as u32, dst)?;
+    resizer.resize_typed(&from, &mut to, options)?;
     Ok(())
 }
 

@@ -177,6 +177,10 @@ impl<'a> Executor<'a> {
                     continue;
                 }
             }
+            if let Some(fed) = self.feeds.inputs.get(&(i, input.name.clone())) {
+                inputs.push((input.name.clone(), Value::Tensor(fed.shallow_clone())));
+                continue;
+            }
             let value = self.input(input, &wanted, step, values)?;
             inputs.push((input.name.clone(), self.folded(plan, input, value, items)?));
         }
@@ -193,8 +197,8 @@ impl<'a> Executor<'a> {
             }
         }
         for ((node, name), fed) in &self.feeds.inputs {
-            if *node == i {
-                inputs.retain(|(n, _)| n != name);
+            // optional inputs that the graph leaves open
+            if *node == i && !inputs.iter().any(|(n, _)| n == name) {
                 inputs.push((name.clone(), Value::Tensor(fed.shallow_clone())));
             }
         }

@@ -245,6 +245,15 @@ fn evaluate(cx: &mut StageContext, stage: &Arc<StagePlan>, store: &Store, rows: 
         tables.get(&key).map(Table::shallow_clone).or_else(|| folder.load_table(s, n, p).ok())
     };
     let end = executor.run_end(own, &earlier, &pass)?;
+    for ((n, p), value) in &end.values {
+        // tables that an end node made, for later stages
+        if let (Place::End, Value::Table(table)) = (stage.nodes[*n].place, value) {
+            let node = &stage.nodes[*n];
+            let key = (stage.name.clone(), node.path.clone(), node.entry.outputs[*p].name.to_string());
+            cx.folder.save_table(&key.0, &key.1, &key.2, table)?;
+            cx.tables.insert(key, table.shallow_clone());
+        }
+    }
     let mut metrics = Vec::new();
     for (m, sum) in stage.metrics.iter().zip(&sums) {
         if stage.nodes[m.node].place == Place::End {
