@@ -1,6 +1,7 @@
 //! `cargo xtask VERB`: what this repository does to itself.
 
 mod clean;
+mod docs;
 mod libtorch;
 mod quickstart;
 mod setup;
@@ -21,6 +22,7 @@ cargo xtask VERB
   quickstart [--wheels DIR]  set up, build, generate and pack the motion set, run graphs/quickstart.toml
   test [--wheels DIR]        set up, then format, lints, build, tests and documentation
   clean [--all]              remove what quickstart made; with --all also .deps/ and target/
+  docs                       write docs/nodes.md from the node library
   soak                       the long tests (not yet)
 
 --wheels DIR takes the wheels from a folder instead of the network; `setup` names the files it wants.";
@@ -30,6 +32,7 @@ enum Verb {
     Quickstart(Option<PathBuf>),
     Test(Option<PathBuf>),
     Clean { all: bool },
+    Docs,
     Soak,
     Help,
 }
@@ -59,6 +62,7 @@ fn parse(args: &[String]) -> Result<Verb> {
         "quickstart" => Verb::Quickstart(wheels),
         "test" => Verb::Test(wheels),
         "clean" => Verb::Clean { all },
+        "docs" => Verb::Docs,
         "soak" => Verb::Soak,
         "help" | "--help" | "-h" => Verb::Help,
         _ => return Err(usage(format!("there is no verb `{verb}`"))),
@@ -79,6 +83,7 @@ fn main() -> ExitCode {
         Verb::Quickstart(wheels) => quickstart::run(wheels.as_deref()),
         Verb::Test(wheels) => test::run(wheels.as_deref()),
         Verb::Clean { all } => clean::run(all),
+        Verb::Docs => docs::run(),
         Verb::Soak => Err("there is no soak test yet; `cargo xtask test` runs all tests there are".into()),
         Verb::Help => {
             println!("{USAGE}");

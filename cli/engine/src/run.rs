@@ -87,7 +87,9 @@ fn run(plan: Plan, asked: &[String], out_dir: &std::path::Path, machine: &Machin
         run_stage(&mut cx, stage).with_context(|| format!("stage `{}`", stage.name))?;
     }
     let order: Vec<&str> = stages.iter().map(|s| s.name.as_str()).collect();
-    out::line(table::text(&order, folder.result()).trim_end())?;
+    let text = table::text(&order, folder.result());
+    folder.write("table.txt", &text)?;
+    out::line(text.trim_end())?;
     out::note(format_args!("results, log and checkpoints: {}", folder.path.display()));
     Ok(())
 }

@@ -61,6 +61,11 @@ impl Folder {
         tensors::write_atomically(&self.path.join("result.json"), text.as_bytes(), self.fsync)
     }
 
+    /// Writes a text file into the folder.
+    pub fn write(&self, name: &str, text: &str) -> Result<()> {
+        tensors::write_atomically(&self.path.join(name), text.as_bytes(), self.fsync)
+    }
+
     pub fn result(&self) -> &Map<String, Value> {
         &self.result
     }
