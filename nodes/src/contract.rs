@@ -60,6 +60,14 @@ fn is_name(text: &str) -> bool {
 }
 
 #[test]
+fn the_document_is_what_the_library_says() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/nodes.md");
+    let written = std::fs::read_to_string(path).expect("docs/nodes.md: write it with `cargo xtask docs`");
+    let now = dv_graph::docs::library(&crate::library());
+    assert!(written.trim_end() == now.trim_end(), "docs/nodes.md is out of date: write it with `cargo xtask docs`");
+}
+
+#[test]
 fn names_are_unique_and_of_the_form_family_and_name() {
     let mut seen = HashSet::new();
     for entry in library().entries() {
