@@ -83,11 +83,11 @@ fn run(plan: Plan, asked: &[String], out_dir: &std::path::Path, machine: &Machin
         }
         out::note(format_args!("stage {}", stage.name));
         let named = dv_train::train::named_epochs(&stages, &stage.name);
-        let mut cx = StageContext { plan: &plan, named_epochs: &named, registry: &registry, machine, folder: &mut folder, tables: &mut tables };
+        let mut cx =
+            StageContext { plan: &plan, named_epochs: &named, registry: &registry, machine, folder: &mut folder, tables: &mut tables };
         run_stage(&mut cx, stage).with_context(|| format!("stage `{}`", stage.name))?;
     }
-    let order: Vec<&str> = stages.iter().map(|s| s.name.as_str()).collect();
-    let text = table::text(&order, folder.result());
+    let text = table::text(&stages, folder.result());
     folder.write("table.txt", &text)?;
     out::line(text.trim_end())?;
     out::note(format_args!("results, log and checkpoints: {}", folder.path.display()));

@@ -12,7 +12,8 @@ const BATCH: i64 = 3;
 const STEPS: usize = 2;
 
 /// What a setting is at most, by its name: frames, pixels, counts.
-const AT_MOST: &[(&str, i64)] = &[("length", 8), ("size", 56), ("clips", 2), ("rows", 12), ("count", 12), ("hold_out", 0), ("epochs", 1), ("epoch", 1)];
+const AT_MOST: &[(&str, i64)] =
+    &[("length", 8), ("size", 56), ("clips", 2), ("rows", 12), ("count", 12), ("hold_out", 0), ("epochs", 1), ("epoch", 1)];
 
 /// Shrinks the resolved graph. What changes the meaning of a number is said.
 pub fn shrink(tree: &mut Table, said: &mut Vec<String>) {

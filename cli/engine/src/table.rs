@@ -2,19 +2,26 @@
 
 use serde_json::{Map, Value};
 use std::fmt::Write;
+use std::sync::Arc;
 
-/// The metrics of all finished stages, in the plan's order.
-pub fn text(stages: &[&str], result: &Map<String, Value>) -> String {
+use dv_graph::plan::StagePlan;
+
+/// The reported metrics of all finished stages, in the plan's order; `result.json` holds the others as well.
+pub fn text(stages: &[Arc<StagePlan>], result: &Map<String, Value>) -> String {
     let mut groups: Vec<(Vec<String>, Vec<(String, Vec<f64>)>)> = Vec::new();
     for stage in stages {
-        let Some(metrics) = result["stages"].get(*stage).and_then(|s| s["metrics"].as_object()) else { continue };
-        let (names, values): (Vec<String>, Vec<f64>) = metrics.iter().filter_map(|(n, v)| Some((n.clone(), v.as_f64()?))).unzip();
+        let Some(metrics) = result["stages"].get(&stage.name).and_then(|s| s["metrics"].as_object()) else { continue };
+        let (names, values): (Vec<String>, Vec<f64>) = metrics
+            .iter()
+            .filter(|(n, _)| stage.metrics.iter().all(|m| m.name != **n || m.reported))
+            .filter_map(|(n, v)| Some((n.clone(), v.as_f64()?)))
+            .unzip();
         if names.is_empty() {
             continue;
         }
         match groups.iter_mut().find(|(n, _)| *n == names) {
-            Some((_, rows)) => rows.push((stage.to_string(), values)),
-            None => groups.push((names, vec![(stage.to_string(), values)])),
+            Some((_, rows)) => rows.push((stage.name.clone(), values)),
+            None => groups.push((names, vec![(stage.name.clone(), values)])),
         }
     }
     let mut out = String::new();

@@ -198,7 +198,7 @@ fn set(tree: &mut Table, setting: &Setting, sources: &mut Sources, faults: &mut 
     while let Some((key, entry)) = step.iter().next() {
         let Value::Table(next) = &entry.item.value else { break };
         let Some(here) = place else { break };
-        if next.0.len() != 1 || matches!(next.iter().next(), None) || is_value(setting, next) {
+        if next.0.len() != 1 || is_value(setting, next) {
             break;
         }
         match here.get(key).map(|i| &i.value) {

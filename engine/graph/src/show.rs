@@ -8,7 +8,7 @@ pub fn thousands(n: usize) -> String {
     let digits = n.to_string();
     let mut out = String::new();
     for (i, c) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i) % 3 == 0 {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
             out.push(',');
         }
         out.push(c);
@@ -18,7 +18,8 @@ pub fn thousands(n: usize) -> String {
 
 fn table(rows: &[Vec<String>], indent: &str) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..columns).map(|c| rows.iter().filter_map(|r| r.get(c)).map(|s| s.chars().count()).max().unwrap_or(0)).collect();
+    let widths: Vec<usize> =
+        (0..columns).map(|c| rows.iter().filter_map(|r| r.get(c)).map(|s| s.chars().count()).max().unwrap_or(0)).collect();
     let mut out = String::new();
     for row in rows {
         let mut line = indent.to_string();
@@ -57,7 +58,12 @@ fn stage_text(plan: &Plan, stage: &StagePlan, out: &mut String) {
         let _ = writeln!(out, "  after {}", stage.needs.join(", "));
     }
     if let (Some(epochs), Some(batch)) = (s.epochs, s.batch) {
-        let _ = writeln!(out, "  {epochs} epochs, batch {batch} in a world of {}, minimises {}", d.world(), s.minimise.as_deref().unwrap_or(""));
+        let _ = writeln!(
+            out,
+            "  {epochs} epochs, batch {batch} in a world of {}, minimises {}",
+            d.world(),
+            s.minimise.as_deref().unwrap_or("")
+        );
     } else if let Some(batch) = s.batch {
         let _ = writeln!(out, "  batch {batch}");
     }
@@ -110,4 +116,3 @@ fn passes(plan: &Plan, stage: &StagePlan) -> Vec<Vec<String>> {
     }
     rows
 }
-

@@ -169,6 +169,26 @@ mod tests {
         }
     }
 
+    /// The reference's schedules (parity case h_lr_dualvar): the lr during each epoch, relative tolerance 1e-9.
+    #[test]
+    fn the_published_schedules() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/parity/cases/h_lr_dualvar.json");
+        let case: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+        let schedules = case["params"]["schedules"].as_array().unwrap();
+        assert!(schedules.len() >= 5);
+        for s in schedules {
+            let at = s["milestones"].as_array().unwrap().iter().map(|m| m.as_u64().unwrap()).collect();
+            let schedule = Schedule::Steps(Steps { at, factor: s["gamma"].as_f64().unwrap() });
+            let mut want = 0.0;
+            for epoch in 0..s["epochs"].as_u64().unwrap() {
+                let change = s["lr_changes"].as_array().unwrap().iter().find(|c| c["from"] == epoch);
+                want = change.map_or(want, |c| c["lr"].as_f64().unwrap());
+                let now = s["lr"].as_f64().unwrap() * schedule.factor(epoch, 0, 1);
+                assert!((now / want - 1.0).abs() < 1e-9, "{} epoch {epoch}: {now} {want}", s["name"]);
+            }
+        }
+    }
+
     #[test]
     fn cosine_rises_then_falls_to_nothing() {
         let s = Schedule::Cosine(Cosine { warm_up: 0.1 });

@@ -91,7 +91,15 @@ pub struct BatchIo<'a> {
 
 impl<'a> BatchIo<'a> {
     /// For the executor and for tests of single nodes.
-    pub fn new(node: &'a str, pass: &'a Pass, step: u64, rows: &'a [Row], world: usize, device: Device, inputs: Vec<(String, Value)>) -> BatchIo<'a> {
+    pub fn new(
+        node: &'a str,
+        pass: &'a Pass,
+        step: u64,
+        rows: &'a [Row],
+        world: usize,
+        device: Device,
+        inputs: Vec<(String, Value)>,
+    ) -> BatchIo<'a> {
         BatchIo { node, pass, step, rows, world, device, inputs, outputs: HashMap::new() }
     }
     pub fn rows(&self) -> &'a [Row] {

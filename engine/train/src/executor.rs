@@ -83,7 +83,13 @@ impl<'a> Executor<'a> {
     }
 
     /// Only what the asked outputs need, given the feeds. Host nodes that a feed touches move to the device.
-    pub fn for_outputs(stage: Arc<StagePlan>, registry: &'a Registry, device: Device, feeds: Feeds, asked: &[(usize, usize)]) -> Executor<'a> {
+    pub fn for_outputs(
+        stage: Arc<StagePlan>,
+        registry: &'a Registry,
+        device: Device,
+        feeds: Feeds,
+        asked: &[(usize, usize)],
+    ) -> Executor<'a> {
         let mut executor = Executor::new(stage, registry, device);
         executor.feeds = feeds;
         let n = executor.stage.nodes.len();
@@ -117,7 +123,10 @@ impl<'a> Executor<'a> {
         for i in 0..n {
             let fed = executor.feeds.touches(i)
                 || executor.stage.nodes[i].inputs.iter().any(|input| match input.from {
-                    From::Node { node, port } => executor.feeds.outputs.contains_key(&(node, port)) || (executor.active[node] && executor.places[node] != Place::Host),
+                    From::Node { node, port } => {
+                        executor.feeds.outputs.contains_key(&(node, port))
+                            || (executor.active[node] && executor.places[node] != Place::Host)
+                    }
                     From::Stage { .. } => false,
                 });
             if executor.places[i] == Place::Host && fed {
@@ -143,7 +152,8 @@ impl<'a> Executor<'a> {
             if !self.active[i] || self.places[i] != Place::Device {
                 continue;
             }
-            self.node(i, store, step, &mut values, &mut choices).with_context(|| format!("node `{}` ({})", self.stage.nodes[i].path, self.stage.nodes[i].entry.name))?;
+            self.node(i, store, step, &mut values, &mut choices)
+                .with_context(|| format!("node `{}` ({})", self.stage.nodes[i].path, self.stage.nodes[i].entry.name))?;
         }
         Ok(values)
     }
@@ -225,37 +235,48 @@ impl<'a> Executor<'a> {
         !names.is_empty() && plan.kind.pick(&mut rng, &names).is_some()
     }
 
-    /// The branch of each row of the batch at a choosing node: fed, brought by an edge, or drawn.
+    /// The branch of each row of the batch at a choosing node.
     fn choice<'c>(&self, node: usize, step: &Step, values: &Values, choices: &'c mut HashMap<usize, Vec<usize>>) -> Result<&'c Vec<usize>> {
-        if !choices.contains_key(&node) {
-            let plan = &self.stage.nodes[node];
-            let draw = plan.entry.outputs.iter().position(|o| o.draw).ok_or_else(|| anyhow!("`{}` shows no draw", plan.path))?;
-            let given = match self.feeds.outputs.get(&(node, draw)) {
-                Some(t) => Some(t.shallow_clone()),
-                None => match plan.inputs.iter().find(|i| i.name == plan.entry.outputs[draw].name) {
-                    Some(input) => Some(self.input(input, &(0..step.samples.len()).collect::<Vec<_>>(), step, values)?.tensor().map(Tensor::shallow_clone).ok_or_else(|| anyhow!("a choice is an index"))?),
-                    None => None,
-                },
-            };
-            let branches = self.stage.branches(node);
-            let list = match given {
-                Some(t) => {
-                    let list = Vec::<i64>::try_from(t.to_kind(Kind::Int64).to_device(Device::Cpu).flatten(0, -1))?;
-                    if let Some(bad) = list.iter().find(|c| **c < 0 || **c >= branches.len() as i64) {
-                        bail!("the choice {bad} is none of the {} branches", branches.len());
-                    }
-                    list.into_iter().map(|c| c as usize).collect()
-                }
-                None => step.samples.iter().map(|s| plan.kind.pick(&mut Key::sample(step.pass, *s, 0, &plan.path).rng(), &branches).unwrap_or(0)).collect(),
-            };
-            choices.insert(node, list);
+        use std::collections::hash_map::Entry;
+        Ok(match choices.entry(node) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(place) => place.insert(self.draw_choice(node, step, values)?),
+        })
+    }
+
+    /// Fed, brought by an edge, or drawn.
+    fn draw_choice(&self, node: usize, step: &Step, values: &Values) -> Result<Vec<usize>> {
+        let plan = &self.stage.nodes[node];
+        let draw = plan.entry.outputs.iter().position(|o| o.draw).ok_or_else(|| anyhow!("`{}` shows no draw", plan.path))?;
+        let branches = self.stage.branches(node);
+        let given = match (self.feeds.outputs.get(&(node, draw)), plan.inputs.iter().find(|i| i.name == plan.entry.outputs[draw].name)) {
+            (Some(fed), _) => Value::Tensor(fed.shallow_clone()),
+            (None, Some(input)) => self.input(input, &(0..step.samples.len()).collect::<Vec<_>>(), step, values)?,
+            (None, None) => {
+                let pick = |s: &Sample| plan.kind.pick(&mut Key::sample(step.pass, *s, 0, &plan.path).rng(), &branches).unwrap_or(0);
+                return Ok(step.samples.iter().map(pick).collect());
+            }
+        };
+        let given = given.tensor().ok_or_else(|| anyhow!("a choice is an index"))?.to_kind(Kind::Int64).to_device(Device::Cpu);
+        let list = Vec::<i64>::try_from(given.flatten(0, -1))?;
+        if list.len() != step.samples.len() {
+            bail!("{} choices for {} rows", list.len(), step.samples.len());
         }
-        Ok(&choices[&node])
+        list.into_iter()
+            .map(|c| {
+                usize::try_from(c)
+                    .ok()
+                    .filter(|c| *c < branches.len())
+                    .ok_or_else(|| anyhow!("the choice {c} is none of the {} branches", branches.len()))
+            })
+            .collect()
     }
 
     /// One input's value on the wanted rows of the batch, an item taken where the edge takes one.
     fn input(&self, input: &dv_graph::plan::InputPlan, wanted: &[usize], step: &Step, values: &Values) -> Result<Value> {
-        let From::Node { node: from, port } = input.from else { bail!("`{}` reads a table of another stage: it runs at the end", input.name) };
+        let From::Node { node: from, port } = input.from else {
+            bail!("`{}` reads a table of another stage: it runs at the end", input.name)
+        };
         let source = &self.stage.nodes[from];
         let name = source.entry.outputs[port].name;
         let Some(value) = values.values.get(&(from, port)) else {
@@ -270,7 +291,13 @@ impl<'a> Executor<'a> {
             if there != wanted {
                 let at: Vec<i64> = wanted
                     .iter()
-                    .map(|w| there.iter().position(|t| t == w).map(|p| p as i64).ok_or_else(|| anyhow!("`{}` has no value for row {w} of the batch", source.path)))
+                    .map(|w| {
+                        there
+                            .iter()
+                            .position(|t| t == w)
+                            .map(|p| p as i64)
+                            .ok_or_else(|| anyhow!("`{}` has no value for row {w} of the batch", source.path))
+                    })
                     .collect::<Result<_>>()?;
                 tensor = tensor.index_select(0, &Tensor::from_slice(&at).to_device(tensor.device()));
             }
@@ -299,7 +326,14 @@ impl<'a> Executor<'a> {
         Ok(Value::Tensor(if axes > 0 { t.flatten(0, axes as i64) } else { t.repeat_interleave_self_int(items as i64, 0, None) }))
     }
 
-    fn call(&self, plan: &NodePlan, store: &Store, step: &Step, rows: &[Row], mut inputs: Vec<(String, Value)>) -> Result<HashMap<&'static str, Value>> {
+    fn call(
+        &self,
+        plan: &NodePlan,
+        store: &Store,
+        step: &Step,
+        rows: &[Row],
+        mut inputs: Vec<(String, Value)>,
+    ) -> Result<HashMap<&'static str, Value>> {
         let run = self.registry.run(plan.entry.name)?;
         if plan.model.is_none() {
             // what autocast left in half precision is summed in full
@@ -336,7 +370,12 @@ impl<'a> Executor<'a> {
     }
 
     /// Runs the end nodes over the stage's tables and those of earlier stages.
-    pub fn run_end(&self, tables: HashMap<(usize, usize), Table>, earlier: &dyn Fn(&str, &str, &str) -> Option<Table>, pass: &Pass) -> Result<Values> {
+    pub fn run_end(
+        &self,
+        tables: HashMap<(usize, usize), Table>,
+        earlier: &dyn Fn(&str, &str, &str) -> Option<Table>,
+        pass: &Pass,
+    ) -> Result<Values> {
         let mut values = Values { values: tables.into_iter().map(|(k, t)| (k, Value::Table(t))).collect(), rows: HashMap::new() };
         for (i, plan) in self.stage.nodes.iter().enumerate() {
             if !self.active[i] || self.places[i] != Place::End {

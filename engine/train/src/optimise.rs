@@ -56,3 +56,51 @@ impl Running {
         out
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Model;
+    use crate::tensors;
+    use dv_graph::kind::Role;
+    use std::collections::HashMap;
+    use std::path::Path;
+    use tch::Kind;
+
+    /// Three steps on `sum(0.5 * w * (x - target)^2)`: the numbers of `torch.optim.SGD` (parity case h_sgd).
+    #[test]
+    fn sgd_takes_the_steps_of_the_reference() {
+        let case = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/parity/cases/h_sgd.safetensors"));
+        let case = tensors::read(case).unwrap();
+        for (name, lr, weight_decay) in [("lr0.1_wd1e-4", 0.1, 1e-4), ("lr0.05_wd1e-3", 0.05, 1e-3), ("lr0.001_wd5e-4", 0.001, 5e-4)] {
+            let x = case["given.x0"].copy().set_requires_grad(true);
+            let mut store = Store::default();
+            let model = Model { tensors: HashMap::from([("x".to_string(), x.shallow_clone())]), order: vec![("x".into(), Role::Weight)] };
+            store.models.insert("m".into(), model);
+            let mut sgd = Running::new(&Optimiser::Sgd(Sgd { lr, momentum: 0.9, weight_decay }), &store, &["m".into()]);
+            for step in 0..3 {
+                let loss: Tensor = (&case["given.w"] * (&x - &case["given.target"]).square() * 0.5).sum(Kind::Float);
+                loss.backward();
+                sgd.step(1.0).unwrap();
+                for (what, now, tolerance) in
+                    [("x", x.detach(), 1e-6), ("momentum_buffer", sgd.state()["momentum/m/x"].shallow_clone(), 1e-5)]
+                {
+                    let want = case[&format!("{name}.{what}")].get(step);
+                    let worst = (now - &want).abs() - want.abs() * 1e-5;
+                    assert!(f64::try_from(worst.max()).unwrap() <= tolerance, "{name} {what} step {step}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_parameter_without_a_gradient_stays() {
+        let mut store = Store::default();
+        let x = Tensor::ones([2], (Kind::Float, tch::Device::Cpu)).set_requires_grad(true);
+        let model = Model { tensors: HashMap::from([("x".to_string(), x.shallow_clone())]), order: vec![("x".into(), Role::Weight)] };
+        store.models.insert("m".into(), model);
+        let mut sgd = Running::new(&Optimiser::Sgd(Sgd { lr: 1.0, momentum: 0.9, weight_decay: 0.1 }), &store, &["m".into()]);
+        sgd.step(1.0).unwrap();
+        assert!(x.equal(&Tensor::ones([2], (Kind::Float, tch::Device::Cpu))));
+    }
+}

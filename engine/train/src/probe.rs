@@ -59,11 +59,14 @@ pub fn probe(plan: &mut Plan, registry: &Registry, probe: &Probe) -> Result<BTre
     if let Some(path) = &probe.weights {
         load(path, plan, &mut store)?;
     }
-    let fetches: Vec<(String, Asked)> = probe.fetches.iter().map(|t| Ok((t.clone(), asked(&stage, plan, &store, t)?))).collect::<Result<_>>()?;
+    let fetches: Vec<(String, Asked)> =
+        probe.fetches.iter().map(|t| Ok((t.clone(), asked(&stage, plan, &store, t)?))).collect::<Result<_>>()?;
     let steps = probe.steps.unwrap_or(1);
     let mut out = BTreeMap::new();
     let mut optimiser = match (&stage.drive.optimiser, probe.steps) {
-        (Some(o), Some(_)) => Some(Running::new(o, &store, &stage.models.iter().filter(|(_, t)| *t).map(|(m, _)| m.clone()).collect::<Vec<_>>())),
+        (Some(o), Some(_)) => {
+            Some(Running::new(o, &store, &stage.models.iter().filter(|(_, t)| *t).map(|(m, _)| m.clone()).collect::<Vec<_>>()))
+        }
         (None, Some(_)) => bail!("the stage `{}` does not train: --steps needs an optimiser", stage.name),
         _ => None,
     };
@@ -87,7 +90,8 @@ pub fn probe(plan: &mut Plan, registry: &Registry, probe: &Probe) -> Result<BTre
                 *t = t.to_kind(Kind::Float).detach().set_requires_grad(true);
             }
         }
-        let mut wanted: Vec<(usize, usize)> = fetches.iter().filter_map(|(_, a)| if let Asked::Output(n, p) = a { Some((*n, *p)) } else { None }).collect();
+        let mut wanted: Vec<(usize, usize)> =
+            fetches.iter().filter_map(|(_, a)| if let Asked::Output(n, p) = a { Some((*n, *p)) } else { None }).collect();
         let loss = stage.minimise.filter(|_| optimiser.is_some() || !probe.gradients.is_empty());
         wanted.extend(loss);
         wanted.extend(gradient_leaves.iter().copied());
@@ -116,12 +120,14 @@ pub fn probe(plan: &mut Plan, registry: &Registry, probe: &Probe) -> Result<BTre
                     t.retains_grad();
                 }
             }
-            let paths: Vec<(String, Tensor)> = probe.gradients.iter().map(|g| Ok((g.clone(), leaf(&stage, plan, &store, &values, g)?))).collect::<Result<_>>()?;
+            let paths: Vec<(String, Tensor)> =
+                probe.gradients.iter().map(|g| Ok((g.clone(), leaf(&stage, plan, &store, &values, g)?))).collect::<Result<_>>()?;
             if paths.is_empty() {
                 loss.f_backward().map_err(|e| anyhow::anyhow!("libtorch, backward: {e}"))?;
             } else if optimiser.is_none() {
                 let inputs: Vec<&Tensor> = paths.iter().map(|(_, t)| t).collect();
-                let found = Tensor::f_run_backward(&[loss], &inputs, false, false).map_err(|e| anyhow::anyhow!("--grad: the loss does not depend on one of {}: {e}", probe.gradients.join(", ")))?;
+                let found = Tensor::f_run_backward(&[loss], &inputs, false, false)
+                    .map_err(|e| anyhow::anyhow!("--grad: the loss does not depend on one of {}: {e}", probe.gradients.join(", ")))?;
                 for ((name, _), g) in paths.iter().zip(found) {
                     out.insert(format!("grad.{name}"), g.detach().contiguous());
                 }
@@ -154,7 +160,14 @@ pub fn probe(plan: &mut Plan, registry: &Registry, probe: &Probe) -> Result<BTre
 type Columns = Vec<((usize, usize), Tensor)>;
 
 /// Host nodes that are needed run on the first rows of the set.
-fn host_batch(stage: &Arc<StagePlan>, executor: &Executor, data: &Path, pass: &Pass, rows: Option<i64>, wanted: &[(usize, usize)]) -> Result<Option<(Columns, Vec<Sample>)>> {
+fn host_batch(
+    stage: &Arc<StagePlan>,
+    executor: &Executor,
+    data: &Path,
+    pass: &Pass,
+    rows: Option<i64>,
+    wanted: &[(usize, usize)],
+) -> Result<Option<(Columns, Vec<Sample>)>> {
     let needed: Vec<(usize, usize)> = (0..stage.nodes.len())
         .filter(|i| executor.active[*i] && executor.places[*i] != Place::Host)
         .flat_map(|i| stage.nodes[i].inputs.iter().filter(move |input| !executor.feeds.inputs.contains_key(&(i, input.name.clone()))))

@@ -28,7 +28,8 @@ impl Progress {
     /// `steps` an epoch; `epochs` is 1 for a stage that does not train.
     pub fn new(stage: &str, epochs: u64, steps: u64) -> Progress {
         let bar = std::io::stderr().is_terminal().then(|| {
-            let style = ProgressStyle::with_template("{prefix} {wide_bar} {msg} {elapsed} ETA {eta}").unwrap_or_else(|_| ProgressStyle::default_bar());
+            let style = ProgressStyle::with_template("{prefix} {wide_bar} {msg} {elapsed} ETA {eta}")
+                .unwrap_or_else(|_| ProgressStyle::default_bar());
             ProgressBar::new(epochs * steps).with_style(style).with_prefix(stage.to_string())
         });
         Progress { bar, stage: stage.into(), epochs, steps, start: Instant::now() }

@@ -31,7 +31,15 @@ fn outcome(status: c_int) -> Result<()> {
 }
 
 /// One step of SGD on all parameters at once, in place. `first`: the buffers hold nothing yet and take the gradient.
-pub fn fused_sgd(parameters: &[Tensor], gradients: &[Tensor], buffers: &[Tensor], lr: f64, momentum: f64, weight_decay: f64, first: bool) -> Result<()> {
+pub fn fused_sgd(
+    parameters: &[Tensor],
+    gradients: &[Tensor],
+    buffers: &[Tensor],
+    lr: f64,
+    momentum: f64,
+    weight_decay: f64,
+    first: bool,
+) -> Result<()> {
     assert!(parameters.len() == gradients.len() && parameters.len() == buffers.len());
     let pointers = |list: &[Tensor]| -> Vec<*const C_tensor> { list.iter().map(|t| t.as_ptr()).collect() };
     let (p, g, b) = (pointers(parameters), pointers(gradients), pointers(buffers));

@@ -46,7 +46,8 @@ fn initial(seed: u64, path: &str, p: &Parameter) -> Tensor {
 
 impl Model {
     pub fn initial(name: &str, plan: &ModelPlan, seed: u64, device: Device) -> Model {
-        let tensors = plan.parameters.iter().map(|p| (p.name.clone(), initial(seed, &format!("{name}/{}", p.name), p).to_device(device))).collect();
+        let tensors =
+            plan.parameters.iter().map(|p| (p.name.clone(), initial(seed, &format!("{name}/{}", p.name), p).to_device(device))).collect();
         Model { tensors, order: plan.parameters.iter().map(|p| (p.name.clone(), p.role)).collect() }
     }
     pub fn weights<'a>(&'a self, name: &'a str, training: bool) -> Weights<'a> {

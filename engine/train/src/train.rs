@@ -57,8 +57,7 @@ pub fn run_stage(cx: &mut StageContext, stage: &Arc<StagePlan>) -> Result<Metric
         Some(source) => Some(Rows::open(&cx.machine.data, &source, &stage.nodes[stage.source.unwrap_or(0)].path)?),
         None => None,
     };
-    let data: BTreeMap<String, String> =
-        rows.iter().zip(stage.source()).map(|(r, s)| (s.set, r.set.fingerprint.clone())).collect();
+    let data: BTreeMap<String, String> = rows.iter().zip(stage.source()).map(|(r, s)| (s.set, r.set.fingerprint.clone())).collect();
     let metrics = if stage.trains() {
         let rows = rows.context("a stage that trains has a source")?;
         train(cx, stage, &mut store, rows, &data)?
@@ -145,7 +144,8 @@ fn train(cx: &mut StageContext, stage: &Arc<StagePlan>, store: &mut Store, rows:
         let loss = values.tensor(loss_node, loss_port).context("the loss was not computed")?;
         let now = scalar(&values, loss_node, loss_port).unwrap_or(f64::NAN);
         if !now.is_finite() {
-            let parts: Vec<String> = stage.metrics.iter().filter_map(|m| Some(format!("{} {}", m.name, scalar(&values, m.node, m.port)?))).collect();
+            let parts: Vec<String> =
+                stage.metrics.iter().filter_map(|m| Some(format!("{} {}", m.name, scalar(&values, m.node, m.port)?))).collect();
             bail!(
                 "the loss is {now} at epoch {} step {} of `{}` ({}): the weights of the last checkpoint are kept; try a lower learning rate",
                 epoch + 1,
@@ -167,7 +167,9 @@ fn train(cx: &mut StageContext, stage: &Arc<StagePlan>, store: &mut Store, rows:
             let means: Metrics = stage.metrics.iter().zip(&sums).map(|(m, s)| (m.name.clone(), s / steps as f64)).collect();
             let shown: Metrics = stage.metrics.iter().zip(&means).filter(|(m, _)| m.reported).map(|(_, v)| v.clone()).collect();
             let factor = schedule.factor(epoch, step_of_stage - 1, epochs * steps);
-            cx.folder.log(&json!({"stage": stage.name, "epoch": epoch + 1, "step": step_of_stage, "lr_factor": factor, "metrics": to_json(&means)}))?;
+            cx.folder.log(
+                &json!({"stage": stage.name, "epoch": epoch + 1, "step": step_of_stage, "lr_factor": factor, "metrics": to_json(&means)}),
+            )?;
             progress.epoch(&news, &shown);
             sums.iter_mut().for_each(|s| *s = 0.0);
             last = means;

@@ -61,8 +61,7 @@ impl BatchKind for Difference {
         let differences: Vec<f64> = table.ids.iter().map(|id| better[id] - worse[id]).collect();
         let n = differences.len();
         let mut rng = io.batch_rng();
-        let mut means: Vec<f64> =
-            (0..self.resamples).map(|_| (0..n).map(|_| differences[rng.below(n)]).sum::<f64>() / n as f64).collect();
+        let mut means: Vec<f64> = (0..self.resamples).map(|_| (0..n).map(|_| differences[rng.below(n)]).sum::<f64>() / n as f64).collect();
         means.sort_by(f64::total_cmp);
         let at = |q: f64| means[((self.resamples - 1) as f64 * q).round() as usize];
         io.put("difference", Tensor::from(differences.iter().sum::<f64>() / n as f64));
