@@ -18,7 +18,7 @@ use dv_cli::exit;
 fn main() -> ExitCode {
     let cli = Cli::parse();
     exit::guard(|| {
-        dv_train::executor::quiet_caught_panics();
+        dv_train::caught::quiet_caught_panics();
         match cli.verb {
             Some(Verb::Check(a)) => check::verb(&a),
             Some(Verb::Show(a)) => show::verb(&a),

@@ -1,13 +1,14 @@
 //! Runs a stage's device nodes on one batch, and its end nodes once.
 
 use crate::batch::{BatchIo, NodeEntry, Row, Run, Table, Value};
+use crate::caught::caught;
 use crate::shim::Autocast;
 use crate::store::Store;
+use crate::transfer::HostColumns;
 use anyhow::{anyhow, bail, Context, Result};
 use dv_graph::draw::{Key, Pass, Sample};
 use dv_graph::plan::{From, NodePlan, Place, StagePlan};
 use dv_graph::port::Port;
-use dv_graph::sample::loader::{panic_text, Column, HostBatch};
 use dv_graph::stage::Precision;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -348,7 +349,9 @@ impl<'a> Executor<'a> {
         let drive = &self.stage.drive;
         let mut io = BatchIo::new(&plan.path, step.pass, step.step, rows, drive.world(), self.device, inputs);
         let bf16 = plan.model.is_some() && drive.settings.precision == Some(Precision::Bf16);
-        let work = std::panic::AssertUnwindSafe(|| -> Result<()> {
+        // a guard, not `no_grad(f)`: that would leave gradients off after a panic
+        let _off = (!plan.gradient && !self.all_gradients).then(tch::no_grad_guard);
+        caught(|| {
             let _autocast = if bf16 { Some(Autocast::bf16(self.device)?) } else { None };
             match run {
                 Run::Batch(f) => f(plan.kind.as_any(), &mut io),
@@ -359,13 +362,7 @@ impl<'a> Executor<'a> {
                 }
                 Run::Host => bail!("it runs on the host only: feed what it gives, or let it read videos"),
             }
-        });
-        // a guard, not `no_grad(f)`: that would leave gradients off after a panic
-        let _off = (!plan.gradient && !self.all_gradients).then(tch::no_grad_guard);
-        CAUGHT.set(true);
-        let outcome = std::panic::catch_unwind(work);
-        CAUGHT.set(false);
-        outcome.unwrap_or_else(|p| Err(anyhow!("{}", torch_text(&panic_text(&p)))))?;
+        })?;
         Ok(io.finish())
     }
 
@@ -404,28 +401,6 @@ impl<'a> Executor<'a> {
     }
 }
 
-thread_local! {
-    /// Panics that the executor catches and tells as an error of a node.
-    static CAUGHT: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
-}
-
-/// Keeps the panic hook silent about panics that the executor catches.
-pub fn quiet_caught_panics() {
-    let hook = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |info| {
-        if !CAUGHT.get() {
-            hook(info);
-        }
-    }));
-}
-
-/// libtorch's message without its C++ frames.
-fn torch_text(text: &str) -> String {
-    let text = text.split("\nException raised from").next().unwrap_or(text);
-    let text = text.rsplit_once("Torch(\"").map_or(text, |(_, t)| t);
-    format!("libtorch: {}", text.trim_end_matches("\")").trim())
-}
-
 fn unfolded(plan: &NodePlan, port: &Port, value: Value, rows: usize) -> Value {
     match &value {
         Value::Tensor(t) if port.rows && !plan.fold.is_empty() => {
@@ -436,28 +411,4 @@ fn unfolded(plan: &NodePlan, port: &Port, value: Value, rows: usize) -> Value {
         }
         _ => value,
     }
-}
-
-type HostColumns = Vec<((usize, usize), Tensor)>;
-
-/// The loader's columns as tensors on the device. Pixels `[..., T, H, W, 3]` become `[..., 3, T, H, W]`: a view, channels last.
-pub fn to_device(batch: &HostBatch, outputs: &[(usize, usize)], device: Device) -> HostColumns {
-    let mut out = Vec::new();
-    for (at, column) in outputs.iter().zip(&batch.columns) {
-        let sizes = |s: &[usize]| s.iter().map(|d| *d as i64).collect::<Vec<_>>();
-        let tensor = match column {
-            Column::Bytes { shape, data } => {
-                let t = Tensor::from_slice(data).reshape(sizes(shape)).to_device(device);
-                let n = shape.len() as i64;
-                let mut order: Vec<i64> = (0..n - 4).collect();
-                order.extend([n - 1, n - 4, n - 3, n - 2]);
-                t.permute(&order[..])
-            }
-            Column::Float { shape, data } => Tensor::from_slice(data).reshape(sizes(shape)).to_device(device),
-            Column::Index { shape, data } => Tensor::from_slice(data).reshape(sizes(shape)).to_device(device),
-            Column::Absent => continue,
-        };
-        out.push((*at, tensor));
-    }
-    out
 }

@@ -1,9 +1,10 @@
 //! Runs a part of a stage on tensors that a person gives, and hands out what its edges carry.
 
-use crate::executor::{to_device, Executor, Feeds, Registry, Step};
+use crate::executor::{Executor, Feeds, Registry, Step};
 use crate::optimise::Running;
 use crate::store::{Model, Store};
 use crate::tensors;
+use crate::transfer::to_device;
 use anyhow::{bail, Context, Result};
 use dv_graph::draw::{Pass, Sample};
 use dv_graph::plan::{From, Place, Plan, StagePlan};

@@ -2,11 +2,12 @@
 
 use crate::batch::{Table, Value};
 use crate::checkpoint::{self, State};
-use crate::executor::{to_device, Executor, Registry, Step, Values};
+use crate::executor::{Executor, Registry, Step, Values};
 use crate::folder::Folder;
 use crate::optimise::Running;
 use crate::progress::{News, Progress};
 use crate::store::{Model, Store};
+use crate::transfer::to_device;
 use anyhow::{bail, Context, Result};
 use dv_graph::draw::Pass;
 use dv_graph::plan::{Place, Plan, StagePlan};
