@@ -17,9 +17,9 @@ mod composition;
 #[cfg(test)]
 mod contract;
 #[cfg(test)]
-mod parity;
-#[cfg(test)]
 mod testing;
+#[cfg(test)]
+use dv_tests::parity;
 
 use dv_graph::kind::Library;
 use dv_train::batch::NodeEntry;
