@@ -59,19 +59,26 @@ pub fn kind(entry: &Entry) -> String {
     let _ = writeln!(out, "## {}\n\n{}\n\n{place}, rate {}", entry.name, description(&schema), entry.rate);
     let empty = serde_json::Map::new();
     let properties = schema.get("properties").and_then(|p| p.as_object()).unwrap_or(&empty);
-    let required: Vec<&str> = schema.get("required").and_then(|r| r.as_array()).map(|r| r.iter().filter_map(|v| v.as_str()).collect()).unwrap_or_default();
+    let required: Vec<&str> =
+        schema.get("required").and_then(|r| r.as_array()).map(|r| r.iter().filter_map(|v| v.as_str()).collect()).unwrap_or_default();
     if !properties.is_empty() {
         let _ = writeln!(out, "\n| setting | type | |\n|---|---|---|");
         for (name, value) in properties {
             let mark = if required.contains(&name.as_str()) { "" } else { " (optional)" };
-            let _ = writeln!(out, "| `{name}`{mark} | {} | {} |", type_text(value, &schema).replace('|', "\\|"), description(value).replace('\n', " ").replace('|', "\\|"));
+            let _ = writeln!(
+                out,
+                "| `{name}`{mark} | {} | {} |",
+                type_text(value, &schema).replace('|', "\\|"),
+                description(value).replace('\n', " ").replace('|', "\\|")
+            );
         }
     }
     if !entry.inputs.is_empty() || entry.outputs.iter().any(|o| o.draw) {
         let _ = writeln!(out, "\n| input | carries | |\n|---|---|---|");
         for i in entry.inputs {
             let types: Vec<String> = i.types.iter().map(|t| t.to_string()).collect();
-            let name = if i.many { "(any names)".to_string() } else { format!("`{}`{}", i.name, if i.optional { " (optional)" } else { "" }) };
+            let name =
+                if i.many { "(any names)".to_string() } else { format!("`{}`{}", i.name, if i.optional { " (optional)" } else { "" }) };
             let _ = writeln!(out, "| {name} | {} [{}] | {} |", types.join(" or "), i.shape, i.doc);
         }
         for o in entry.outputs.iter().filter(|o| o.draw) {

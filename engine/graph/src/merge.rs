@@ -1,85 +1,83 @@
 //! From files to one tree: `extends` files left to right, then `--set`, then tables' `extends`, then values.
 
 use crate::fault::Faults;
+pub use crate::setting::Setting;
+use crate::setting::{self, key_path};
 use crate::source::{At, Sources};
 use crate::tree::{self, Entry, Item, Table, Value};
-use std::collections::BTreeSet;
+use crate::values::substitute;
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
 /// The newest `schema` that this dv reads.
 pub const SCHEMA: i64 = 1;
 
-/// One `--set PATH=VALUE`.
-#[derive(Clone, Debug)]
-pub struct Setting {
-    pub path: String,
-    pub value: String,
-}
-
-impl Setting {
-    /// Splits at the first `=` outside of quotes.
-    pub fn parse(text: &str) -> Option<Setting> {
-        let mut quoted = false;
-        let i = text.char_indices().find(|(_, c)| {
-            quoted ^= *c == '"';
-            *c == '=' && !quoted
-        })?;
-        let (path, value) = (text[..i.0].trim(), text[i.0 + 1..].trim());
-        (!path.is_empty()).then(|| Setting { path: path.into(), value: value.into() })
-    }
-}
-
 /// Reads a graph file with all that it extends, and applies settings and values. Faults are collected; what could be
 /// read comes back.
 pub fn load(path: &Path, settings: &[Setting], sources: &mut Sources, faults: &mut Faults) -> Table {
-    let mut tree = read(path, None, &mut Vec::new(), sources, faults);
+    let mut tree = Reader { open: Vec::new(), read: HashMap::new() }.read(path, None, sources, faults);
     for setting in settings {
-        set(&mut tree, setting, sources, faults);
+        setting::apply(&mut tree, setting, sources, faults);
     }
     extend_tables(&mut tree, faults);
     substitute(&mut tree, faults);
+    // nothing depends on a key's place, nor on which file it came from
+    tree.sort();
     tree
 }
 
-fn read(path: &Path, from: Option<At>, open: &mut Vec<PathBuf>, sources: &mut Sources, faults: &mut Faults) -> Table {
-    let text = match std::fs::read_to_string(path) {
-        Ok(text) => text,
-        Err(e) => {
-            let at = from.unwrap_or_else(|| At { file: sources.add(&path.display().to_string(), ""), ..At::default() });
-            let why = if path.is_dir() { "it is a folder; a graph is a .toml file".to_string() } else { e.to_string() };
-            faults.add("no-file", at, format!("cannot read {}: {why}", path.display()));
+struct Reader {
+    /// Files that wait for what they extend.
+    open: Vec<PathBuf>,
+    /// A file that several extend is read once, and so its faults are told once.
+    read: HashMap<PathBuf, Table>,
+}
+
+impl Reader {
+    fn read(&mut self, path: &Path, from: Option<At>, sources: &mut Sources, faults: &mut Faults) -> Table {
+        let this = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
+        if let Some(table) = self.read.get(&this) {
+            return table.clone();
+        }
+        if self.open.contains(&this) {
+            faults.add("extends-cycle", from.unwrap_or_default(), format!("{} extends itself", path.display()));
             return Table::default();
         }
-    };
-    let this = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
-    if open.contains(&this) {
-        faults.add("extends-cycle", from.unwrap_or_default(), format!("{} extends itself", path.display()));
-        return Table::default();
-    }
-    open.push(this);
-    let mut own = tree::parse(&path.display().to_string(), &text, sources, faults);
-    schema(&own, faults);
-    let mut base = Table::default();
-    let extends = own.take("extends");
-    let bases = extends.as_ref().map(|e| texts(&e.item, "extends", faults)).unwrap_or_default();
-    for (name, at) in bases {
-        let file = path.parent().unwrap_or(Path::new("")).join(&name);
-        let mut upper = read(&file, Some(at), open, sources, faults);
-        for own_only in ["name", "about", "sweep", "published"] {
-            upper.take(own_only);
+        let text = match std::fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(e) => {
+                let at = from.unwrap_or_else(|| At { file: sources.add(&path.display().to_string(), ""), ..At::default() });
+                let why = if path.is_dir() { "it is a folder; a graph is a .toml file".to_string() } else { e.to_string() };
+                faults.add("no-file", at, format!("cannot read {}: {why}", path.display()));
+                return Table::default();
+            }
+        };
+        self.open.push(this.clone());
+        let mut own = tree::parse(&path.display().to_string(), &text, sources, faults);
+        schema(&own, faults);
+        let mut base = Table::default();
+        let extends = own.take("extends");
+        let bases = extends.as_ref().map(|e| texts(&e.item, "extends", faults)).unwrap_or_default();
+        for (name, at) in bases {
+            let file = path.parent().unwrap_or(Path::new("")).join(&name);
+            let mut upper = self.read(&file, Some(at), sources, faults);
+            for own_only in ["name", "about", "sweep", "published"] {
+                upper.take(own_only);
+            }
+            merge(&mut base, upper);
         }
-        merge(&mut base, upper);
-    }
-    open.pop();
-    if let Some(entry) = own.take("remove") {
-        if extends.is_some() {
-            remove(&mut base, &entry.item, faults);
-        } else {
-            faults.add("remove-without-extends", entry.key, "`remove` stands beside an `extends`; here is none");
+        self.open.pop();
+        if let Some(entry) = own.take("remove") {
+            if extends.is_some() {
+                remove(&mut base, &entry.item, faults);
+            } else {
+                faults.add("remove-without-extends", entry.key, "`remove` stands beside an `extends`; here is none");
+            }
         }
+        merge(&mut base, own);
+        self.read.insert(this, base.clone());
+        base
     }
-    merge(&mut base, own);
-    base
 }
 
 fn schema(table: &Table, faults: &mut Faults) {
@@ -165,61 +163,6 @@ fn remove(table: &mut Table, list: &Item, faults: &mut Faults) {
     }
 }
 
-/// The parts of a dotted TOML key.
-fn key_path(text: &str) -> Option<Vec<String>> {
-    let probe = format!("{text} = 0");
-    let mut table: toml::Table = toml::from_str(&probe).ok()?;
-    let mut parts = Vec::new();
-    loop {
-        let (key, value) = table.into_iter().next()?;
-        parts.push(key);
-        match value {
-            toml::Value::Table(t) => table = t,
-            _ => return Some(parts),
-        }
-    }
-}
-
-fn set(tree: &mut Table, setting: &Setting, sources: &mut Sources, faults: &mut Faults) {
-    // VALUE is TOML, else text
-    let as_toml = format!("{} = {}", setting.path, setting.value);
-    let text = if toml::from_str::<toml::Table>(&as_toml).is_ok() {
-        as_toml
-    } else {
-        format!("{} = {}", setting.path, toml::Value::String(setting.value.clone()))
-    };
-    let before = faults.len();
-    let over = tree::parse("--set", &text, sources, faults);
-    if faults.len() > before {
-        return;
-    }
-    // the table that the last key stands in must exist: a new one would be a typo
-    let (mut place, mut step) = (Some(&*tree), &over);
-    while let Some((key, entry)) = step.iter().next() {
-        let Value::Table(next) = &entry.item.value else { break };
-        let Some(here) = place else { break };
-        if next.0.len() != 1 || is_value(setting, next) {
-            break;
-        }
-        match here.get(key).map(|i| &i.value) {
-            Some(Value::Table(t)) => place = Some(t),
-            _ => {
-                faults
-                    .add("set-missing", entry.key, format!("--set {}: there is no table `{key}`", setting.path))
-                    .nearest(key, here.keys());
-                return;
-            }
-        }
-        step = next;
-    }
-    merge(tree, over);
-}
-
-/// Whether a table is the value that was set rather than a part of the path.
-fn is_value(setting: &Setting, table: &Table) -> bool {
-    setting.value.starts_with('{') && key_path(&setting.path).is_some_and(|parts| !table.keys().any(|k| parts.iter().any(|p| p == k)))
-}
-
 /// `extends = "sibling"` inside of tables.
 fn extend_tables(table: &mut Table, faults: &mut Faults) {
     let keys: Vec<String> = table.keys().map(String::from).collect();
@@ -269,55 +212,6 @@ fn extend_one(table: &mut Table, key: &str, open: &mut Vec<String>, done: &mut B
     merge(&mut base, own);
     if let Some(entry) = table.0.get_mut(key) {
         entry.item.value = Value::Table(base);
-    }
-}
-
-/// Replaces `"$name"` by the value of that name; `"$$"` at the start of a text is a dollar.
-fn substitute(tree: &mut Table, faults: &mut Faults) {
-    let values = match tree.take("values") {
-        None => Table::default(),
-        Some(Entry { item: Item { value: Value::Table(t), .. }, .. }) => t,
-        Some(entry) => {
-            faults.add("wrong-type", entry.item.at, "`values` is a table");
-            Table::default()
-        }
-    };
-    let mut used = BTreeSet::new();
-    for (key, entry) in tree.0.iter_mut() {
-        if !matches!(key.as_str(), "name" | "about" | "published") {
-            fill(&mut entry.item, &values, &mut used, faults);
-        }
-    }
-    for (key, entry) in values.iter() {
-        if !used.contains(key) {
-            faults
-                .add("unused-value", entry.key, format!("nothing reads the value `{key}`"))
-                .help(format!("write \"${key}\" where it is meant, or take it out"));
-        }
-    }
-}
-
-fn fill(item: &mut Item, values: &Table, used: &mut BTreeSet<String>, faults: &mut Faults) {
-    match &mut item.value {
-        Value::String(text) => {
-            if let Some(rest) = text.strip_prefix("$$") {
-                *text = format!("${rest}");
-            } else if let Some(name) = text.strip_prefix('$') {
-                match values.get(name) {
-                    Some(value) => {
-                        used.insert(name.to_string());
-                        // the place stays that of the use: that is where a fault of type is mended
-                        item.value = value.value.clone();
-                    }
-                    None => {
-                        faults.add("unknown-value", item.at, format!("there is no value `{name}`")).nearest(name, values.keys());
-                    }
-                }
-            }
-        }
-        Value::Array(list) => list.iter_mut().for_each(|i| fill(i, values, used, faults)),
-        Value::Table(t) => t.0.values_mut().for_each(|e| fill(&mut e.item, values, used, faults)),
-        _ => {}
     }
 }
 

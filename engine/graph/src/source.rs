@@ -26,18 +26,22 @@ impl Sources {
     /// Line and column, both from 1; columns count characters.
     pub fn line_column(&self, at: At) -> (usize, usize) {
         let Some((_, text)) = self.texts.get(at.file as usize) else { return (1, 1) };
-        let before = &text.as_bytes()[..(at.start as usize).min(text.len())];
-        let line = before.iter().filter(|b| **b == b'\n').count() + 1;
-        let start = before.iter().rposition(|b| *b == b'\n').map_or(0, |i| i + 1);
-        (line, String::from_utf8_lossy(&before[start..]).chars().count() + 1)
+        let before = &text[..boundary(text, at.start as usize)];
+        let start = before.rfind('\n').map_or(0, |i| i + 1);
+        (before.matches('\n').count() + 1, before[start..].chars().count() + 1)
     }
     /// The line that a place begins in, and how many characters of it the place covers (at least 1).
     pub fn excerpt(&self, at: At) -> (&str, usize) {
         let Some((_, text)) = self.texts.get(at.file as usize) else { return ("", 1) };
-        let start = (at.start as usize).min(text.len());
+        let start = boundary(text, at.start as usize);
         let from = text[..start].rfind('\n').map_or(0, |i| i + 1);
-        let to = text[start..].find('\n').map_or(text.len(), |i| start + i);
-        let end = (at.end as usize).clamp(start, to);
-        (text[from..to].trim_end_matches('\r'), text[start..end].chars().count().max(1))
+        let line = text[from..].lines().next().unwrap_or("");
+        let end = boundary(text, at.end as usize).clamp(start, (from + line.len()).max(start));
+        (line, text[start..end].chars().count().max(1))
     }
+}
+
+/// The last place up to `i` where a character begins.
+fn boundary(text: &str, i: usize) -> usize {
+    (0..=i.min(text.len())).rev().find(|i| text.is_char_boundary(*i)).unwrap_or(0)
 }

@@ -22,7 +22,7 @@ pub enum Value {
     Table(Table),
 }
 
-/// Keys in the file's order.
+/// Keys and what stands there.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Table(pub IndexMap<String, Entry>);
 
@@ -48,6 +48,13 @@ impl Item {
         match &self.value {
             Value::String(s) => Some(s),
             _ => None,
+        }
+    }
+    fn sort(&mut self) {
+        match &mut self.value {
+            Value::Array(list) => list.iter_mut().for_each(Item::sort),
+            Value::Table(t) => t.sort(),
+            _ => {}
         }
     }
     pub fn as_table(&self) -> Option<&Table> {
@@ -76,6 +83,11 @@ impl Table {
     }
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+    /// Sorts the keys, here and below.
+    pub fn sort(&mut self) {
+        self.0.sort_unstable_keys();
+        self.0.values_mut().for_each(|e| e.item.sort());
     }
     /// As TOML text again: what `graph.toml` of a run holds.
     pub fn to_toml(&self) -> String {
@@ -117,14 +129,14 @@ fn convert_table(table: DeTable<'_>, file: u32, faults: &mut Faults) -> Table {
     let mut out = IndexMap::new();
     for (key, value) in table {
         let at = place(file, &key.span());
-        if let Some(item) = convert(value, file, faults) {
-            out.insert(key.into_inner().into_owned(), Entry { key: at, item });
-        }
+        let item = convert(value, file, faults);
+        out.insert(key.into_inner().into_owned(), Entry { key: at, item });
     }
     Table(out)
 }
 
-fn convert(value: Spanned<DeValue<'_>>, file: u32, faults: &mut Faults) -> Option<Item> {
+/// A value that is at fault keeps its place, so that it is not told as missing too.
+fn convert(value: Spanned<DeValue<'_>>, file: u32, faults: &mut Faults) -> Item {
     let at = place(file, &value.span());
     let value = match value.into_inner() {
         DeValue::String(s) => Value::String(s.into_owned()),
@@ -132,23 +144,23 @@ fn convert(value: Spanned<DeValue<'_>>, file: u32, faults: &mut Faults) -> Optio
             Ok(i) => Value::Integer(i),
             Err(_) => {
                 faults.add("wrong-type", at, "an integer beyond 64 bits");
-                return None;
+                Value::Integer(i64::MAX)
             }
         },
-        DeValue::Float(f) => match f.as_str().parse() {
-            Ok(f) => Value::Float(f),
-            Err(_) => {
-                faults.add("wrong-type", at, "not a float");
-                return None;
+        DeValue::Float(f) => match f.as_str().parse::<f64>() {
+            Ok(n) if n.is_finite() || f.as_str().contains("inf") || f.as_str().contains("nan") => Value::Float(n),
+            _ => {
+                faults.add("wrong-type", at, "a float beyond 64 bits");
+                Value::Float(f64::MAX)
             }
         },
         DeValue::Boolean(b) => Value::Boolean(b),
-        DeValue::Array(a) => Value::Array(a.into_iter().filter_map(|v| convert(v, file, faults)).collect()),
+        DeValue::Array(a) => Value::Array(a.into_iter().map(|v| convert(v, file, faults)).collect()),
         DeValue::Table(t) => Value::Table(convert_table(t, file, faults)),
-        DeValue::Datetime(_) => {
+        DeValue::Datetime(d) => {
             faults.add("wrong-type", at, "a date has no use in a graph");
-            return None;
+            Value::String(d.to_string())
         }
     };
-    Some(Item { at, value })
+    Item { at, value }
 }

@@ -1,0 +1,128 @@
+//! `--set PATH=VALUE`: one change of the tree, before tables extend each other.
+
+use crate::fault::Faults;
+use crate::merge::merge;
+use crate::source::{At, Sources};
+use crate::tree::{self, Table, Value};
+use std::collections::BTreeSet;
+use toml::de::{DeTable, DeValue};
+
+/// One `--set PATH=VALUE`.
+#[derive(Clone, Debug)]
+pub struct Setting {
+    pub path: String,
+    pub value: String,
+}
+
+impl Setting {
+    /// Splits at the first `=` outside of quotes.
+    pub fn parse(text: &str) -> Option<Setting> {
+        let mut quote = None;
+        let i = text.char_indices().find(|(_, c)| {
+            match (quote, c) {
+                (None, '"' | '\'') => quote = Some(*c),
+                (Some(q), c) if q == *c => quote = None,
+                _ => {}
+            }
+            *c == '=' && quote.is_none()
+        })?;
+        let (path, value) = (text[..i.0].trim(), text[i.0 + 1..].trim());
+        (!path.is_empty()).then(|| Setting { path: path.into(), value: value.into() })
+    }
+}
+
+/// The parts of a dotted TOML key.
+pub(crate) fn key_path(text: &str) -> Option<Vec<String>> {
+    if text.contains('\n') || text.trim_start().starts_with('[') {
+        return None;
+    }
+    let probe = format!("{text} = 0");
+    let mut table = DeTable::parse(&probe).ok()?.into_inner();
+    let mut parts = Vec::new();
+    loop {
+        let (key, value) = table.into_iter().next()?;
+        parts.push(key.into_inner().into_owned());
+        // the value must be the one that was added: `a = 1 #` is no key
+        let own = value.span() == (probe.len() - 1..probe.len());
+        match value.into_inner() {
+            DeValue::Table(t) => table = t,
+            _ => return own.then_some(parts),
+        }
+    }
+}
+
+/// Applies one setting. The tables that its path leads through must be there: a new one would be a typo.
+pub(crate) fn apply(tree: &mut Table, setting: &Setting, sources: &mut Sources, faults: &mut Faults) {
+    let Some(parts) = key_path(&setting.path) else {
+        let text = format!("{} = {}", setting.path, setting.value);
+        let at = At { file: sources.add("--set", &text), start: 0, end: setting.path.len() as u32 };
+        faults.add("bad-path", at, format!("--set: `{}` is no TOML key", setting.path));
+        return;
+    };
+    // VALUE is TOML, else text
+    let is_toml = toml::from_str::<toml::Table>(&format!("v = {}", setting.value)).is_ok_and(|t| t.len() == 1);
+    let value = if is_toml { setting.value.clone() } else { toml::Value::String(setting.value.clone()).to_string() };
+    let before = faults.len();
+    let over = tree::parse("--set", &format!("{} = {value}", setting.path), sources, faults);
+    if faults.len() > before {
+        return;
+    }
+    let (mut places, mut step) = (vec![&*tree], &over);
+    for part in &parts[..parts.len() - 1] {
+        let Some(entry) = step.entry(part) else { break };
+        let next = below(&places, part);
+        if next.is_empty() {
+            let known: BTreeSet<&str> = places.iter().flat_map(|t| t.keys()).collect();
+            faults.add("set-missing", entry.key, format!("--set {}: there is no table `{part}`", setting.path)).nearest(part, known);
+            return;
+        }
+        places = next;
+        match &entry.item.value {
+            Value::Table(t) => step = t,
+            _ => break,
+        }
+    }
+    merge(tree, over);
+}
+
+/// The tables that stand at a key, those included that they extend and will be merged with.
+fn below<'a>(places: &[&'a Table], key: &str) -> Vec<&'a Table> {
+    let (mut found, mut open, mut seen) = (Vec::new(), vec![key], BTreeSet::new());
+    while let Some(name) = open.pop() {
+        if !seen.insert(name) {
+            continue;
+        }
+        for table in places.iter().filter_map(|p| p.get(name)?.as_table()) {
+            found.push(table);
+            match table.get("extends").map(|i| &i.value) {
+                Some(Value::String(s)) => open.push(s),
+                Some(Value::Array(a)) => open.extend(a.iter().filter_map(|i| i.as_str())),
+                _ => {}
+            }
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_setting_splits_at_the_first_free_equals_sign() {
+        let parsed = |t: &str| Setting::parse(t).map(|s| (s.path, s.value));
+        assert_eq!(parsed("a.b=1"), Some(("a.b".into(), "1".into())));
+        assert_eq!(parsed("a.\"x=y\".b = z=w"), Some(("a.\"x=y\".b".into(), "z=w".into())));
+        assert_eq!(parsed("a.'x=y'=z"), Some(("a.'x=y'".into(), "z".into())));
+        assert_eq!(parsed("a="), Some(("a".into(), "".into())));
+        assert_eq!((parsed("=a"), parsed("a"), parsed("\"a=b")), (None, None, None));
+    }
+
+    #[test]
+    fn a_path_is_a_key_and_nothing_else() {
+        assert_eq!(key_path("a.\"b.c\" . d"), Some(vec!["a".into(), "b.c".into(), "d".into()]));
+        for bad in ["", ".", "a.", "a b", "a = 1 #", "a = 1\nb", "[t]\na", "é", "a[0]", "a = {b"] {
+            assert_eq!(key_path(bad), None, "{bad}");
+        }
+    }
+}
