@@ -6,6 +6,7 @@ use std::path::Path;
 
 const CLASSES: f64 = 12.0;
 const TEST_CLIPS: usize = 240;
+const SEEDS: usize = 3;
 
 fn set(data: &Path) -> bool {
     let videos = data.join("videos");
@@ -61,21 +62,20 @@ fn single_frames_tell_nothing_and_motion_tells_much() {
         return;
     }
     let mut correct = 0.0;
-    let mut runs = 0;
     for position in ["first", "middle", "last"] {
-        for seed in 0..3 {
-            let settings = [format!("values.position={position}"), format!("seed={seed}")];
+        for seed in 0..SEEDS {
+            let settings = [format!("values.position={position}"), format!("seed={seed}"), "stages.train.epochs=20".into()];
             let settings: Vec<&str> = settings.iter().map(String::as_str).collect();
             let found = top1("controls/still.toml", data, &format!("{position}{seed}"), &settings);
             eprintln!("2-D, {position} frame, seed {seed}: {:.1} %", 100.0 * found);
-            correct += found * TEST_CLIPS as f64;
-            runs += 1;
+            correct += found * TEST_CLIPS as f64 / SEEDS as f64;
         }
     }
-    let n = runs * TEST_CLIPS;
+    // networks of different seeds err on the same clips: they steady the count, and add nothing to its number
+    let n = 3 * TEST_CLIPS;
     let most = bound(n, 1.0 / CLASSES);
-    eprintln!("2-D: {correct:.0} of {n}, chance {:.0}, bound {most}", n as f64 / CLASSES);
-    assert!((correct.round() as usize) < most, "single frames tell classes apart: {correct:.0} of {n} right, the bound is {most}");
+    eprintln!("2-D: {correct:.1} of {n} in the mean over seeds, chance {:.0}, bound {most}", n as f64 / CLASSES);
+    assert!(correct < most as f64, "single frames tell classes apart: {correct:.1} of {n} right, the bound is {most}");
     let motion = top1("quickstart_supervised.toml", data, "supervised", &["stages.train.epochs=20"]);
     eprintln!("3-D: {:.1} %", 100.0 * motion);
     assert!(motion > 0.6, "a 3-D network with labels reaches only {:.1} %", 100.0 * motion);

@@ -1,0 +1,147 @@
+//! The same again, bit by bit; and arms of an ablation that see the same.
+
+use dv_tests::{graph, packed_set, read, root, Call, Probe};
+use serde_json::Value;
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use tempfile::TempDir;
+use tch::Tensor;
+
+fn small() -> PathBuf {
+    root().join("tests/graphs/small.toml")
+}
+
+struct Runs {
+    dir: TempDir,
+}
+
+impl Runs {
+    fn new() -> Runs {
+        let dir = tempfile::tempdir().unwrap();
+        packed_set(&dir.path().join("data"), "small", (48, 40), 9);
+        Runs { dir }
+    }
+    fn data(&self) -> PathBuf {
+        self.dir.path().join("data")
+    }
+    fn run(&self, name: &str, graph: impl AsRef<Path>, change: impl FnOnce(Call) -> Call) -> PathBuf {
+        let out = self.dir.path().join(name);
+        let call = Call::new("run", graph).path("--data", &self.data()).path("--out", &out).args(["--compute-threads", "2"]);
+        change(call).run().done();
+        out
+    }
+}
+
+/// The log without what a clock says.
+fn log(run: &Path) -> Vec<Value> {
+    let mut lines: Vec<Value> =
+        fs::read_to_string(run.join("metrics.jsonl")).unwrap().lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+    for line in &mut lines {
+        line.as_object_mut().unwrap().remove("seconds");
+        if let Some(metrics) = line["metrics"].as_object_mut() {
+            metrics.remove("samples_per_second");
+        }
+    }
+    lines
+}
+
+/// Files of a run whose bytes must be equal: checkpoints and tables.
+fn tensors(run: &Path) -> Vec<PathBuf> {
+    fn walk(dir: &Path, found: &mut Vec<PathBuf>) {
+        for entry in fs::read_dir(dir).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                walk(&path, found);
+            } else if path.extension().is_some_and(|e| e == "safetensors") {
+                found.push(path);
+            }
+        }
+    }
+    let mut found = Vec::new();
+    walk(run, &mut found);
+    found.sort();
+    found.into_iter().map(|p| p.strip_prefix(run).unwrap().to_path_buf()).collect()
+}
+
+fn same(a: &Path, b: &Path) {
+    let files = tensors(a);
+    assert_eq!(files, tensors(b));
+    assert!(files.len() >= 6, "{files:?}");
+    for file in files {
+        assert!(fs::read(a.join(&file)).unwrap() == fs::read(b.join(&file)).unwrap(), "{} differs", file.display());
+    }
+    assert_eq!(log(a), log(b));
+}
+
+#[test]
+fn a_seed_gives_one_outcome_for_any_number_of_loader_threads() {
+    let runs = Runs::new();
+    let first = runs.run("first", small(), |c| c.args(["--threads", "1"]));
+    let second = runs.run("second", small(), |c| c.args(["--threads", "1"]));
+    same(&first, &second);
+    let four = runs.run("four", small(), |c| c.args(["--threads", "4"]));
+    same(&first, &four);
+    let other = runs.run("other", small(), |c| c.args(["--threads", "1"]).set(["seed=1"]));
+    let file = "checkpoints/pretrain/00002/models.safetensors";
+    let (a, b) = (read(&first.join(file)), read(&other.join(file)));
+    let weight = "encoder/conv1.temporal_spatial_conv.weight";
+    assert!(a[weight] != b[weight]);
+    // nine videos, batches of four: each epoch leaves one out, and says which
+    let dropped: Vec<String> = log(&first).iter().filter_map(|l| Some(l["dropped"].as_array()?[0].as_str()?.to_string())).collect();
+    assert_eq!(dropped.len(), 2, "{dropped:?}");
+}
+
+/// An arm that drops all losses but one: same weights at the start, same clips, crops and orders, same features.
+#[test]
+fn arms_of_an_ablation_are_paired() {
+    let runs = Runs::new();
+    let arm = runs.dir.path().join("arm.toml");
+    let ablation = fs::read_to_string(graph("dualvar/clip.toml")).unwrap();
+    let terms = ablation.split_once("[stages").expect("the ablation changes a stage").1;
+    fs::write(&arm, format!("extends = \"{}\"\nname = \"arm\"\n[stages{terms}", small().display())).unwrap();
+    let draws = [
+        "pair.centres",
+        "pair.reversed",
+        "pair.first",
+        "pair.second",
+        "view_0.choice",
+        "view_1/crop.offset",
+        "view_2/crop.offset",
+        "view_1.clips",
+        "views.clips",
+        "seen.map",
+        "clip.features",
+        "contrast.loss",
+    ];
+    let probe = |graph: &Path, more: &[&str], names: &[String]| {
+        let probe = Probe::new(graph, "pretrain").with(|c| c.path("--data", &runs.data()).args(["--mode", "train"]));
+        probe.fetch(draws).fetch(more).fetch(names.iter().map(|n| format!("after.{n}"))).values()
+    };
+    // parameters that both hold, but for the buffers that a pass moves
+    let trained: Vec<String> = ["conv1.temporal_spatial_conv.weight", "conv5.block1.conv2.temporal_spatial_conv.weight", "bn1.weight"]
+        .iter()
+        .map(|n| format!("encoder/{n}"))
+        .chain(["clip_head/0.weight", "clip_head/2.bias"].map(String::from))
+        .collect();
+    let (whole, part) = (probe(&small(), &["order.order"], &trained), probe(&arm, &[], &trained));
+    assert_eq!(whole.len(), part.len() + 1);
+    for (name, value) in &part {
+        assert!(*value == whole[name], "{name} differs between the arms");
+    }
+    let flat = |t: &Tensor| Vec::<f64>::try_from(t.to_kind(tch::Kind::Double).flatten(0, -1)).unwrap();
+    // and they are draws: not one value for all
+    assert!(flat(&whole["pair.centres"]).windows(2).any(|w| w[0] != w[1]));
+    // one step of training: the shared loss is the same number
+    let runs_of = |name: &str, graph: &Path| {
+        let out = runs.run(name, graph, |c| {
+            c.args(["--stage", "pretrain", "--threads", "2"]).set(["stages.pretrain.epochs=1", "stages.pretrain.batch=8"])
+        });
+        log(&out).into_iter().find(|l| l["epoch"] == 1).unwrap()
+    };
+    let (a, b) = (runs_of("whole", &small()), runs_of("part", &arm));
+    assert_eq!(a["metrics"]["contrast.loss"], b["metrics"]["contrast.loss"]);
+    assert_eq!(a["metrics"]["contrast.top1"], b["metrics"]["contrast.top1"]);
+    assert!(a["metrics"]["coherence.loss"].is_number() && b["metrics"]["coherence.loss"].is_null());
+    let _: HashMap<String, Tensor> = whole;
+}
