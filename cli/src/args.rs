@@ -76,7 +76,7 @@ impl With {
 pub struct Run {
     #[command(flatten)]
     pub graph: Graph,
-    /// The run's folder [default: runs/<name>]
+    /// The run's folder [default: runs/NAME, the graph's name]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// Run this stage, and what upstream of it has no result yet; repeatable

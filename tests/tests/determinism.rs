@@ -2,7 +2,6 @@
 
 use dv_tests::{graph, packed_set, read, root, Call, Probe};
 use serde_json::Value;
-use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
@@ -143,5 +142,4 @@ fn arms_of_an_ablation_are_paired() {
     assert_eq!(a["metrics"]["contrast.loss"], b["metrics"]["contrast.loss"]);
     assert_eq!(a["metrics"]["contrast.top1"], b["metrics"]["contrast.top1"]);
     assert!(a["metrics"]["coherence.loss"].is_number() && b["metrics"]["coherence.loss"].is_null());
-    let _: HashMap<String, Tensor> = whole;
 }

@@ -8,6 +8,14 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use tempfile::TempDir;
 
+/// Two steps of four videos, and no more neighbours than the tiny gallery has.
+const SETS: [&str; 4] = [
+    "stages.pretrain.epochs=1",
+    "stages.pretrain.batch=4",
+    "stages.retrieval.nodes.score.k=[1,5]",
+    "stages.retrieval_untrained.nodes.score.k=[1,5]",
+];
+
 /// Data with a tiny set in the place of the quickstart's, and a folder for runs.
 struct Job {
     dir: TempDir,
@@ -22,10 +30,8 @@ impl Job {
     fn out(&self) -> PathBuf {
         self.dir.path().join("runs/first")
     }
-    /// Two steps of four videos, then both retrievals.
     fn call(&self) -> Call {
-        let sets = ["stages.pretrain.epochs=1", "stages.pretrain.batch=4"];
-        let call = Call::new("run", graph("quickstart.toml")).set(sets).args(["--compute-threads", "2", "--threads", "2"]);
+        let call = Call::new("run", graph("quickstart.toml")).set(SETS).args(["--compute-threads", "2", "--threads", "2"]);
         call.path("--data", &self.dir.path().join("data")).path("--out", &self.out())
     }
 }
@@ -197,8 +203,7 @@ fn from_video_files_to_a_table() {
     }
     Call::new("verify", &set).run().done();
     let out = dir.path().join("run");
-    let sets = ["stages.pretrain.epochs=1", "stages.pretrain.batch=4"];
-    let call = Call::new("run", graph("quickstart.toml")).set(sets).args(["--compute-threads", "2"]);
+    let call = Call::new("run", graph("quickstart.toml")).set(SETS).args(["--compute-threads", "2"]);
     call.path("--data", &dir.path().join("data")).path("--out", &out).run().done();
     let result = json(&out.join("result.json"));
     is_result(&result, "quickstart", &["pretrain", "retrieval"], "motion");
