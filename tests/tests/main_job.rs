@@ -108,7 +108,8 @@ fn a_stage_brings_what_stands_before_it() {
     let job = Job::new();
     let said = job.call().args(["--stage", "query_untrained"]).run().done().says(&["stage query_untrained"]);
     assert!(!said.err.contains("stage pretrain") && !said.err.contains("stage gallery_untrained"), "{}", said.err);
-    let said = job.call().args(["--stage", "retrieval_untrained"]).run().done().says(&["stage gallery_untrained", "stage retrieval_untrained"]);
+    let said =
+        job.call().args(["--stage", "retrieval_untrained"]).run().done().says(&["stage gallery_untrained", "stage retrieval_untrained"]);
     assert!(!said.err.contains("stage query_untrained"), "{}", said.err);
     let result = json(&job.out().join("result.json"));
     assert!(result["stages"]["pretrain"].is_null() && result["stages"]["retrieval_untrained"].is_object(), "{result}");
