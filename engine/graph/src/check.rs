@@ -31,6 +31,9 @@ pub fn check(path: &Path, settings: &[Setting], library: &Library) -> Checked {
 pub fn check_adjusted(path: &Path, settings: &[Setting], library: &Library, adjust: &mut dyn FnMut(&mut crate::tree::Table)) -> Checked {
     let (mut sources, mut faults) = (Sources::default(), Faults::default());
     let mut tree = merge::load(path, settings, &mut sources, &mut faults);
+    if tree.is_empty() && faults.iter().any(|f| f.code == "no-file") {
+        return Checked { sources, faults, plan: None };
+    }
     adjust(&mut tree);
     let broken = faults.iter().any(|f| matches!(f.code, "syntax" | "no-file"));
     let experiment = experiment::read(tree, library, &mut faults);
@@ -211,6 +214,8 @@ fn plan_stage(
     let drive = &stage.drive;
     required_settings(stage, faults);
     let mut edges = edges::resolve(experiment, stage, faults);
+    // a node with a fault at its inputs was told so: what follows from it is not told again
+    let complete: Vec<bool> = stage.nodes.iter().zip(&edges).map(|(node, list)| is_complete(node, list)).collect();
     // what settings switch off, before anything is asked of it
     let whole = edges.clone();
     for (i, node) in stage.nodes.iter().enumerate() {
@@ -238,7 +243,9 @@ fn plan_stage(
             Target::Node { node, port } => inferred[*node].as_ref().map(|f: &Inferred| f.outputs[*port].clone()),
             Target::Stage { stage, node, port } => tables.get(&(stage.clone(), node.clone(), port.clone())).cloned(),
         };
-        inferred[i] = infer(&stage.nodes[i], &edges[i], port, faults);
+        if complete[i] {
+            inferred[i] = infer(&stage.nodes[i], &edges[i], port, faults);
+        }
     }
     for (what, (node, port)) in minimise.iter().map(|m| ("minimise", *m)).chain(reported.iter().map(|(_, m)| ("metrics", *m))) {
         if let Some(f) = &inferred[node] {
@@ -446,6 +453,14 @@ fn assemble(
         aliases: stage.aliases.clone(),
     };
     Found { plan, parameters }
+}
+
+/// Whether all inputs that a node names lead somewhere, and all that it needs are named.
+fn is_complete(node: &NodeDecl, edges: &[Edge]) -> bool {
+    let there = |name: &str| edges.iter().any(|e| e.input == name);
+    let required = node.entry.inputs.iter().filter(|i| !i.optional && !i.many).all(|i| there(i.name));
+    let many = !node.entry.inputs.iter().any(|i| i.many) || !edges.is_empty();
+    required && many && edges.len() == node.inputs.len()
 }
 
 fn chooses(node: &NodeDecl) -> bool {
