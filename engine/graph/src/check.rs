@@ -212,7 +212,12 @@ fn plan_stage(
 ) -> Option<Found> {
     let before = faults.len();
     let drive = &stage.drive;
-    required_settings(stage, faults);
+    if stage.settings_read {
+        required_settings(stage, faults);
+    }
+    for (text, at) in &stage.loose {
+        edges::follow(experiment, stage, text, *at, faults);
+    }
     let mut edges = edges::resolve(experiment, stage, faults);
     // a node with a fault at its inputs was told so: what follows from it is not told again
     let complete: Vec<bool> = stage.nodes.iter().zip(&edges).map(|(node, list)| is_complete(node, list)).collect();

@@ -93,6 +93,21 @@ fn local(experiment: &Experiment, stage: &StageDecl, node: &str, port: &str, tex
     None
 }
 
+/// Whether the stage's text has a node of that name, built or not.
+fn declared(stage: &StageDecl, node: &str) -> bool {
+    let nodes = stage.table.get("nodes").and_then(|i| i.as_table());
+    nodes.is_some_and(|t| t.get(node.split('/').next().unwrap_or(node)).is_some())
+}
+
+/// Tells that `after` names nothing, unless it names a node.
+fn unknown_after(stage: &StageDecl, name: &str, at: At, faults: &mut Faults) {
+    if !declared(stage, name) {
+        faults
+            .add("unknown-node", at, format!("`after`: there is no node `{name}` in this stage"))
+            .nearest(name, stage.nodes.iter().map(|n| n.path.as_str()));
+    }
+}
+
 pub(crate) fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {
     names.map(|n| format!("`{n}`")).collect::<Vec<_>>().join(", ")
 }
@@ -149,14 +164,15 @@ pub fn order(stage: &StageDecl, edges: &[Vec<Edge>], faults: &mut Faults) -> Opt
             let before: Vec<usize> =
                 (0..n).filter(|j| stage.nodes[*j].path == *name || stage.nodes[*j].path.starts_with(&format!("{name}/"))).collect();
             if before.is_empty() {
-                faults
-                    .add("unknown-node", *at, format!("`after`: there is no node `{name}` in this stage"))
-                    .nearest(name, stage.nodes.iter().map(|n| n.path.as_str()));
+                unknown_after(stage, name, *at, faults);
             }
             for j in before {
                 graph.update_edge(index[j], index[i], ());
             }
         }
+    }
+    for (name, at) in &stage.loose_after {
+        unknown_after(stage, name, *at, faults);
     }
     let mut cyclic = false;
     for component in petgraph::algo::tarjan_scc(&graph) {

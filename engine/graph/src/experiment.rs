@@ -36,6 +36,11 @@ pub struct StageDecl {
     pub nodes: Vec<NodeDecl>,
     /// A group's output and what stands behind it: `(view_0, clips)` is `(view_0/normal, clips)`.
     pub aliases: Vec<((String, String), (String, String))>,
+    /// Edges and `after` of nodes that could not be built.
+    pub loose: Vec<(String, At)>,
+    pub loose_after: Vec<(String, At)>,
+    /// Whether the stage's own settings could be read.
+    pub settings_read: bool,
 }
 
 #[derive(Clone)]
@@ -194,16 +199,18 @@ fn read_model(model: &str, at: At, mut table: Table, library: &Library, faults: 
 
 fn read_stage(at: At, mut table: Table, scope: &group::Scope, faults: &mut Faults) -> StageDecl {
     let full = table.clone();
-    let mut nodes = Vec::new();
-    let mut aliases = Vec::new();
+    let mut pieces = group::Pieces::default();
     for (name, at, node) in tables(&table, "nodes", faults) {
-        scope.expand(&name, at, node, &mut nodes, &mut aliases, faults);
+        scope.expand(&name, at, node, &mut pieces, faults);
     }
     if table.take("nodes").is_none() {
         faults.add("missing-setting", at, "a stage needs `nodes`");
     }
+    let before = faults.len();
     let drive = read_drive(at, &mut table, scope.model_names, faults);
-    StageDecl { at, drive, table: full, nodes, aliases }
+    let settings_read = faults.len() == before;
+    let group::Pieces { nodes, aliases, loose, loose_after } = pieces;
+    StageDecl { at, drive, table: full, nodes, aliases, loose, loose_after, settings_read }
 }
 
 fn read_drive(at: At, table: &mut Table, models: &[String], faults: &mut Faults) -> Drive {

@@ -58,12 +58,31 @@ pub fn read(tree: &Table, _library: &Library, faults: &mut Faults) -> IndexMap<S
     groups
 }
 
-type Alias = ((String, String), (String, String));
+/// What the nodes of a stage expand to.
+#[derive(Default)]
+pub struct Pieces {
+    pub nodes: Vec<NodeDecl>,
+    /// A group's output and the output behind it.
+    pub aliases: Vec<((String, String), (String, String))>,
+    /// Edges and `after` of nodes that could not be built: their faults are told all the same.
+    pub loose: Vec<(String, At)>,
+    pub loose_after: Vec<(String, At)>,
+}
+
+/// All edges of an `in`, whatever its form.
+fn edge_texts(item: &Item) -> Vec<(String, At)> {
+    match &item.value {
+        Value::String(s) => vec![(s.clone(), item.at)],
+        Value::Table(t) => t.iter().flat_map(|(_, e)| edge_texts(&e.item)).collect(),
+        Value::Array(a) => a.iter().flat_map(edge_texts).collect(),
+        _ => Vec::new(),
+    }
+}
 
 impl Scope<'_> {
     /// Reads one node of a stage; the nodes of a group where it applies one.
-    pub fn expand(&self, path: &str, at: At, table: Table, nodes: &mut Vec<NodeDecl>, aliases: &mut Vec<Alias>, faults: &mut Faults) {
-        self.expand_in(path, at, table, &|edge| edge, &mut Vec::new(), nodes, aliases, faults);
+    pub fn expand(&self, path: &str, at: At, table: Table, pieces: &mut Pieces, faults: &mut Faults) {
+        self.expand_in(path, at, table, &|edge| edge, &mut Vec::new(), pieces, faults);
     }
 
     #[allow(clippy::too_many_arguments)]
@@ -74,8 +93,7 @@ impl Scope<'_> {
         mut table: Table,
         rename: &dyn Fn(String) -> String,
         open: &mut Vec<String>,
-        nodes: &mut Vec<NodeDecl>,
-        aliases: &mut Vec<Alias>,
+        pieces: &mut Pieces,
         faults: &mut Faults,
     ) {
         for (key, what) in [("write", "registers (write)"), ("initial", "initial edges"), ("passes", "one pass for each item (passes)")] {
@@ -99,6 +117,31 @@ impl Scope<'_> {
                 None
             }
         });
+        let built = pieces.nodes.len();
+        let groups = pieces.aliases.len();
+        let loose: Vec<(String, At)> = input.iter().flat_map(edge_texts).map(|(edge, at)| (rename(edge), at)).collect();
+        let loose_after = after.clone();
+        self.expand_one(path, at, table, input, after, mode, rename, open, pieces, faults);
+        if pieces.nodes.len() == built && pieces.aliases.len() == groups {
+            pieces.loose.extend(loose);
+            pieces.loose_after.extend(loose_after);
+        }
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn expand_one(
+        &self,
+        path: &str,
+        at: At,
+        mut table: Table,
+        input: Option<Item>,
+        after: Vec<(String, At)>,
+        mode: Option<Mode>,
+        rename: &dyn Fn(String) -> String,
+        open: &mut Vec<String>,
+        pieces: &mut Pieces,
+        faults: &mut Faults,
+    ) {
         match (table.take("kind"), table.take("apply")) {
             (Some(kind), None) => {
                 let name = kind.item.as_str().unwrap_or_default();
@@ -118,7 +161,17 @@ impl Scope<'_> {
                 }
                 let inputs = self.inputs(entry, input, rename, faults);
                 let Some(kind) = (entry.build)(&table, at, faults) else { return };
-                nodes.push(NodeDecl { path: path.into(), at, entry, kind: kind.into(), model: None, inputs, after, mode: None, table });
+                pieces.nodes.push(NodeDecl {
+                    path: path.into(),
+                    at,
+                    entry,
+                    kind: kind.into(),
+                    model: None,
+                    inputs,
+                    after,
+                    mode: None,
+                    table,
+                });
             }
             (None, Some(apply)) => {
                 let name = apply.item.as_str().unwrap_or_default().to_string();
@@ -130,9 +183,19 @@ impl Scope<'_> {
                 if let Some(model) = self.models.get(&name) {
                     let inputs = self.inputs(model.entry, input, rename, faults);
                     let kind = Arc::clone(&model.kind);
-                    nodes.push(NodeDecl { path: path.into(), at, entry: model.entry, kind, model: Some(name), inputs, after, mode, table });
+                    pieces.nodes.push(NodeDecl {
+                        path: path.into(),
+                        at,
+                        entry: model.entry,
+                        kind,
+                        model: Some(name),
+                        inputs,
+                        after,
+                        mode,
+                        table,
+                    });
                 } else if let Some(group) = self.groups.get(&name) {
-                    self.group(path, at, &name, apply.item.at, group, input, rename, open, nodes, aliases, faults);
+                    self.group(path, at, &name, apply.item.at, group, input, rename, open, pieces, faults);
                 } else if !self.model_names.contains(&name) {
                     let known = self.model_names.iter().chain(self.groups.keys()).map(String::as_str);
                     faults.add("unknown-model", apply.item.at, format!("there is no model or group `{name}`")).nearest(&name, known);
@@ -190,8 +253,7 @@ impl Scope<'_> {
         input: Option<Item>,
         rename: &dyn Fn(String) -> String,
         open: &mut Vec<String>,
-        nodes: &mut Vec<NodeDecl>,
-        aliases: &mut Vec<Alias>,
+        pieces: &mut Pieces,
         faults: &mut Faults,
     ) {
         if open.iter().any(|g| g == name) {
@@ -248,14 +310,14 @@ impl Scope<'_> {
         open.push(name.to_string());
         for (node, at, table) in &group.nodes {
             if is_name(node) {
-                self.expand_in(&format!("{path}/{node}"), *at, table.clone(), &inside, open, nodes, aliases, faults);
+                self.expand_in(&format!("{path}/{node}"), *at, table.clone(), &inside, open, pieces, faults);
             }
         }
         open.pop();
         for (port, edge, at) in &group.outputs {
             let full = inside(edge.clone());
             match full.rsplit_once('.') {
-                Some((node, of)) => aliases.push(((path.to_string(), port.clone()), (node.to_string(), of.to_string()))),
+                Some((node, of)) => pieces.aliases.push(((path.to_string(), port.clone()), (node.to_string(), of.to_string()))),
                 None => {
                     faults.add("bad-edge", *at, format!("`{edge}` is no edge: \"node.port\""));
                 }
