@@ -5,7 +5,8 @@ use anyhow::{Context, Result};
 use dv_cli::args::BenchData;
 use dv_cli::out;
 use dv_graph::draw::Pass;
-use dv_graph::plan::StagePlan;
+use dv_graph::plan::{From, NodePlan, StagePlan};
+use dv_graph::port::Type;
 use dv_graph::sample::epoch::Rows;
 use dv_graph::sample::loader::{Column, Loader};
 use dv_graph::sample::runner::HostPlan;
@@ -29,7 +30,7 @@ pub fn verb(args: &BenchData) -> Result<()> {
     let stage = Arc::new(stage);
     let places = stage.nodes.iter().map(|n| n.place).collect();
     let host = HostPlan::new(Arc::clone(&stage), places, &[]);
-    let clips_of_sample: usize = 1;
+    let clips_of_sample = clips_read(&stage);
     let order = Rows { set: Arc::clone(&rows.set), ids: rows.ids.clone(), node: rows.node.clone() };
     let name = stage.name.clone();
     let endless = (0u64..).flat_map(move |epoch| order.training(&Pass { seed, stage: name.clone(), epoch }, batch).0);
@@ -66,12 +67,24 @@ pub fn verb(args: &BenchData) -> Result<()> {
         return out::line(serde_json::to_string_pretty(&result)?);
     }
     out::line(format_args!(
-        "{:.1} samples/s, {:.2} ms CPU a sample, {threads} threads, {delivered} samples in {seconds:.1} s, codec {}, {:.0} bytes a sample",
+        "{:.1} clips/s, {:.2} ms CPU a clip, {threads} threads, {delivered} clips in {seconds:.1} s, codec {}, {:.0} bytes a clip",
         delivered as f64 / seconds,
         1000.0 * cpu / n,
         codec.name(),
         bytes as f64 / n
     ))
+}
+
+/// Clips that a sample's nodes read from its video.
+fn clips_read(stage: &StagePlan) -> usize {
+    let reads = |node: &&NodePlan| {
+        node.inputs.iter().any(|i| match i.from {
+            From::Node { node, port } => stage.nodes[node].outputs[port].ty == Type::Video,
+            From::Stage { .. } => false,
+        })
+    };
+    let clips = stage.nodes.iter().filter(reads).flat_map(|n| &n.outputs).filter(|p| p.ty == Type::Bytes).map(|p| p.items());
+    clips.sum::<usize>().max(1)
 }
 
 /// CPU seconds of this process so far (user and system, all threads), from /proc.
