@@ -55,7 +55,7 @@ fn log(run: &Path) -> Vec<Value> {
     for line in &mut lines {
         line.as_object_mut().unwrap().remove("seconds");
         if let Some(metrics) = line["metrics"].as_object_mut() {
-            metrics.remove("samples_per_second");
+            metrics.remove("clips_per_second");
         }
     }
     lines

@@ -5,8 +5,7 @@ use anyhow::{Context, Result};
 use dv_cli::args::BenchData;
 use dv_cli::out;
 use dv_graph::draw::Pass;
-use dv_graph::plan::{From, NodePlan, StagePlan};
-use dv_graph::port::Type;
+use dv_graph::plan::StagePlan;
 use dv_graph::sample::epoch::Rows;
 use dv_graph::sample::loader::{Column, Loader};
 use dv_graph::sample::runner::HostPlan;
@@ -30,7 +29,7 @@ pub fn verb(args: &BenchData) -> Result<()> {
     let stage = Arc::new(stage);
     let places = stage.nodes.iter().map(|n| n.place).collect();
     let host = HostPlan::new(Arc::clone(&stage), places, &[]);
-    let clips_of_sample = clips_read(&stage);
+    let clips_of_sample = stage.clips_per_sample();
     let order = Rows { set: Arc::clone(&rows.set), ids: rows.ids.clone(), node: rows.node.clone() };
     let name = stage.name.clone();
     let endless = (0u64..).flat_map(move |epoch| order.training(&Pass { seed, stage: name.clone(), epoch }, batch).0);
@@ -73,18 +72,6 @@ pub fn verb(args: &BenchData) -> Result<()> {
         codec.name(),
         bytes as f64 / n
     ))
-}
-
-/// Clips that a sample's nodes read from its video.
-fn clips_read(stage: &StagePlan) -> usize {
-    let reads = |node: &&NodePlan| {
-        node.inputs.iter().any(|i| match i.from {
-            From::Node { node, port } => stage.nodes[node].outputs[port].ty == Type::Video,
-            From::Stage { .. } => false,
-        })
-    };
-    let clips = stage.nodes.iter().filter(reads).flat_map(|n| &n.outputs).filter(|p| p.ty == Type::Bytes).map(|p| p.items());
-    clips.sum::<usize>().max(1)
 }
 
 /// CPU seconds of this process so far (user and system, all threads), from /proc.

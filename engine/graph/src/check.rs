@@ -36,9 +36,8 @@ pub fn check_adjusted(path: &Path, settings: &[Setting], library: &Library, adju
     }
     adjust(&mut tree);
     let broken = faults.iter().any(|f| matches!(f.code, "syntax" | "no-file"));
-    let experiment = experiment::read(tree, library, &mut faults);
-    // what a syntax fault swallowed would be told as missing
-    let plan = if broken { None } else { plan(&experiment, &mut faults) };
+    // what a syntax fault swallowed would be told as missing or out of range
+    let plan = if broken { None } else { plan(&experiment::read(tree, library, &mut faults), &mut faults) };
     let plan = plan.filter(|_| faults.is_empty());
     Checked { sources, faults, plan }
 }
@@ -69,10 +68,12 @@ fn plan(experiment: &Experiment, faults: &mut Faults) -> Option<Plan> {
     let mut tables: HashMap<(String, String, String), Port> = HashMap::new();
     // tables that other stages read keep their nodes alive
     let mut read: Vec<(String, String)> = Vec::new();
+    // edges that lead nowhere, which are told below
+    let mut astray = Faults::default();
     for stage in experiment.stages.values() {
-        for input in stage.nodes.iter().flat_map(|n| &n.inputs) {
-            let mut quiet = Faults::default();
-            if let Some((Target::Stage { stage, node, .. }, _)) = edges::follow(experiment, stage, &input.edge, input.at, &mut quiet) {
+        let inputs = stage.nodes.iter().flat_map(|n| n.inputs.iter().map(|i| (&i.edge, i.at)));
+        for (edge, at) in inputs.chain(stage.loose.iter().map(|(edge, at)| (edge, *at))) {
+            if let Some((Target::Stage { stage, node, .. }, _)) = edges::follow(experiment, stage, edge, at, &mut astray) {
                 read.push((stage, node));
             }
         }
@@ -82,7 +83,8 @@ fn plan(experiment: &Experiment, faults: &mut Faults) -> Option<Plan> {
     for name in &order {
         let stage = &experiment.stages[name];
         let wanted: Vec<&str> = read.iter().filter(|(s, _)| s == name).map(|(_, n)| n.as_str()).collect();
-        let Some(found) = plan_stage(experiment, name, stage, &wanted, &tables, faults) else { continue };
+        let wanted = astray.is_empty().then_some(wanted);
+        let Some(found) = plan_stage(experiment, name, stage, wanted.as_deref(), &tables, faults) else { continue };
         for node in &found.plan.nodes {
             for (out, port) in node.entry.outputs.iter().zip(&node.outputs) {
                 tables.insert((name.clone(), node.path.clone(), out.name.to_string()), port.clone());
@@ -202,11 +204,12 @@ fn stage_needs(experiment: &Experiment, stage: &StageDecl) -> Vec<(String, At)> 
     out
 }
 
+/// `wanted`: nodes whose tables other stages read, where that is known.
 fn plan_stage(
     experiment: &Experiment,
     name: &str,
     stage: &StageDecl,
-    wanted: &[&str],
+    wanted: Option<&[&str]>,
     tables: &HashMap<(String, String, String), Port>,
     faults: &mut Faults,
 ) -> Option<Found> {
@@ -215,8 +218,12 @@ fn plan_stage(
     if stage.settings_read {
         required_settings(stage, faults);
     }
+    // what a node reads that could not be built is used
+    let mut used: Vec<usize> = Vec::new();
     for (text, at) in &stage.loose {
-        edges::follow(experiment, stage, text, *at, faults);
+        if let Some((Target::Node { node, .. }, _)) = edges::follow(experiment, stage, text, *at, faults) {
+            used.push(node);
+        }
     }
     let mut edges = edges::resolve(experiment, stage, faults);
     // a node with a fault at its inputs was told so: what follows from it is not told again
@@ -260,9 +267,12 @@ fn plan_stage(
             }
         }
     }
-    if faults.len() > before || inferred.iter().any(Option::is_none) {
+    let asked = usize::from(drive.settings.minimise.is_some()) + drive.settings.metrics.len();
+    if faults.len() > before || inferred.iter().any(Option::is_none) || usize::from(minimise.is_some()) + reported.len() < asked {
         return None;
     }
+    // what is used is known once all edges are
+    let wanted = wanted?;
     let inferred: Vec<Inferred> = inferred.into_iter().flatten().collect();
     // liveness
     let evaluates = |i: usize| inferred[i].rate == Rate::Stage && inferred[i].outputs.iter().any(Port::is_scalar);
@@ -271,6 +281,7 @@ fn plan_stage(
             minimise.is_some_and(|(n, _)| n == *i)
                 || reported.iter().any(|(_, (n, _))| n == i)
                 || wanted.contains(&stage.nodes[*i].path.as_str())
+                || used.contains(i)
                 || evaluates(*i)
         })
         .collect();

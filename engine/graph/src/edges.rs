@@ -68,6 +68,8 @@ fn local(experiment: &Experiment, stage: &StageDecl, node: &str, port: &str, tex
                         .nearest(&port, n.entry.outputs.iter().map(|o| o.name));
                     None
                 }
+                // told there
+                None if is_declared(other, rest) => None,
                 None => {
                     faults
                         .add("unknown-node", at, format!("the stage `{first}` has no node `{rest}`"))
@@ -83,9 +85,7 @@ fn local(experiment: &Experiment, stage: &StageDecl, node: &str, port: &str, tex
         return None;
     }
     // a node with faults of its own was not built: do not tell a second fault for it
-    let declared =
-        stage.table.get("nodes").and_then(|i| i.as_table()).is_some_and(|t| t.get(node.split('/').next().unwrap_or(&node)).is_some());
-    if !declared {
+    if !is_declared(stage, &node) {
         let heads = stage.nodes.iter().map(|n| n.path.as_str()).chain(stage.aliases.iter().map(|((n, _), _)| n.as_str()));
         let known: Vec<&str> = heads.collect();
         faults.add("unknown-node", at, format!("`{text}`: there is no node `{node}` in this stage")).nearest(&node, known);
@@ -106,6 +106,12 @@ fn unknown_after(stage: &StageDecl, name: &str, at: At, faults: &mut Faults) {
             .add("unknown-node", at, format!("`after`: there is no node `{name}` in this stage"))
             .nearest(name, stage.nodes.iter().map(|n| n.path.as_str()));
     }
+}
+
+/// Whether the file has a node of that name, built or not.
+fn is_declared(stage: &StageDecl, path: &str) -> bool {
+    let head = path.split('/').next().unwrap_or(path);
+    stage.table.get("nodes").and_then(|i| i.as_table()).is_some_and(|t| t.get(head).is_some())
 }
 
 pub(crate) fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {

@@ -1,7 +1,7 @@
 //! What a stage computes, in what order, and where: the outcome of the check.
 
 use crate::kind::{AnyKind, Entry, Parameter, Source};
-use crate::port::{Axis, Port, Rate};
+use crate::port::{Axis, Port, Rate, Type};
 use crate::source::At;
 use crate::stage::Drive;
 use indexmap::IndexMap;
@@ -162,6 +162,17 @@ impl StagePlan {
     }
     pub fn source(&self) -> Option<Source> {
         self.nodes[self.source?].kind.source()
+    }
+    /// Clips that the nodes of a sample read from its video.
+    pub fn clips_per_sample(&self) -> usize {
+        let reads = |node: &&NodePlan| {
+            node.inputs.iter().any(|i| match i.from {
+                From::Node { node, port } => self.nodes[node].outputs[port].ty == Type::Video,
+                From::Stage { .. } => false,
+            })
+        };
+        let clips = self.nodes.iter().filter(reads).flat_map(|n| &n.outputs).filter(|p| p.ty == Type::Bytes).map(Port::items);
+        clips.sum::<usize>().max(1)
     }
     pub fn trains(&self) -> bool {
         self.minimise.is_some()

@@ -18,8 +18,8 @@ pub struct News {
     pub epoch: u64,
     pub step: u64,
     pub loss: Option<f64>,
-    /// Samples so far in this stage.
-    pub samples: u64,
+    /// Clips read so far in this stage.
+    pub clips: u64,
     /// Share of the time that the device has waited for data.
     pub waiting: f64,
 }
@@ -36,14 +36,14 @@ impl Progress {
     }
 
     fn rate(&self, news: &News) -> f64 {
-        news.samples as f64 / self.start.elapsed().as_secs_f64().max(1e-9)
+        news.clips as f64 / self.start.elapsed().as_secs_f64().max(1e-9)
     }
 
     pub fn step(&self, news: &News) {
         if let Some(bar) = &self.bar {
             let loss = news.loss.map_or(String::new(), |l| format!("loss {l:.4} "));
             bar.set_message(format!(
-                "epoch {}/{} step {}/{} {loss}{:.0} samples/s, waiting for data {:.0} %",
+                "epoch {}/{} step {}/{} {loss}{:.0} clips/s, waiting for data {:.0} %",
                 news.epoch + 1,
                 self.epochs,
                 news.step + 1,
@@ -62,7 +62,7 @@ impl Progress {
             let done = (news.epoch + 1) as f64 / self.epochs as f64;
             let eta = self.start.elapsed().as_secs_f64() * (1.0 / done - 1.0);
             eprintln!(
-                "{}: epoch {}/{}  {}  {:.0} samples/s  waiting for data {:.0} %  ETA {eta:.0} s",
+                "{}: epoch {}/{}  {}  {:.0} clips/s  waiting for data {:.0} %  ETA {eta:.0} s",
                 self.stage,
                 news.epoch + 1,
                 self.epochs,

@@ -132,6 +132,7 @@ fn train(cx: &mut StageContext, stage: &Arc<StagePlan>, store: &mut Store, rows:
     let all: Box<dyn Iterator<Item = Batch> + Send> =
         Box::new((0..epochs).flat_map(move |epoch| order.training(&Pass { seed, stage: name.clone(), epoch }, batch).0));
     let mut loader = Loader::start(host, rows, all, cx.machine.threads, 4);
+    let clips = stage.clips_per_sample();
     let progress = Progress::new(&stage.name, epochs, steps);
     let start = Instant::now();
     let (loss_node, loss_port) = stage.minimise.context("a stage that trains minimises")?;
@@ -162,7 +163,7 @@ fn train(cx: &mut StageContext, stage: &Arc<StagePlan>, store: &mut Store, rows:
             *sum += scalar(&values, m.node, m.port).unwrap_or(f64::NAN);
         }
         let waiting = loader.waited().as_secs_f64() / start.elapsed().as_secs_f64().max(1e-9);
-        let news = News { epoch, step, loss: Some(now), samples: step_of_stage * batch as u64, waiting };
+        let news = News { epoch, step, loss: Some(now), clips: step_of_stage * (batch * clips) as u64, waiting };
         progress.step(&news);
         if step + 1 == steps {
             let means: Metrics = stage.metrics.iter().zip(&sums).map(|(m, s)| (m.name.clone(), s / steps as f64)).collect();
@@ -195,7 +196,7 @@ fn train(cx: &mut StageContext, stage: &Arc<StagePlan>, store: &mut Store, rows:
     }
     progress.finish();
     let mut metrics: Metrics = last;
-    metrics.push(("samples_per_second".into(), (step_of_stage * batch as u64) as f64 / start.elapsed().as_secs_f64()));
+    metrics.push(("clips_per_second".into(), (step_of_stage * (batch * clips) as u64) as f64 / start.elapsed().as_secs_f64()));
     Ok(metrics)
 }
 
@@ -210,6 +211,7 @@ fn evaluate(cx: &mut StageContext, stage: &Arc<StagePlan>, store: &Store, rows: 
         let host = HostPlan::new(Arc::clone(stage), executor.places.clone(), &[]);
         let outputs = host.outputs.clone();
         let batches = rows.evaluation(&pass, stage.drive.settings.batch.unwrap_or(1));
+        let clips = stage.clips_per_sample() as u64;
         let progress = Progress::new(&stage.name, 1, batches.len() as u64);
         let start = Instant::now();
         let mut loader = Loader::start(host, rows, Box::new(batches.into_iter()), cx.machine.threads, 4);
@@ -229,7 +231,7 @@ fn evaluate(cx: &mut StageContext, stage: &Arc<StagePlan>, store: &Store, rows: 
                 }
             }
             let waiting = loader.waited().as_secs_f64() / start.elapsed().as_secs_f64().max(1e-9);
-            progress.step(&News { epoch: 0, step: host.batch.step, loss: None, samples: seen, waiting });
+            progress.step(&News { epoch: 0, step: host.batch.step, loss: None, clips: seen * clips, waiting });
         }
         progress.finish();
     }
