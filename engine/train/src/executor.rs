@@ -188,11 +188,10 @@ impl<'a> Executor<'a> {
                     continue;
                 }
             }
-            if let Some(fed) = self.feeds.inputs.get(&(i, input.name.clone())) {
-                inputs.push((input.name.clone(), Value::Tensor(fed.shallow_clone())));
-                continue;
-            }
-            let value = self.input(input, &wanted, step, values)?;
+            let value = match self.feeds.inputs.get(&(i, input.name.clone())) {
+                Some(fed) => Value::Tensor(rows_of(fed, &wanted, step)),
+                None => self.input(input, &wanted, step, values)?,
+            };
             inputs.push((input.name.clone(), self.folded(plan, input, value, items)?));
         }
         if let Some(choice) = &choice {
@@ -202,7 +201,7 @@ impl<'a> Executor<'a> {
         }
         for (port, out) in plan.entry.outputs.iter().enumerate() {
             if let (true, None, Some(fed)) = (out.draw, &choice, self.feeds.outputs.get(&(i, port))) {
-                let value = Value::Tensor(fed.shallow_clone());
+                let value = Value::Tensor(rows_of(fed, &rows, step));
                 let folded = self.fold_value(plan, plan.outputs[port].axes.len(), value, items)?;
                 inputs.push((out.name.into(), folded));
             }
@@ -210,7 +209,7 @@ impl<'a> Executor<'a> {
         for ((node, name), fed) in &self.feeds.inputs {
             // optional inputs that the graph leaves open
             if *node == i && !inputs.iter().any(|(n, _)| n == name) {
-                inputs.push((name.clone(), Value::Tensor(fed.shallow_clone())));
+                inputs.push((name.clone(), Value::Tensor(rows_of(fed, &rows, step))));
             }
         }
         let list: Vec<Row> = rows.iter().flat_map(|r| (0..items).map(|item| Row { sample: step.samples[*r], item })).collect();
@@ -399,6 +398,15 @@ impl<'a> Executor<'a> {
         }
         Ok(values)
     }
+}
+
+/// A fed value on some rows of the batch; whole where it does not go by rows.
+fn rows_of(fed: &Tensor, rows: &[usize], step: &Step) -> Tensor {
+    if rows.len() == step.samples.len() || fed.size().first() != Some(&(step.samples.len() as i64)) {
+        return fed.shallow_clone();
+    }
+    let at: Vec<i64> = rows.iter().map(|r| *r as i64).collect();
+    fed.index_select(0, &Tensor::from_slice(&at).to_device(fed.device()))
 }
 
 fn unfolded(plan: &NodePlan, port: &Port, value: Value, rows: usize) -> Value {

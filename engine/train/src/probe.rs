@@ -289,6 +289,13 @@ fn load(path: &Path, plan: &Plan, store: &mut Store) -> Result<()> {
             _ => missing.push(reference.unwrap_or_else(|| full.clone())),
         }
     }
+    // a checkpoint holds the graph's other models as well
+    for (name, model) in &plan.models {
+        for p in &model.parameters {
+            values.remove(&format!("{name}/{}", p.name));
+            model.reference_name(&p.name).and_then(|n| values.remove(&n));
+        }
+    }
     if !missing.is_empty() || !values.is_empty() {
         let list = |names: Vec<String>| if names.is_empty() { "none".to_string() } else { names.join(", ") };
         bail!(
