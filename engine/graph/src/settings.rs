@@ -12,7 +12,8 @@ pub fn deserialise<T: serde::de::DeserializeOwned + schemars::JsonSchema>(
     what: &str,
     faults: &mut Faults,
 ) -> Option<T> {
-    let before = faults.len();
+    // not by their count: in a group that is applied again they are all told already
+    let mut faulty = false;
     let schema = schemars::SchemaGenerator::default().into_root_schema_for::<T>();
     let known: Vec<&str> = names(schema.get("properties").and_then(|p| p.as_object()).map(|p| p.keys()));
     let required: Vec<&str> =
@@ -22,6 +23,7 @@ pub fn deserialise<T: serde::de::DeserializeOwned + schemars::JsonSchema>(
         if !known.contains(&key) {
             faults.add("unknown-setting", entry.key, format!("`{what}` has no setting `{key}`")).nearest(key, known.iter().copied());
             rest.take(key);
+            faulty = true;
         }
     }
     for key in &required {
@@ -31,22 +33,28 @@ pub fn deserialise<T: serde::de::DeserializeOwned + schemars::JsonSchema>(
             if !doc.is_empty() {
                 fault.help(format!("{key}: {}", doc.replace('\n', " ")));
             }
+            faulty = true;
         }
     }
     // serde stops at the first bad value: take it out, and look on
     loop {
         match de::from_table::<T>(&rest) {
-            Ok(value) => return (faults.len() == before).then_some(value),
+            Ok(value) => return (!faulty).then_some(value),
             Err(error) => {
                 let bad =
                     error.at.and_then(|at| rest.iter().find(|(_, e)| inside(at, e.item.at) || at == e.key).map(|(k, _)| k.to_string()));
                 match bad {
                     Some(key) => {
-                        faults.add("wrong-type", error.at.unwrap_or(at), format!("`{key}`: {}", error.message));
+                        let at = error.at.unwrap_or(at);
+                        // a value that is not there stands here as its name
+                        if !faults.iter().any(|f| f.code == "unknown-value" && f.at == at) {
+                            faults.add("wrong-type", at, format!("`{key}`: {}", error.message));
+                        }
                         rest.take(&key);
+                        faulty = true;
                     }
                     // a field that is missing because it was taken out, or told above
-                    None if faults.len() > before => return None,
+                    None if faulty => return None,
                     None => {
                         faults.add("wrong-type", at, format!("`{what}`: {}", error.message));
                         return None;
