@@ -82,6 +82,18 @@ fn pretrain_and_retrieve_then_go_on_with_the_run() {
     assert!(momentum.keys().any(|n| n.contains("encoder/")));
     assert_eq!(json(&checkpoint.join("state.json"))["step"], 2);
 
+    // the checkpoint, which holds all models, in a stage that applies one: the same features as the table
+    let probed = job.dir.path().join("probed.safetensors");
+    let probe =
+        Call::new("probe", graph("quickstart.toml")).set(SETS).args(["--stage", "gallery", "--fetch", "pool.features", "video.label"]);
+    let probe = probe.path("--data", &job.dir.path().join("data")).path("--weights", &checkpoint.join("models.safetensors"));
+    probe.path("--out", &probed).run().done();
+    let (probed, table) = (read(&probed), read(&out.join("tables/gallery/table.rows.safetensors")));
+    assert_eq!(probed["video.label"].flatten(0, -1), table["label"].flatten(0, -1));
+    let mean = probed["pool.features"].mean_dim([1i64].as_slice(), false, tch::Kind::Float);
+    let error = (mean - &table["rows"]).abs().max().double_value(&[]);
+    assert!(error < 1e-5, "{error}");
+
     // the same folder again: both ways out are named, and nothing is touched
     let before = fs::read(out.join("result.json")).unwrap();
     job.call().run().refused(&["exists", "--resume", "--out"]);
