@@ -268,7 +268,8 @@ fn plan_stage(
         }
     }
     let asked = usize::from(drive.settings.minimise.is_some()) + drive.settings.metrics.len();
-    if faults.len() > before || inferred.iter().any(Option::is_none) || usize::from(minimise.is_some()) + reported.len() < asked {
+    let scalars = stage.settings_read && usize::from(minimise.is_some()) + reported.len() == asked;
+    if faults.len() > before || inferred.iter().any(Option::is_none) || !scalars {
         return None;
     }
     // what is used is known once all edges are
