@@ -46,6 +46,10 @@ fn example(name: &str) -> Option<(&'static str, Vec<(&'static str, Port)>)> {
         "loss/cross_entropy" => ("", vec![feature("logits"), ("label", Port::index([]))]),
         "collect/mean" => ("over = ['clip']", vec![("rows", feature("rows").1.with_axis(Axis::counted("clip", 10)))]),
         "evaluate/retrieval" => ("centre = 'each'\nk = [1, 5]", vec![table("gallery"), table("query")]),
+        "evaluate/difference" => {
+            let ranks = |name| (name, Port::table([1.into()]));
+            ("k = 1\nresamples = 1000", vec![ranks("better"), ranks("worse")])
+        }
         "evaluate/accuracy" => ("", vec![table("table")]),
         _ => return None,
     })
