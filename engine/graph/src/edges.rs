@@ -2,6 +2,7 @@
 
 use crate::experiment::{Experiment, InputDecl, StageDecl};
 use crate::fault::Faults;
+use crate::kind::Entry;
 use crate::source::At;
 use petgraph::graph::{DiGraph, NodeIndex};
 
@@ -21,140 +22,198 @@ pub struct Edge {
 
 /// Follows one edge's text. Tells a fault and gives nothing when it leads nowhere.
 pub fn follow(experiment: &Experiment, stage: &StageDecl, text: &str, at: At, faults: &mut Faults) -> Option<(Target, Option<String>)> {
+    let mut hops = stage.aliases.len() + experiment.stages.values().map(|s| s.aliases.len()).sum::<usize>();
+    follow_from(experiment, stage, text, at, &mut hops, faults)
+}
+
+/// `hops` bounds how many groups' outputs an edge may lead through: beyond, it leads in a circle.
+fn follow_from(
+    experiment: &Experiment,
+    stage: &StageDecl,
+    text: &str,
+    at: At,
+    hops: &mut usize,
+    faults: &mut Faults,
+) -> Option<(Target, Option<String>)> {
+    let (mut text, mut at) = (text, at);
+    let (mut node, mut port, mut item) = split(stage, text, at, faults)?;
+    while let Some(alias) = stage.aliases.iter().find(|a| a.node == node && a.port == port) {
+        (text, at) = (&alias.to, alias.at);
+        if *hops == 0 {
+            faults.add("cycle", at, format!("`{text}` leads back to itself through the outputs of groups"));
+            return None;
+        }
+        *hops -= 1;
+        let (inner_node, inner_port, inner_item) = split(stage, text, at, faults)?;
+        if item.is_some() && inner_item.is_some() {
+            faults.add("bad-edge", at, format!("`{text}` takes an item, and so does a reader of the group's output: one is all"));
+            return None;
+        }
+        (node, port, item) = (inner_node, inner_port, item.or(inner_item));
+    }
+    if let Some(i) = stage.nodes.iter().position(|n| n.path == node) {
+        let entry = stage.nodes[i].entry;
+        let Some(p) = entry.output(port) else {
+            faults
+                .add("unknown-port", at, format!("`{node}` ({}) has no output `{port}`", entry.name))
+                .nearest(port, entry.outputs.iter().map(|o| o.name));
+            return None;
+        };
+        return Some((Target::Node { node: i, port: p }, item));
+    }
+    if stage.is_broken(node) {
+        return None;
+    }
+    let ports: Vec<&str> = stage.aliases.iter().filter(|a| a.node == node).map(|a| a.port.as_str()).collect();
+    if !ports.is_empty() {
+        faults.add("unknown-port", at, format!("the group applied at `{node}` has no output `{port}`")).nearest(port, ports);
+        return None;
+    }
+    if let Some((first, rest)) = node.split_once('/') {
+        if let Some(other) = experiment.stages.get(first) {
+            return elsewhere(experiment, first, other, rest, port, at, hops, faults).map(|t| (t, item));
+        }
+        if !stage.nodes.iter().any(|n| n.path.split('/').next() == Some(first)) && !experiment.stages.is_empty() {
+            faults
+                .add("unknown-stage", at, format!("`{text}`: there is no stage or group `{first}`"))
+                .nearest(first, experiment.stages.keys().map(String::as_str));
+            return None;
+        }
+    }
+    let heads = stage.nodes.iter().map(|n| n.path.as_str()).chain(stage.aliases.iter().map(|a| a.node.as_str()));
+    let known: std::collections::BTreeSet<&str> = heads.chain(stage.broken.iter().map(|b| b.path.as_str())).collect();
+    faults.add("unknown-node", at, format!("`{text}`: there is no node `{node}` in this stage")).nearest(node, known);
+    None
+}
+
+/// An edge into another stage.
+#[allow(clippy::too_many_arguments)]
+fn elsewhere(
+    experiment: &Experiment,
+    name: &str,
+    stage: &StageDecl,
+    node: &str,
+    port: &str,
+    at: At,
+    hops: &mut usize,
+    faults: &mut Faults,
+) -> Option<Target> {
+    let known = |path: &str| stage.nodes.iter().any(|n| n.path == path) || stage.aliases.iter().any(|a| a.node == path);
+    if !known(node) && !stage.is_broken(node) {
+        faults
+            .add("unknown-node", at, format!("the stage `{name}` has no node `{node}`"))
+            .nearest(node, stage.nodes.iter().map(|n| n.path.as_str()));
+        return None;
+    }
+    match follow_from(experiment, stage, &format!("{node}.{port}"), at, hops, faults)? {
+        (Target::Node { node, port }, None) => {
+            let found = &stage.nodes[node];
+            Some(Target::Stage { stage: name.into(), node: found.path.clone(), port: found.entry.outputs[port].name.into() })
+        }
+        (there @ Target::Stage { .. }, None) => Some(there),
+        (_, Some(_)) => {
+            faults.add("bad-edge", at, format!("`{name}/{node}.{port}` is an item of an axis: another stage reads whole tables"));
+            None
+        }
+    }
+}
+
+/// `node.port[item]` in its parts.
+fn split<'a>(stage: &StageDecl, text: &'a str, at: At, faults: &mut Faults) -> Option<(&'a str, &'a str, Option<String>)> {
     let (path, item) = match text.split_once('[') {
         Some((path, rest)) => match rest.strip_suffix(']') {
-            Some(item) if !item.is_empty() => (path, Some(item.to_string())),
+            Some(item) if !item.is_empty() && !item.contains(['[', ']']) => (path, Some(item.to_string())),
             _ => {
-                faults.add("bad-edge", at, format!("`{text}` is no edge: an item is taken with \"node.port[item]\""));
+                faults.add("bad-edge", at, format!("`{text}` is no edge: one item is taken with \"node.port[item]\""));
                 return None;
             }
         },
         None => (text, None),
     };
     let Some((node, port)) = path.rsplit_once('.') else {
+        let aliases = stage.aliases.iter().filter(|a| a.node == path).map(|a| a.port.as_str());
+        let own = stage.nodes.iter().find(|n| n.path == path).map_or(&[][..], |n| n.entry.outputs).iter().map(|o| o.name);
+        let outputs = list(own.chain(aliases));
         let fault = faults.add("bad-edge", at, format!("`{text}` is no edge: \"node.port\""));
-        if let Some(n) = stage.nodes.iter().find(|n| n.path == path) {
-            fault.help(format!("`{path}` has the outputs {}", list(n.entry.outputs.iter().map(|o| o.name))));
+        if !outputs.is_empty() {
+            fault.help(format!("`{path}` has the outputs {outputs}"));
         }
         return None;
     };
-    local(experiment, stage, node, port, text, at, faults).map(|t| (t, item))
-}
-
-fn local(experiment: &Experiment, stage: &StageDecl, node: &str, port: &str, text: &str, at: At, faults: &mut Faults) -> Option<Target> {
-    let (mut node, mut port) = (node.to_string(), port.to_string());
-    while let Some((_, (n, p))) = stage.aliases.iter().find(|((n, p), _)| *n == node && *p == port) {
-        (node, port) = (n.clone(), p.clone());
-    }
-    if let Some(i) = stage.nodes.iter().position(|n| n.path == node) {
-        let entry = stage.nodes[i].entry;
-        return match entry.output(&port) {
-            Some(p) => Some(Target::Node { node: i, port: p }),
-            None => {
-                faults
-                    .add("unknown-port", at, format!("`{node}` ({}) has no output `{port}`", entry.name))
-                    .nearest(&port, entry.outputs.iter().map(|o| o.name));
-                None
-            }
-        };
-    }
-    if let Some((first, rest)) = node.split_once('/') {
-        if let Some(other) = experiment.stages.get(first) {
-            return match other.nodes.iter().find(|n| n.path == rest) {
-                Some(n) if n.entry.output(&port).is_some() => Some(Target::Stage { stage: first.into(), node: rest.into(), port }),
-                Some(n) => {
-                    faults
-                        .add("unknown-port", at, format!("`{node}` ({}) has no output `{port}`", n.entry.name))
-                        .nearest(&port, n.entry.outputs.iter().map(|o| o.name));
-                    None
-                }
-                // told there
-                None if is_declared(other, rest) => None,
-                None => {
-                    faults
-                        .add("unknown-node", at, format!("the stage `{first}` has no node `{rest}`"))
-                        .nearest(rest, other.nodes.iter().map(|n| n.path.as_str()));
-                    None
-                }
-            };
-        }
-    }
-    let ports: Vec<&str> = stage.aliases.iter().filter(|((n, _), _)| *n == node).map(|((_, p), _)| p.as_str()).collect();
-    if !ports.is_empty() {
-        faults.add("unknown-port", at, format!("the group applied at `{node}` has no output `{port}`")).nearest(&port, ports);
-        return None;
-    }
-    // a node with faults of its own was not built: do not tell a second fault for it
-    if !is_declared(stage, &node) {
-        let heads = stage.nodes.iter().map(|n| n.path.as_str()).chain(stage.aliases.iter().map(|((n, _), _)| n.as_str()));
-        let known: Vec<&str> = heads.collect();
-        faults.add("unknown-node", at, format!("`{text}`: there is no node `{node}` in this stage")).nearest(&node, known);
-    }
-    None
-}
-
-/// Whether the stage's text has a node of that name, built or not.
-fn declared(stage: &StageDecl, node: &str) -> bool {
-    let nodes = stage.table.get("nodes").and_then(|i| i.as_table());
-    nodes.is_some_and(|t| t.get(node.split('/').next().unwrap_or(node)).is_some())
-}
-
-/// Tells that `after` names nothing, unless it names a node.
-fn unknown_after(stage: &StageDecl, name: &str, at: At, faults: &mut Faults) {
-    if !declared(stage, name) {
-        faults
-            .add("unknown-node", at, format!("`after`: there is no node `{name}` in this stage"))
-            .nearest(name, stage.nodes.iter().map(|n| n.path.as_str()));
-    }
-}
-
-/// Whether the file has a node of that name, built or not.
-fn is_declared(stage: &StageDecl, path: &str) -> bool {
-    let head = path.split('/').next().unwrap_or(path);
-    stage.table.get("nodes").and_then(|i| i.as_table()).is_some_and(|t| t.get(head).is_some())
+    Some((node, port, item))
 }
 
 pub(crate) fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {
     names.map(|n| format!("`{n}`")).collect::<Vec<_>>().join(", ")
 }
 
-/// The edges of each node, inputs checked against what the kind declares.
-pub fn resolve(experiment: &Experiment, stage: &StageDecl, faults: &mut Faults) -> Vec<Vec<Edge>> {
-    stage
-        .nodes
-        .iter()
-        .map(|node| {
-            let many = node.entry.inputs.iter().any(|i| i.many);
-            let mut edges: Vec<Edge> = Vec::new();
-            for InputDecl { name, edge, at } in &node.inputs {
-                let draw = node.entry.outputs.iter().any(|o| o.draw && o.name == name);
-                if !many && !draw && !node.entry.inputs.iter().any(|i| i.name == name) {
-                    let known = node.entry.inputs.iter().map(|i| i.name);
-                    faults.add("unknown-input", *at, format!("`{}` has no input `{name}`", node.entry.name)).nearest(name, known);
-                    continue;
-                }
-                if let Some((target, item)) = follow(experiment, stage, edge, *at, faults) {
-                    edges.push(Edge { input: name.clone(), target, item, at: *at });
-                }
+/// Whether a node is the named one, or lies in the group that is applied there.
+pub(crate) fn is_at(path: &str, name: &str) -> bool {
+    path.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// The edges of each node, inputs checked against what the kind declares; none for a node of which an edge is at fault.
+pub fn resolve(experiment: &Experiment, stage: &StageDecl, faults: &mut Faults) -> Vec<Option<Vec<Edge>>> {
+    for alias in &stage.aliases {
+        follow(experiment, stage, &alias.to, alias.at, faults);
+    }
+    for node in &stage.broken {
+        match node.entry {
+            Some(entry) => {
+                node_edges(experiment, stage, &node.path, node.at, entry, &node.inputs, faults);
             }
-            for input in node.entry.inputs.iter().filter(|i| !i.optional && !i.many) {
-                if !node.inputs.iter().any(|i| i.name == input.name) {
-                    faults
-                        .add("missing-input", node.at, format!("`{}` ({}) needs the input `{}`", node.path, node.entry.name, input.name))
-                        .help(format!("{}: {}", input.name, input.doc));
+            None => {
+                for input in &node.inputs {
+                    follow(experiment, stage, &input.edge, input.at, faults);
                 }
             }
-            if many && node.inputs.is_empty() {
-                faults.add("missing-input", node.at, format!("`{}` ({}) needs at least one input", node.path, node.entry.name));
-            }
-            edges
-        })
-        .collect()
+        }
+    }
+    stage.nodes.iter().map(|n| node_edges(experiment, stage, &n.path, n.at, n.entry, &n.inputs, faults)).collect()
+}
+
+fn node_edges(
+    experiment: &Experiment,
+    stage: &StageDecl,
+    path: &str,
+    at: At,
+    entry: &Entry,
+    inputs: &[InputDecl],
+    faults: &mut Faults,
+) -> Option<Vec<Edge>> {
+    let many = entry.inputs.iter().any(|i| i.many);
+    let draws = entry.outputs.iter().filter(|o| o.draw).map(|o| o.name);
+    let known: Vec<&str> = entry.inputs.iter().map(|i| i.name).chain(draws).collect();
+    let mut whole = true;
+    let mut edges: Vec<Edge> = Vec::new();
+    for InputDecl { name, edge, at, here } in inputs {
+        if !many && !known.contains(&name.as_str()) {
+            faults.add("unknown-input", *here, format!("`{}` has no input `{name}`", entry.name)).nearest(name, known.iter().copied());
+            whole = false;
+        }
+        match follow(experiment, stage, edge, *at, faults) {
+            Some((target, item)) => edges.push(Edge { input: name.clone(), target, item, at: *at }),
+            None => whole = false,
+        }
+    }
+    for input in entry.inputs.iter().filter(|i| !i.optional && !i.many) {
+        if !inputs.iter().any(|i| i.name == input.name) {
+            whole = false;
+            faults
+                .add("missing-input", at, format!("`{path}` ({}) needs the input `{}`", entry.name, input.name))
+                .help(format!("{}: {}", input.name, input.doc));
+        }
+    }
+    if many && inputs.is_empty() {
+        faults.add("missing-input", at, format!("`{path}` ({}) needs at least one input", entry.name));
+        whole = false;
+    }
+    whole.then_some(edges)
 }
 
 /// Nodes in an order in which each comes after what it reads and what it is said to be `after`; among those that are
-/// free, as the file has them. A cycle is a fault.
-pub fn order(stage: &StageDecl, edges: &[Vec<Edge>], faults: &mut Faults) -> Option<Vec<usize>> {
+/// free, by their paths. A cycle is a fault, and what waits for it is left out.
+pub fn order(stage: &StageDecl, edges: &[Vec<Edge>], faults: &mut Faults) -> Vec<usize> {
     let n = stage.nodes.len();
     let mut graph = DiGraph::<usize, ()>::with_capacity(n, n);
     let index: Vec<NodeIndex> = (0..n).map(|i| graph.add_node(i)).collect();
@@ -165,22 +224,20 @@ pub fn order(stage: &StageDecl, edges: &[Vec<Edge>], faults: &mut Faults) -> Opt
             }
         }
     }
-    for (i, node) in stage.nodes.iter().enumerate() {
-        for (name, at) in &node.after {
-            let before: Vec<usize> =
-                (0..n).filter(|j| stage.nodes[*j].path == *name || stage.nodes[*j].path.starts_with(&format!("{name}/"))).collect();
-            if before.is_empty() {
-                unknown_after(stage, name, *at, faults);
+    let built = stage.nodes.iter().enumerate().map(|(i, n)| (Some(i), &n.after));
+    for (i, after) in built.chain(stage.broken.iter().map(|b| (None, &b.after))) {
+        for (name, at) in after {
+            let before: Vec<usize> = (0..n).filter(|j| is_at(&stage.nodes[*j].path, name)).collect();
+            if before.is_empty() && !stage.is_broken(name) {
+                faults
+                    .add("unknown-node", *at, format!("`after`: there is no node `{name}` in this stage"))
+                    .nearest(name, stage.nodes.iter().map(|n| n.path.as_str()));
             }
-            for j in before {
+            for (j, i) in before.into_iter().zip(std::iter::repeat(i)).filter_map(|(j, i)| Some((j, i?))) {
                 graph.update_edge(index[j], index[i], ());
             }
         }
     }
-    for (name, at) in &stage.loose_after {
-        unknown_after(stage, name, *at, faults);
-    }
-    let mut cyclic = false;
     for component in petgraph::algo::tarjan_scc(&graph) {
         let own = component.len() == 1 && graph.contains_edge(component[0], component[0]);
         if component.len() > 1 || own {
@@ -190,11 +247,7 @@ pub fn order(stage: &StageDecl, edges: &[Vec<Edge>], faults: &mut Faults) -> Opt
             faults
                 .add("cycle", stage.nodes[members[0]].at, format!("a cycle: {names} wait for each other"))
                 .help("only a register's `write` edge may lead back");
-            cyclic = true;
         }
-    }
-    if cyclic {
-        return None;
     }
     let mut waiting: Vec<usize> = (0..n).map(|i| graph.neighbors_directed(index[i], petgraph::Incoming).count()).collect();
     let mut free: std::collections::BTreeSet<usize> = (0..n).filter(|i| waiting[*i] == 0).collect();
@@ -209,5 +262,5 @@ pub fn order(stage: &StageDecl, edges: &[Vec<Edge>], faults: &mut Faults) -> Opt
             }
         }
     }
-    Some(order)
+    order
 }

@@ -1,11 +1,11 @@
 //! An experiment as the graph file states it: names, models, stages; groups expanded; edges not yet followed.
 
+use crate::drive::read_drive;
 use crate::fault::Faults;
 use crate::group;
 use crate::kind::{AnyKind, Entry, Library};
-use crate::settings;
 use crate::source::At;
-use crate::stage::*;
+use crate::stage::Drive;
 use crate::tree::{Item, Table, Value};
 use indexmap::IndexMap;
 use std::sync::Arc;
@@ -34,13 +34,44 @@ pub struct StageDecl {
     /// Places of the stage's own settings, for faults.
     pub table: Table,
     pub nodes: Vec<NodeDecl>,
-    /// A group's output and what stands behind it: `(view_0, clips)` is `(view_0/normal, clips)`.
-    pub aliases: Vec<((String, String), (String, String))>,
-    /// Edges and `after` of nodes that could not be built.
-    pub loose: Vec<(String, At)>,
-    pub loose_after: Vec<(String, At)>,
-    /// Whether the stage's own settings could be read.
-    pub settings_read: bool,
+    /// Nodes with faults of their own.
+    pub broken: Vec<Broken>,
+    pub aliases: Vec<Alias>,
+}
+
+impl StageDecl {
+    /// Whether a node was left out for a fault that was told, or lies in a group that was.
+    pub fn is_broken(&self, path: &str) -> bool {
+        self.broken.iter().any(|b| crate::edges::is_at(path, &b.path))
+    }
+}
+
+/// A group's output and the edge behind it: `view_0.clips` is `view_0/normal.clips`.
+#[derive(Clone, Debug)]
+pub struct Alias {
+    pub node: String,
+    pub port: String,
+    pub to: String,
+    /// Where the group, or what it is given, says so.
+    pub at: At,
+}
+
+/// A node with faults of its own: it is not planned, and what else is wrong with its edges is told all the same.
+pub struct Broken {
+    pub path: String,
+    pub at: At,
+    /// Where its kind is known and its inputs can be read.
+    pub entry: Option<&'static Entry>,
+    pub model: Option<String>,
+    pub inputs: Vec<InputDecl>,
+    pub after: Vec<(String, At)>,
+}
+
+impl Broken {
+    /// One of which nothing more is known.
+    pub fn at(path: &str, at: At) -> Broken {
+        Broken { path: path.to_string(), at, entry: None, model: None, inputs: Vec::new(), after: Vec::new() }
+    }
 }
 
 #[derive(Clone)]
@@ -62,7 +93,10 @@ pub struct NodeDecl {
 pub struct InputDecl {
     pub name: String,
     pub edge: String,
+    /// Where the edge is written: outside of a group, where it is the group's input.
     pub at: At,
+    /// Where the node itself has it.
+    pub here: At,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,11 +124,15 @@ pub fn read(tree: Table, library: &Library, faults: &mut Faults) -> Experiment {
             _ => faults.add("unknown-key", entry.key, format!("a graph has no `{key}`")).nearest(key, TOP.iter().copied()),
         }
     }
-    let name = text(&tree, "name", faults).unwrap_or_default();
-    if tree.get("name").is_none() {
-        faults.add("missing-setting", top, "a graph needs a `name`: its run's folder is runs/<name>");
-    } else if !is_name(&name) && !name.is_empty() {
-        faults.add("bad-name", tree.get("name").map_or(top, |i| i.at), format!("`{name}` is no name: a-z, 0-9 and _ only"));
+    let name = text(&tree, "name", faults);
+    match (&name, tree.get("name")) {
+        (_, None) => {
+            faults.add("missing-setting", top, "a graph needs a `name`: its run's folder is runs/<name>");
+        }
+        (Some(name), Some(item)) if !is_name(name) => {
+            faults.add("bad-name", item.at, format!("`{name}` is no name: a-z, 0-9 and _ only"));
+        }
+        _ => {}
     }
     let seed = match tree.get("seed").map(|i| (&i.value, i.at)) {
         Some((Value::Integer(n @ 0..), _)) => *n as u64,
@@ -113,17 +151,26 @@ pub fn read(tree: Table, library: &Library, faults: &mut Faults) -> Experiment {
             models.insert(model, decl);
         }
     }
-    let groups = group::read(&tree, library, faults);
-    let model_names: Vec<String> =
-        tree.get("models").and_then(Item::as_table).map(|t| t.keys().map(String::from).collect()).unwrap_or_default();
-    let scope = group::Scope { library, models: &models, model_names: &model_names, groups: &groups };
+    let groups = group::read(&tree, faults);
+    let names = |key: &str| -> Vec<String> {
+        tree.get(key).and_then(Item::as_table).map(|t| t.keys().map(String::from).collect()).unwrap_or_default()
+    };
+    let (model_names, group_names) = (names("models"), names("groups"));
+    for (group, entry) in tree.get("groups").and_then(Item::as_table).into_iter().flat_map(Table::iter) {
+        if model_names.iter().any(|m| m == group) {
+            faults.add("bad-name", entry.key, format!("`{group}` is a model too: `apply` could mean either"));
+        }
+    }
+    let scope = group::Scope { library, models: &models, model_names: &model_names, groups: &groups, group_names: &group_names };
     let mut stages = IndexMap::new();
     for (stage, at, table) in tables(&tree, "stages", faults) {
         stages.insert(stage, read_stage(at, table, &scope, faults));
     }
-    if stages.is_empty() && faults.is_empty() {
+    if tree.get("stages").is_none_or(|i| i.as_table().is_some_and(Table::is_empty)) {
         faults.add("missing-setting", top, "a graph needs at least one stage: [stages.NAME.nodes]");
     }
+    group::check_used(&tree, &groups, faults);
+    let name = name.unwrap_or_default();
     Experiment { name, about: text(&tree, "about", faults).unwrap_or_default(), seed, models, stages, resolved: tree }
 }
 
@@ -160,6 +207,15 @@ pub(crate) fn text(table: &Table, key: &str, faults: &mut Faults) -> Option<Stri
     text
 }
 
+/// The text of `kind` or `apply`.
+pub(crate) fn kind_name<'a>(item: &'a Item, key: &str, faults: &mut Faults) -> Option<&'a str> {
+    let name = item.as_str();
+    if name.is_none() {
+        faults.add("wrong-type", item.at, format!("`{key}` is a text, not {}", item.type_name()));
+    }
+    name
+}
+
 /// A text, or an array of texts, with places.
 pub(crate) fn text_list(item: &Item, key: &str, faults: &mut Faults) -> Vec<(String, At)> {
     match &item.value {
@@ -184,7 +240,7 @@ fn read_model(model: &str, at: At, mut table: Table, library: &Library, faults: 
         return None;
     };
     let all = || library.entries().filter(|e| e.parameters.is_some());
-    let name = kind.as_str().unwrap_or_default();
+    let name = kind_name(&kind, "kind", faults)?;
     let Some(entry) = library.get(name) else {
         faults.add("unknown-kind", kind.at, format!("there is no kind of model `{name}`")).nearest(name, all().map(|e| e.name));
         return None;
@@ -199,166 +255,22 @@ fn read_model(model: &str, at: At, mut table: Table, library: &Library, faults: 
 
 fn read_stage(at: At, mut table: Table, scope: &group::Scope, faults: &mut Faults) -> StageDecl {
     let full = table.clone();
-    let mut pieces = group::Pieces::default();
+    let mut out = group::Expanded::default();
     for (name, at, node) in tables(&table, "nodes", faults) {
-        scope.expand(&name, at, node, &mut pieces, faults);
+        scope.expand(&name, at, node, &mut out, faults);
     }
-    if table.take("nodes").is_none() {
-        faults.add("missing-setting", at, "a stage needs `nodes`");
+    match table.take("nodes").map(|e| e.item.value) {
+        Some(Value::Table(t)) if !t.is_empty() => {
+            // what is no table was told as that
+            for (name, entry) in t.iter().filter(|(_, e)| e.item.as_table().is_none()) {
+                out.broken.push(Broken::at(name, entry.key));
+            }
+        }
+        None | Some(Value::Table(_)) => {
+            faults.add("missing-setting", at, "a stage needs `nodes`");
+        }
+        Some(_) => {}
     }
-    let before = faults.len();
     let drive = read_drive(at, &mut table, scope.model_names, faults);
-    let settings_read = faults.len() == before;
-    let group::Pieces { nodes, aliases, loose, loose_after } = pieces;
-    StageDecl { at, drive, table: full, nodes, aliases, loose, loose_after, settings_read }
-}
-
-fn read_drive(at: At, table: &mut Table, models: &[String], faults: &mut Faults) -> Drive {
-    for (key, what) in [("during", "stages that run while another trains (during)"), ("parameters", "parameter groups (parameters)")] {
-        if let Some(entry) = table.take(key) {
-            faults.not_yet(entry.key, what);
-        }
-    }
-    let mut drive = Drive::default();
-    if let Some(entry) = table.take("optimiser") {
-        drive.optimiser = tagged(&entry.item, "optimiser", OPTIMISERS, faults, |_, table, at, faults| {
-            let sgd: Sgd = settings::deserialise(table, at, "sgd", faults)?;
-            let mut f = settings::SettingFaults::new(table, at, faults);
-            f.require(sgd.lr > 0.0 && sgd.lr.is_finite(), "lr", "above 0");
-            f.require((0.0..1.0).contains(&sgd.momentum), "momentum", "from 0 to below 1");
-            f.require(sgd.weight_decay >= 0.0 && sgd.weight_decay.is_finite(), "weight_decay", "from 0");
-            Some(Optimiser::Sgd(sgd))
-        });
-    }
-    if let Some(entry) = table.take("schedule") {
-        drive.schedule = tagged(&entry.item, "schedule", SCHEDULES, faults, |kind, table, at, faults| match kind {
-            "constant" => settings::deserialise(table, at, kind, faults).map(Schedule::Constant),
-            "steps" => {
-                let steps: Steps = settings::deserialise(table, at, kind, faults)?;
-                let mut f = settings::SettingFaults::new(table, at, faults);
-                f.require(steps.at.windows(2).all(|w| w[0] < w[1]), "at", "epochs in rising order");
-                f.require(steps.factor > 0.0 && steps.factor.is_finite(), "factor", "above 0");
-                Some(Schedule::Steps(steps))
-            }
-            _ => {
-                let cosine: Cosine = settings::deserialise(table, at, kind, faults)?;
-                settings::SettingFaults::new(table, at, faults).require(
-                    (0.0..1.0).contains(&cosine.warm_up),
-                    "warm_up",
-                    "from 0 to below 1",
-                );
-                Some(Schedule::Cosine(cosine))
-            }
-        });
-    }
-    if let Some(entry) = table.take("keep") {
-        match entry.item.as_table() {
-            Some(t) if t.get("best").is_some() => faults.not_yet(entry.key, "keeping the best checkpoint (keep.best)"),
-            Some(t) => {
-                drive.keep = settings::deserialise(t, entry.key, "keep", faults);
-                if let Some(keep) = &drive.keep {
-                    settings::SettingFaults::new(t, entry.key, faults).require(keep.last > 0, "last", "from 1");
-                }
-            }
-            None => {
-                faults.add("wrong-type", entry.item.at, "`keep` is a table: { last = 2 }");
-            }
-        }
-    }
-    if let Some(entry) = table.take("weights") {
-        drive.weights = read_weights(&entry.item, models, faults);
-    }
-    if let Some(settings) = settings::deserialise::<StageSettings>(table, at, "stage", faults) {
-        let mut f = settings::SettingFaults::new(table, at, faults);
-        f.require(settings.epochs != Some(0), "epochs", "from 1");
-        f.require(settings.batch != Some(0), "batch", "from 1");
-        f.require(settings.world != Some(0), "world", "from 1");
-        if let (Some(batch), Some(world)) = (settings.batch, settings.world) {
-            f.require(world == 0 || batch % world == 0, "world", "the batch must be a multiple of the world: its parts are equal");
-        }
-        if settings.batch_norm == Some(BatchNorm::PerRank) && settings.world.unwrap_or(1) > 1 {
-            faults.not_yet(table.get("batch_norm").map_or(at, |i| i.at), "batch norm for each part of the world (per_rank)");
-        }
-        for name in &settings.frozen {
-            if !models.contains(name) {
-                let at = table.get("frozen").map_or(at, |i| i.at);
-                faults.add("unknown-model", at, format!("there is no model `{name}`")).nearest(name, models.iter().map(String::as_str));
-            }
-        }
-        drive.settings = settings;
-    }
-    drive
-}
-
-/// A table with a `kind` of a short list.
-fn tagged<T>(
-    item: &Item,
-    what: &str,
-    kinds: &[&str],
-    faults: &mut Faults,
-    read: impl FnOnce(&str, &Table, At, &mut Faults) -> Option<T>,
-) -> Option<T> {
-    let Some(table) = item.as_table() else {
-        faults.add("wrong-type", item.at, format!("`{what}` is a table with a `kind`"));
-        return None;
-    };
-    let mut table = table.clone();
-    let Some(kind) = table.take("kind") else {
-        faults.add("missing-setting", item.at, format!("`{what}` needs a `kind`: {}", kinds.join(", ")));
-        return None;
-    };
-    let name = kind.item.as_str().unwrap_or_default().to_string();
-    if !kinds.contains(&name.as_str()) {
-        faults.add("unknown-kind", kind.item.at, format!("there is no {what} `{name}`")).nearest(&name, kinds.iter().copied());
-        return None;
-    }
-    read(&name, &table, kind.item.at, faults)
-}
-
-fn read_weights(item: &Item, models: &[String], faults: &mut Faults) -> Vec<(String, Origin)> {
-    let Some(table) = item.as_table() else {
-        return read_origin(item, faults).map(|o| ("*".to_string(), o)).into_iter().collect();
-    };
-    let mut out = Vec::new();
-    for (model, entry) in table.iter() {
-        if model != "*" && !models.iter().any(|m| m == model) {
-            faults
-                .add("unknown-model", entry.key, format!("there is no model `{model}`"))
-                .nearest(model, models.iter().map(String::as_str));
-        }
-        out.extend(read_origin(&entry.item, faults).map(|o| (model.to_string(), o)));
-    }
-    out
-}
-
-/// `"initial"`, a stage's name, or `{ stage, epoch }`.
-fn read_origin(item: &Item, faults: &mut Faults) -> Option<Origin> {
-    match &item.value {
-        Value::String(s) if s == "initial" => Some(Origin::Initial),
-        Value::String(s) => Some(Origin::Stage { stage: s.clone(), epoch: None }),
-        Value::Table(t) if t.get("file").is_some() => {
-            faults.not_yet(item.at, "weights from a file");
-            None
-        }
-        Value::Table(t) if t.get("keep").is_some() => {
-            faults.not_yet(item.at, "weights of the best checkpoint");
-            None
-        }
-        Value::Table(t) => {
-            #[derive(serde::Deserialize, schemars::JsonSchema)]
-            #[serde(deny_unknown_fields)]
-            struct FromStage {
-                /// A stage that trains.
-                stage: String,
-                /// Completed epochs.
-                epoch: Option<u64>,
-            }
-            let from: FromStage = settings::deserialise(t, item.at, "weights", faults)?;
-            Some(Origin::Stage { stage: from.stage, epoch: from.epoch })
-        }
-        _ => {
-            faults.add("wrong-type", item.at, "weights come from \"initial\", a stage's name, or { stage = \"...\", epoch = N }");
-            None
-        }
-    }
+    StageDecl { at, drive, table: full, nodes: out.nodes, broken: out.broken, aliases: out.aliases }
 }

@@ -13,10 +13,14 @@ pub struct Fault {
     pub note: bool,
 }
 
-/// Faults in the order in which they were found; none is told twice.
+/// Faults in the order in which they were found; none is told twice, also of a group that is applied more than once.
 #[derive(Clone, Debug, Default)]
 pub struct Faults {
     list: Vec<Fault>,
+    told: usize,
+    /// Places of which enough was said.
+    excused: Vec<At>,
+    unsaid: Option<Fault>,
 }
 
 impl Faults {
@@ -31,12 +35,25 @@ impl Faults {
         self.add("not-yet", at, format!("{what}: not yet"));
     }
     fn push(&mut self, fault: Fault) -> &mut Fault {
-        let same = self.list.iter().position(|f| f.code == fault.code && f.at == fault.at && f.message == fault.message);
+        self.told += usize::from(!fault.note);
+        if self.excused.contains(&fault.at) {
+            return self.unsaid.insert(fault);
+        }
+        let same = |f: &Fault| f.code == fault.code && f.at == fault.at && without_paths(&f.message) == without_paths(&fault.message);
+        let same = self.list.iter().position(same);
         let i = same.unwrap_or_else(|| {
             self.list.push(fault);
             self.list.len() - 1
         });
         &mut self.list[i]
+    }
+    /// What follows from a fault that was told: nothing more is told of this place.
+    pub(crate) fn excuse(&mut self, at: At) {
+        self.excused.push(at);
+    }
+    /// Grows with each fault that is told, also with one that was told before: whether something was at fault since.
+    pub(crate) fn told(&self) -> usize {
+        self.told
     }
     /// Faults proper, notes not counted.
     pub fn len(&self) -> usize {
@@ -47,6 +64,9 @@ impl Faults {
     }
     pub fn iter(&self) -> impl Iterator<Item = &Fault> {
         self.list.iter()
+    }
+    pub(crate) fn retain(&mut self, keep: impl FnMut(&Fault) -> bool) {
+        self.list.retain(keep);
     }
     /// All as text: `file:line:column: error[code]: message`, the line, a caret, the help.
     pub fn render(&self, sources: &Sources) -> String {
@@ -70,6 +90,12 @@ impl Faults {
         }
         out
     }
+}
+
+/// A message with `crop` for `view_0/crop`.
+fn without_paths(message: &str) -> String {
+    let parts = message.split('`').enumerate();
+    parts.map(|(i, part)| if i % 2 == 1 { part.rsplit('/').next().unwrap_or(part) } else { part }).collect()
 }
 
 impl Fault {

@@ -1,6 +1,6 @@
 //! Nodes as a table states them, and groups: a piece of graph declared once and applied like a model.
 
-use crate::experiment::{is_name, tables, text_list, InputDecl, Mode, ModelDecl, NodeDecl, NODE_KEYS};
+use crate::experiment::{is_name, kind_name, tables, text_list, Alias, Broken, InputDecl, Mode, ModelDecl, NodeDecl, NODE_KEYS};
 use crate::fault::Faults;
 use crate::kind::{Entry, Library};
 use crate::source::At;
@@ -9,10 +9,15 @@ use indexmap::IndexMap;
 use std::sync::Arc;
 
 pub struct Group {
-    inputs: Vec<String>,
+    /// Nothing where they could not be read.
+    inputs: Option<Vec<String>>,
     /// Output name and the edge behind it.
     outputs: Vec<(String, String, At)>,
     nodes: Vec<(String, At, Table)>,
+    /// Names of nodes, those included that were told as no table.
+    names: Vec<String>,
+    /// Whether something about its outputs was told.
+    broken: bool,
 }
 
 /// What names a node may use.
@@ -22,17 +27,35 @@ pub struct Scope<'a> {
     /// Also of models with faults of their own, which are told once, there.
     pub model_names: &'a [String],
     pub groups: &'a IndexMap<String, Group>,
+    pub group_names: &'a [String],
 }
 
-pub fn read(tree: &Table, _library: &Library, faults: &mut Faults) -> IndexMap<String, Group> {
+/// The nodes of a stage, groups expanded.
+#[derive(Default)]
+pub struct Expanded {
+    pub nodes: Vec<NodeDecl>,
+    pub broken: Vec<Broken>,
+    pub aliases: Vec<Alias>,
+}
+
+pub fn read(tree: &Table, faults: &mut Faults) -> IndexMap<String, Group> {
     let mut groups = IndexMap::new();
     for (name, at, table) in tables(tree, "groups", faults) {
+        let before = faults.told();
+        let inputs: Vec<String> = match table.get("in") {
+            Some(item) => text_list(item, "in", faults).into_iter().map(|(n, _)| n).collect(),
+            None => Vec::new(),
+        };
+        let known_inputs = faults.told() == before;
         let mut outputs = Vec::new();
         match table.get("out").map(|i| (&i.value, i.at)) {
             Some((Value::Table(t), _)) => {
                 for (port, entry) in t.iter() {
                     match entry.item.as_str() {
-                        Some(edge) => outputs.push((port.to_string(), edge.to_string(), entry.item.at)),
+                        Some(edge) if edge.rsplit_once('.').is_some() => outputs.push((port.to_string(), edge.to_string(), entry.item.at)),
+                        Some(edge) => {
+                            faults.add("bad-edge", entry.item.at, format!("`{edge}` is no edge: \"node.port\""));
+                        }
                         None => {
                             faults.add("wrong-type", entry.item.at, format!("the output `{port}` is an edge, \"node.port\""));
                         }
@@ -46,70 +69,114 @@ pub fn read(tree: &Table, _library: &Library, faults: &mut Faults) -> IndexMap<S
                 faults.add("missing-setting", at, format!("the group `{name}` needs `out`"));
             }
         }
+        let broken = faults.told() > before;
         for (key, entry) in table.iter() {
             if !["in", "out", "nodes"].contains(&key) {
                 faults.add("unknown-key", entry.key, format!("a group has no `{key}`")).nearest(key, ["in", "out", "nodes"]);
             }
         }
-        let inputs = table.get("in").map(|i| text_list(i, "in", faults)).unwrap_or_default();
         let nodes = tables(&table, "nodes", faults);
-        groups.insert(name, Group { inputs: inputs.into_iter().map(|(n, _)| n).collect(), outputs, nodes });
+        let inputs = known_inputs.then_some(inputs);
+        if let Some(inputs) = &inputs {
+            let edges = nodes.iter().filter_map(|(_, _, t)| t.get("in")).flat_map(edges_of);
+            for (edge, at) in edges.chain(outputs.iter().map(|(_, e, at)| (e.as_str(), *at))) {
+                let Some(port) = edge.strip_prefix("in.").map(|p| p.split('[').next().unwrap_or(p)) else { continue };
+                if !inputs.iter().any(|i| i == port) {
+                    faults
+                        .add("unknown-input", at, format!("the group `{name}` has no input `{port}`"))
+                        .nearest(port, inputs.iter().map(String::as_str));
+                }
+            }
+        }
+        let names = table.get("nodes").and_then(Item::as_table).map(|t| t.keys().map(String::from).collect()).unwrap_or_default();
+        groups.insert(name, Group { inputs, outputs, nodes, names, broken });
     }
     groups
 }
 
-/// What the nodes of a stage expand to.
-#[derive(Default)]
-pub struct Pieces {
-    pub nodes: Vec<NodeDecl>,
-    /// A group's output and the output behind it.
-    pub aliases: Vec<((String, String), (String, String))>,
-    /// Edges and `after` of nodes that could not be built: their faults are told all the same.
-    pub loose: Vec<(String, At)>,
-    pub loose_after: Vec<(String, At)>,
+/// A group that nothing applies is a fault, as a model is.
+pub fn check_used(tree: &Table, groups: &IndexMap<String, Group>, faults: &mut Faults) {
+    let stages = tree.get("stages").and_then(Item::as_table).into_iter().flat_map(Table::iter);
+    let stage_nodes = stages.filter_map(|(_, e)| e.item.as_table()?.get("nodes")?.as_table()).flat_map(Table::iter);
+    let group_nodes = groups.values().flat_map(|g| g.nodes.iter().map(|(_, _, t)| t));
+    let nodes = stage_nodes.filter_map(|(_, e)| e.item.as_table()).chain(group_nodes);
+    let applied: Vec<&str> = nodes.filter_map(|t| t.get("apply")?.as_str()).collect();
+    for (name, entry) in tree.get("groups").and_then(Item::as_table).into_iter().flat_map(Table::iter) {
+        if !applied.contains(&name) {
+            faults.add("unused", entry.key, format!("no node applies the group `{name}`")).help("apply it, or take it out");
+        }
+    }
 }
 
-/// All edges of an `in`, whatever its form.
-fn edge_texts(item: &Item) -> Vec<(String, At)> {
+/// The texts of an `in`, whatever its form.
+fn edges_of(item: &Item) -> Vec<(&str, At)> {
     match &item.value {
-        Value::String(s) => vec![(s.clone(), item.at)],
-        Value::Table(t) => t.iter().flat_map(|(_, e)| edge_texts(&e.item)).collect(),
-        Value::Array(a) => a.iter().flat_map(edge_texts).collect(),
+        Value::String(s) => vec![(s, item.at)],
+        Value::Array(a) => a.iter().flat_map(edges_of).collect(),
+        Value::Table(t) => t.iter().flat_map(|(_, e)| edges_of(&e.item)).collect(),
         _ => Vec::new(),
+    }
+}
+
+/// Where a node stands: in a stage, or in a group that is applied at `path`.
+#[derive(Default)]
+struct Frame<'a> {
+    /// Of the group: its name, its nodes' names, and the edges at its inputs.
+    group: Option<(&'a str, &'a [String], &'a [InputDecl])>,
+    path: &'a str,
+    /// What the group as a whole runs after.
+    after: Vec<(String, At)>,
+    outer: Option<&'a Frame<'a>>,
+}
+
+impl Frame<'_> {
+    fn node(&self, path: &str) -> String {
+        let head = path.split('/').next().unwrap_or_default();
+        match self.group {
+            Some((_, names, _)) if names.iter().any(|n| n == head) => format!("{}/{path}", self.path),
+            _ => path.to_string(),
+        }
+    }
+    /// The edge as the stage has it, and where it was written. Nothing for an input that the group was not given: that was told.
+    fn edge(&self, edge: &str, at: At) -> Option<(String, At)> {
+        let Some((_, _, given)) = self.group else { return Some((edge.to_string(), at)) };
+        let (path, item) = edge.split_once('[').map_or((edge, None), |(p, i)| (p, Some(i)));
+        let (edge, at) = match path.strip_prefix("in.") {
+            Some(port) => given.iter().find(|d| d.name == port).map(|d| (d.edge.clone(), d.at))?,
+            None => match path.rsplit_once('.') {
+                Some((node, port)) => (format!("{}.{port}", self.node(node)), at),
+                None => (path.to_string(), at),
+            },
+        };
+        Some((item.map_or(edge.clone(), |i| format!("{edge}[{i}")), at))
+    }
+    fn is_in(&self, group: &str) -> bool {
+        self.group.is_some_and(|(name, _, _)| name == group) || self.outer.is_some_and(|o| o.is_in(group))
     }
 }
 
 impl Scope<'_> {
     /// Reads one node of a stage; the nodes of a group where it applies one.
-    pub fn expand(&self, path: &str, at: At, table: Table, pieces: &mut Pieces, faults: &mut Faults) {
-        self.expand_in(path, at, table, &|edge| edge, &mut Vec::new(), pieces, faults);
+    pub fn expand(&self, path: &str, at: At, table: Table, out: &mut Expanded, faults: &mut Faults) {
+        self.expand_in(path, at, table, &Frame::default(), out, faults);
     }
 
-    #[allow(clippy::too_many_arguments)]
-    fn expand_in(
-        &self,
-        path: &str,
-        at: At,
-        mut table: Table,
-        rename: &dyn Fn(String) -> String,
-        open: &mut Vec<String>,
-        pieces: &mut Pieces,
-        faults: &mut Faults,
-    ) {
+    fn expand_in(&self, path: &str, at: At, mut table: Table, frame: &Frame, out: &mut Expanded, faults: &mut Faults) {
         for (key, what) in [("write", "registers (write)"), ("initial", "initial edges"), ("passes", "one pass for each item (passes)")] {
             if let Some(entry) = table.take(key) {
                 faults.not_yet(entry.key, what);
             }
         }
         let input = table.take("in").map(|e| e.item);
-        let after: Vec<(String, At)> = table
-            .take("after")
-            .map(|e| text_list(&e.item, "after", faults))
-            .unwrap_or_default()
-            .into_iter()
-            .map(|(n, at)| (rename(format!("{n}.")).trim_end_matches('.').to_string(), at))
-            .collect();
-        let mode = table.take("mode").and_then(|e| match e.item.as_str() {
+        let mut after = frame.after.clone();
+        let before = faults.told();
+        if let Some(entry) = table.take("after") {
+            after.extend(text_list(&entry.item, "after", faults).into_iter().map(|(n, at)| (frame.node(&n), at)));
+        }
+        let after_read = faults.told() == before;
+        let mode = table.take("mode");
+        let mode_at = mode.as_ref().map(|e| e.key);
+        let mode = mode.and_then(|e| match e.item.as_str() {
             Some("train") => Some(Mode::Train),
             Some("eval") => Some(Mode::Eval),
             _ => {
@@ -117,92 +184,79 @@ impl Scope<'_> {
                 None
             }
         });
-        let built = pieces.nodes.len();
-        let groups = pieces.aliases.len();
-        let loose: Vec<(String, At)> = input.iter().flat_map(edge_texts).map(|(edge, at)| (rename(edge), at)).collect();
-        let loose_after = after.clone();
-        self.expand_one(path, at, table, input, after, mode, rename, open, pieces, faults);
-        if pieces.nodes.len() == built && pieces.aliases.len() == groups {
-            pieces.loose.extend(loose);
-            pieces.loose_after.extend(loose_after);
-        }
-    }
-
-    #[allow(clippy::too_many_arguments)]
-    fn expand_one(
-        &self,
-        path: &str,
-        at: At,
-        mut table: Table,
-        input: Option<Item>,
-        after: Vec<(String, At)>,
-        mode: Option<Mode>,
-        rename: &dyn Fn(String) -> String,
-        open: &mut Vec<String>,
-        pieces: &mut Pieces,
-        faults: &mut Faults,
-    ) {
-        match (table.take("kind"), table.take("apply")) {
+        let mut broken = Broken { after: after.clone(), ..Broken::at(path, at) };
+        match (table.take("kind").map(|e| e.item), table.take("apply").map(|e| (e.key, e.item))) {
             (Some(kind), None) => {
-                let name = kind.item.as_str().unwrap_or_default();
-                let Some(entry) = self.library.get(name) else {
-                    let known = self.library.entries().filter(|e| e.parameters.is_none()).map(|e| e.name);
-                    faults.add("unknown-kind", kind.item.at, format!("there is no kind `{name}`")).nearest(name, known);
-                    return;
-                };
-                if entry.parameters.is_some() {
-                    faults
-                        .add("model-as-node", kind.item.at, format!("`{name}` owns parameters: declare it under [models.NAME]"))
-                        .help("and use it with apply = \"NAME\"");
-                    return;
-                }
-                if mode.is_some() {
+                if let Some(at) = mode_at {
                     faults.add("unknown-setting", at, "`mode` belongs to a node that applies a model");
                 }
-                let inputs = self.inputs(entry, input, rename, faults);
-                let Some(kind) = (entry.build)(&table, at, faults) else { return };
-                pieces.nodes.push(NodeDecl {
-                    path: path.into(),
-                    at,
-                    entry,
-                    kind: kind.into(),
-                    model: None,
-                    inputs,
-                    after,
-                    mode: None,
-                    table,
-                });
+                let entry = self.node_kind(&kind, faults);
+                let Some(entry) = entry else {
+                    broken.inputs = loose(input.as_ref(), frame);
+                    return out.broken.push(broken);
+                };
+                let inputs = inputs(entry, input, frame, faults);
+                let kind = (entry.build)(&table, at, faults);
+                match (kind, inputs) {
+                    (Some(kind), (inputs, true)) if after_read => {
+                        let kind = kind.into();
+                        out.nodes.push(NodeDecl { path: path.into(), at, entry, kind, model: None, inputs, after, mode: None, table });
+                    }
+                    (_, (inputs, whole)) => {
+                        out.broken.push(Broken { entry: whole.then_some(entry), inputs, ..broken });
+                    }
+                }
             }
-            (None, Some(apply)) => {
-                let name = apply.item.as_str().unwrap_or_default().to_string();
-                if let Some(entry) = table.iter().next() {
+            (None, Some((_, apply))) => {
+                let Some(name) = kind_name(&apply, "apply", faults) else {
+                    broken.inputs = loose(input.as_ref(), frame);
+                    return out.broken.push(broken);
+                };
+                for (key, entry) in table.iter() {
                     faults
-                        .add("unknown-setting", entry.1.key, format!("a node that applies `{name}` has no setting `{}`", entry.0))
+                        .add("unknown-setting", entry.key, format!("a node that applies `{name}` has no setting `{key}`"))
                         .help("settings stand where the model or group is declared");
                 }
-                if let Some(model) = self.models.get(&name) {
-                    let inputs = self.inputs(model.entry, input, rename, faults);
-                    let kind = Arc::clone(&model.kind);
-                    pieces.nodes.push(NodeDecl {
-                        path: path.into(),
-                        at,
-                        entry: model.entry,
-                        kind,
-                        model: Some(name),
-                        inputs,
-                        after,
-                        mode,
-                        table,
-                    });
-                } else if let Some(group) = self.groups.get(&name) {
-                    self.group(path, at, &name, apply.item.at, group, input, rename, open, pieces, faults);
-                } else if !self.model_names.contains(&name) {
-                    let known = self.model_names.iter().chain(self.groups.keys()).map(String::as_str);
-                    faults.add("unknown-model", apply.item.at, format!("there is no model or group `{name}`")).nearest(&name, known);
+                let known = self.model_names.iter().any(|n| n == name);
+                broken.model = known.then(|| name.to_string());
+                if !self.groups.contains_key(name) {
+                    broken.inputs = loose(input.as_ref(), frame);
+                }
+                if known && self.group_names.iter().any(|g| g == name) {
+                    // told where the group is declared
+                    out.broken.push(broken);
+                } else if let Some(model) = self.models.get(name) {
+                    let (entry, kind) = (model.entry, Arc::clone(&model.kind));
+                    let (inputs, whole) = inputs(entry, input, frame, faults);
+                    if whole && after_read {
+                        let model = Some(name.to_string());
+                        out.nodes.push(NodeDecl { path: path.into(), at, entry, kind, model, inputs, after, mode, table });
+                    } else {
+                        out.broken.push(Broken { inputs, ..broken });
+                    }
+                } else if let Some(group) = self.groups.get(name) {
+                    if let Some(at) = mode_at {
+                        faults.add("unknown-setting", at, "`mode` belongs to a node that applies a model");
+                    }
+                    if frame.is_in(name) {
+                        faults.add("group-cycle", apply.at, format!("the group `{name}` applies itself"));
+                        return out.broken.push(broken);
+                    }
+                    let given = given(path, at, name, group, input, frame, faults);
+                    let inner = Frame { group: Some((name, &group.names, &given)), path, after, outer: Some(frame) };
+                    self.apply(group, &inner, out, faults);
+                } else {
+                    if !self.model_names.iter().chain(self.group_names).any(|n| n == name) {
+                        let known = self.model_names.iter().chain(self.group_names).map(String::as_str);
+                        faults.add("unknown-model", apply.at, format!("there is no model or group `{name}`")).nearest(name, known);
+                    }
+                    out.broken.push(broken);
                 }
             }
-            (Some(_), Some(apply)) => {
-                faults.add("kind-and-apply", apply.key, "a node has a `kind` or applies a model or group, not both");
+            (Some(_), Some((key, _))) => {
+                faults.add("kind-and-apply", key, "a node has a `kind` or applies a model or group, not both");
+                broken.inputs = loose(input.as_ref(), frame);
+                out.broken.push(broken);
             }
             (None, None) => {
                 let near = table.keys().find(|k| crate::fault::nearest(k, NODE_KEYS).is_some()).map(String::from);
@@ -210,118 +264,139 @@ impl Scope<'_> {
                 if let Some(near) = near {
                     fault.nearest(&near, NODE_KEYS.iter().copied());
                 }
+                broken.inputs = loose(input.as_ref(), frame);
+                out.broken.push(broken);
             }
         }
     }
 
-    /// `in` as a text, a table of texts, or an array of texts.
-    fn inputs(&self, entry: &'static Entry, input: Option<Item>, rename: &dyn Fn(String) -> String, faults: &mut Faults) -> Vec<InputDecl> {
-        let Some(item) = input else { return Vec::new() };
-        let many = entry.inputs.iter().any(|i| i.many);
-        let mut out = Vec::new();
-        let mut push = |name: String, item: &Item, faults: &mut Faults| match item.as_str() {
-            Some(edge) => out.push(InputDecl { name, edge: rename(edge.to_string()), at: item.at }),
-            None => {
-                faults.add("wrong-type", item.at, format!("an edge is a text, \"node.port\", not {}", item.type_name()));
+    fn node_kind(&self, kind: &Item, faults: &mut Faults) -> Option<&'static Entry> {
+        let name = kind_name(kind, "kind", faults)?;
+        let Some(entry) = self.library.get(name) else {
+            let known = self.library.entries().filter(|e| e.parameters.is_none()).map(|e| e.name);
+            let fault = faults.add("unknown-kind", kind.at, format!("there is no kind `{name}`"));
+            match self.model_names.iter().chain(self.group_names).any(|n| n == name) {
+                true => fault.help(format!("a model or group is used with apply = \"{name}\"")),
+                false => fault.nearest(name, known),
             }
+            return None;
         };
-        match &item.value {
-            Value::String(_) => match entry.inputs.iter().find(|i| !i.optional) {
-                Some(first) if !many => push(first.name.to_string(), &item, faults),
-                Some(_) => push("0".into(), &item, faults),
-                None => {
-                    faults.add("no-inputs", item.at, format!("`{}` has no inputs", entry.name));
-                }
-            },
-            Value::Table(t) => t.iter().for_each(|(name, e)| push(name.to_string(), &e.item, faults)),
-            Value::Array(a) if many => a.iter().enumerate().for_each(|(i, item)| push(i.to_string(), item, faults)),
-            _ => {
-                faults.add("wrong-type", item.at, "`in` is an edge, \"node.port\", or a table of edges");
-            }
+        if entry.parameters.is_some() {
+            faults
+                .add("model-as-node", kind.at, format!("`{name}` owns parameters: declare it under [models.NAME]"))
+                .help("and use it with apply = \"NAME\"");
+            return None;
         }
-        out
+        Some(entry)
     }
 
-    #[allow(clippy::too_many_arguments)]
-    fn group(
-        &self,
-        path: &str,
-        at: At,
-        name: &str,
-        apply: At,
-        group: &Group,
-        input: Option<Item>,
-        rename: &dyn Fn(String) -> String,
-        open: &mut Vec<String>,
-        pieces: &mut Pieces,
-        faults: &mut Faults,
-    ) {
-        if open.iter().any(|g| g == name) {
-            faults.add("group-cycle", apply, format!("the group `{name}` applies itself"));
-            return;
-        }
-        let mut given: Vec<(String, String)> = Vec::new();
-        match input.as_ref().map(|i| (&i.value, i.at)) {
-            Some((Value::String(edge), at)) => match group.inputs.as_slice() {
-                [only] => given.push((only.clone(), rename(edge.clone()))),
-                _ => {
-                    faults.add("missing-input", at, format!("the group `{name}` has the inputs {}: name them", group.inputs.join(", ")));
-                }
-            },
-            Some((Value::Table(t), _)) => {
-                for (port, entry) in t.iter() {
-                    match entry.item.as_str() {
-                        Some(edge) if group.inputs.iter().any(|i| i == port) => given.push((port.into(), rename(edge.into()))),
-                        Some(_) => faults
-                            .add("unknown-input", entry.key, format!("the group `{name}` has no input `{port}`"))
-                            .nearest(port, group.inputs.iter().map(String::as_str)),
-                        None => {
-                            faults.add("wrong-type", entry.item.at, "an edge is a text, \"node.port\"");
-                        }
-                    }
-                }
-            }
-            Some((_, at)) => {
-                faults.add("wrong-type", at, "`in` is an edge, \"node.port\", or a table of edges");
-            }
-            None => {}
-        }
-        for port in &group.inputs {
-            if !given.iter().any(|(p, _)| p == port) && (input.is_none() || group.inputs.len() > 1) {
-                faults.add("missing-input", at, format!("`{path}`: the group `{name}` needs the input `{port}`"));
+    fn apply(&self, group: &Group, frame: &Frame, out: &mut Expanded, faults: &mut Faults) {
+        let path = frame.path;
+        for name in &group.names {
+            let inner = format!("{path}/{name}");
+            match group.nodes.iter().find(|(n, _, _)| n == name) {
+                Some((_, at, table)) if is_name(name) => self.expand_in(&inner, *at, table.clone(), frame, out, faults),
+                _ => out.broken.push(Broken::at(&inner, At::default())),
             }
         }
-        let inner: Vec<&str> = group.nodes.iter().map(|(n, _, _)| n.as_str()).collect();
-        let inside = |edge: String| -> String {
-            if let Some(rest) = edge.strip_prefix("in.") {
-                let (port, item) = rest.split_once('[').map_or((rest, None), |(p, i)| (p, Some(i)));
-                if let Some((_, outer)) = given.iter().find(|(p, _)| p == port) {
-                    return item.map_or_else(|| outer.clone(), |i| format!("{outer}[{i}"));
-                }
-                return edge;
-            }
-            let head = edge.split(['.', '/']).next().unwrap_or_default();
-            if inner.contains(&head) {
-                format!("{path}/{edge}")
-            } else {
-                edge
-            }
-        };
-        open.push(name.to_string());
-        for (node, at, table) in &group.nodes {
-            if is_name(node) {
-                self.expand_in(&format!("{path}/{node}"), *at, table.clone(), &inside, open, pieces, faults);
-            }
-        }
-        open.pop();
+        let mut broken = group.broken;
         for (port, edge, at) in &group.outputs {
-            let full = inside(edge.clone());
-            match full.rsplit_once('.') {
-                Some((node, of)) => pieces.aliases.push(((path.to_string(), port.clone()), (node.to_string(), of.to_string()))),
-                None => {
-                    faults.add("bad-edge", *at, format!("`{edge}` is no edge: \"node.port\""));
+            match frame.edge(edge, *at) {
+                Some((to, at)) => out.aliases.push(Alias { node: path.to_string(), port: port.clone(), to, at }),
+                None => broken = true,
+            }
+        }
+        if broken {
+            out.broken.push(Broken::at(path, At::default()));
+        }
+    }
+}
+
+/// The edges of a node of which nothing else is known: they are looked at all the same.
+fn loose(input: Option<&Item>, frame: &Frame) -> Vec<InputDecl> {
+    let edges = input.map(edges_of).unwrap_or_default().into_iter();
+    edges.filter_map(|(edge, here)| frame.edge(edge, here).map(|(edge, at)| InputDecl { name: String::new(), edge, at, here })).collect()
+}
+
+fn edge_text(item: &Item, faults: &mut Faults) -> Option<String> {
+    let text = item.as_str().map(String::from);
+    if text.is_none() {
+        faults.add("wrong-type", item.at, format!("an edge is a text, \"node.port\", not {}", item.type_name()));
+    }
+    text
+}
+
+/// `in` as a text, a table of texts, or an array of texts; and whether all of it could be read.
+fn inputs(entry: &'static Entry, input: Option<Item>, frame: &Frame, faults: &mut Faults) -> (Vec<InputDecl>, bool) {
+    let Some(item) = input else { return (Vec::new(), true) };
+    let many = entry.inputs.iter().any(|i| i.many);
+    let (mut out, mut whole) = (Vec::new(), true);
+    let mut push = |name: &str, item: &Item, faults: &mut Faults| match edge_text(item, faults).and_then(|e| frame.edge(&e, item.at)) {
+        Some((edge, at)) => out.push(InputDecl { name: name.to_string(), edge, at, here: item.at }),
+        None => whole = false,
+    };
+    match &item.value {
+        Value::String(_) if many => push("0", &item, faults),
+        Value::String(_) => match entry.inputs.iter().find(|i| !i.optional).or(entry.inputs.first()) {
+            Some(first) => push(first.name, &item, faults),
+            None => {
+                faults.add("no-inputs", item.at, format!("`{}` has no inputs", entry.name));
+                whole = false;
+            }
+        },
+        // by name, wherever each was written
+        Value::Table(t) => t.iter().for_each(|(name, e)| push(name, &e.item, faults)),
+        Value::Array(a) if many => a.iter().enumerate().for_each(|(i, item)| push(&i.to_string(), item, faults)),
+        _ => {
+            faults.add("wrong-type", item.at, "`in` is an edge, \"node.port\", or a table of edges");
+            whole = false;
+        }
+    }
+    (out, whole)
+}
+
+/// The edges at a group's inputs.
+fn given(path: &str, at: At, name: &str, group: &Group, input: Option<Item>, frame: &Frame, faults: &mut Faults) -> Vec<InputDecl> {
+    let mut out: Vec<InputDecl> = Vec::new();
+    let Some(inputs) = &group.inputs else { return out };
+    // inputs about which something was told
+    let mut told: Vec<&str> = Vec::new();
+    let mut push = |port: &str, item: &Item, faults: &mut Faults| match edge_text(item, faults).and_then(|e| frame.edge(&e, item.at)) {
+        Some((edge, at)) => out.push(InputDecl { name: port.to_string(), edge, at, here: item.at }),
+        None => told.extend(inputs.iter().map(String::as_str).find(|i| *i == port)),
+    };
+    match input.as_ref().map(|i| (i, &i.value)) {
+        Some((item, Value::String(_))) => match inputs.as_slice() {
+            [only] => push(only, item, faults),
+            [] => {
+                faults.add("no-inputs", item.at, format!("the group `{name}` has no inputs"));
+            }
+            several => {
+                faults.add("missing-input", item.at, format!("the group `{name}` has the inputs {}: name them", several.join(", ")));
+                told.extend(several.iter().map(String::as_str));
+            }
+        },
+        Some((_, Value::Table(t))) => {
+            for (port, entry) in t.iter() {
+                if inputs.iter().any(|i| i == port) {
+                    push(port, &entry.item, faults);
+                } else {
+                    faults
+                        .add("unknown-input", entry.key, format!("the group `{name}` has no input `{port}`"))
+                        .nearest(port, inputs.iter().map(String::as_str));
                 }
             }
         }
+        Some((item, _)) => {
+            faults.add("wrong-type", item.at, "`in` is an edge, \"node.port\", or a table of edges");
+            told.extend(inputs.iter().map(String::as_str));
+        }
+        None => {}
     }
+    for port in inputs {
+        if !out.iter().any(|d| d.name == *port) && !told.contains(&port.as_str()) {
+            faults.add("missing-input", at, format!("`{path}`: the group `{name}` needs the input `{port}`"));
+        }
+    }
+    out
 }

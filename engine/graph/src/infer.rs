@@ -20,15 +20,35 @@ pub struct Inferred {
 
 /// Infers a node's outputs from its inputs' ports. `None` where a fault was told, here or upstream.
 pub fn infer(node: &NodeDecl, edges: &[Edge], port: impl Fn(&Target) -> Option<Port>, faults: &mut Faults) -> Option<Inferred> {
-    let before = faults.len();
+    let before = faults.told();
     let mut seen: Vec<(&Edge, Port, Option<(usize, usize)>)> = Vec::new();
+    let mut whole = true;
     for edge in edges {
-        let mut p = port(&edge.target)?;
+        let Some(mut p) = port(&edge.target) else {
+            whole = false;
+            continue;
+        };
+        if matches!(edge.target, Target::Stage { .. }) && p.rate != Rate::Stage {
+            faults
+                .add(
+                    "wrong-rate",
+                    edge.at,
+                    format!("from another stage only what comes once a stage can be read; this is {p}, once a {}", p.rate),
+                )
+                .help("gather it there first, with a kind of the family `collect`");
+            continue;
+        }
         let item = match &edge.item {
             None => None,
             Some(item) => {
-                let found = p.axes.iter().enumerate().find_map(|(a, axis)| Some((a, axis.items.iter().position(|i| i == item)?)));
-                let Some((a, i)) = found else {
+                let found: Vec<(usize, usize)> =
+                    p.axes.iter().enumerate().filter_map(|(a, axis)| Some((a, axis.items.iter().position(|i| i == item)?))).collect();
+                if found.len() > 1 {
+                    let axes: Vec<&str> = found.iter().map(|(a, _)| p.axes[*a].name.as_str()).collect();
+                    faults.add("unknown-item", edge.at, format!("several item axes have an item `{item}`: {}", axes.join(", ")));
+                    continue;
+                }
+                let Some(&(a, i)) = found.first() else {
                     let items: Vec<&str> = p.axes.iter().flat_map(|a| a.items.iter().map(String::as_str)).collect();
                     let message =
                         if items.is_empty() { "the port has no item axis".to_string() } else { format!("the port has no item `{item}`") };
@@ -76,7 +96,13 @@ pub fn infer(node: &NodeDecl, edges: &[Edge], port: impl Fn(&Target) -> Option<P
             }
         }
     }
-    if faults.len() > before {
+    let stages: Vec<Rate> = seen.iter().filter(|(e, _, _)| matches!(e.target, Target::Node { .. })).map(|(_, p, _)| p.rate).collect();
+    if stages.contains(&Rate::Stage) && stages.iter().any(|r| *r < Rate::Stage) {
+        faults
+            .add("wrong-rate", node.at, format!("`{}` reads what comes once this stage beside what comes with each batch of it", node.path))
+            .help("what comes once a stage is there after its last batch");
+    }
+    if faults.told() > before || !whole {
         return None;
     }
     // shapes
@@ -86,7 +112,7 @@ pub fn infer(node: &NodeDecl, edges: &[Edge], port: impl Fn(&Target) -> Option<P
             unify(input, &p.shape, &mut dims, edge, faults);
         }
     }
-    if faults.len() > before {
+    if faults.told() > before {
         return None;
     }
     let items = seen.iter().map(|(_, _, item)| *item).collect();
@@ -104,6 +130,7 @@ pub fn infer(node: &NodeDecl, edges: &[Edge], port: impl Fn(&Target) -> Option<P
     let inputs = Inputs { ports, dims };
     match node.kind.ports(&inputs) {
         Ok(mut outputs) => {
+            given_draws(node, edges, &inputs, &outputs, faults);
             assert_eq!(
                 outputs.len(),
                 node.entry.outputs.len(),
@@ -115,6 +142,13 @@ pub fn infer(node: &NodeDecl, edges: &[Edge], port: impl Fn(&Target) -> Option<P
                 if folded && p.rows {
                     p.axes = fold.iter().cloned().chain(p.axes.drain(..)).collect();
                 }
+                if let Some(twice) = p.axes.iter().enumerate().find(|(i, a)| p.axes[..*i].iter().any(|b| b.name == a.name)) {
+                    let message = format!("`{}` makes an item axis `{}` of what has one", node.path, twice.1.name);
+                    faults.add("item-axis", node.at, message).help("choose an item of the other first");
+                }
+            }
+            if faults.told() > before {
+                return None;
             }
             Some(Inferred { outputs, fold, rate, inputs, items })
         }
@@ -126,6 +160,19 @@ pub fn infer(node: &NodeDecl, edges: &[Edge], port: impl Fn(&Target) -> Option<P
             };
             faults.add("shape", at, format!("`{}` ({}): {}", node.path, node.entry.name, fault.message));
             None
+        }
+    }
+}
+
+/// An edge that brings a draw must bring one like that which the node would draw.
+fn given_draws(node: &NodeDecl, edges: &[Edge], inputs: &Inputs, outputs: &[Port], faults: &mut Faults) {
+    for (declared, own) in node.entry.outputs.iter().zip(outputs).filter(|(o, _)| o.draw) {
+        let (Some(given), Some(edge)) = (inputs.get(declared.name), edges.iter().find(|e| e.input == declared.name)) else { continue };
+        let same = |a: &Dim, b: &Dim| a.known().is_none() || b.known().is_none() || a == b;
+        let alike = given.shape.len() == own.shape.len() && given.shape.iter().zip(&own.shape).all(|(a, b)| same(a, b));
+        if given.ty != own.ty || !alike || given.axes != own.axes {
+            let code = if given.ty == own.ty { "shape" } else { "wrong-port-type" };
+            faults.add(code, edge.at, format!("`{}` draws {own}; this is {given}", declared.name));
         }
     }
 }
@@ -163,6 +210,10 @@ fn unify(input: &In, shape: &[Dim], dims: &mut BTreeMap<&'static str, Dim>, edge
             // symbols are known with the data only
             Some(Dim::Known(a)) if dim.known().is_some_and(|b| a != b) => {
                 faults.add("shape", edge.at, format!("`{}`: the length {word} is {a} here, and {dim} in {}", edge.input, text(shape)));
+            }
+            // a number is worth more than a name
+            Some(Dim::Symbol(_)) if dim.known().is_some() => {
+                dims.insert(word, dim.clone());
             }
             Some(_) => {}
         }

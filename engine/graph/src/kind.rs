@@ -260,10 +260,10 @@ pub struct Entry {
 }
 
 fn build<K: Kind>(table: &Table, at: crate::source::At, faults: &mut Faults) -> Option<Box<dyn AnyKind>> {
-    let before = faults.len();
+    let before = faults.told();
     let kind: K = settings::deserialise(table, at, K::NAME, faults)?;
     kind.check(&mut SettingFaults::new(table, at, faults));
-    (faults.len() == before).then(|| Box::new(kind) as Box<dyn AnyKind>)
+    (faults.told() == before).then(|| Box::new(kind) as Box<dyn AnyKind>)
 }
 
 fn schema<K: Kind>() -> schemars::Schema {

@@ -1,9 +1,11 @@
 //! The graph language (parse, merge, check, plan) and the sample plane with its scheduler. No libtorch here.
 
+mod assemble;
 pub mod check;
 pub mod de;
 pub mod docs;
 pub mod draw;
+mod drive;
 pub mod edges;
 pub mod experiment;
 pub mod fault;
@@ -13,6 +15,8 @@ pub mod kind;
 pub mod layer;
 pub mod live;
 pub mod merge;
+mod nodes;
+mod passes;
 pub mod plan;
 pub mod port;
 pub mod sample;
@@ -22,5 +26,6 @@ pub mod show;
 pub use sample::host;
 pub mod source;
 pub mod stage;
+mod stages;
 pub mod tree;
 mod values;

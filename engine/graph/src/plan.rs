@@ -28,6 +28,17 @@ pub struct ModelPlan {
 }
 
 impl ModelPlan {
+    /// Layers in PyTorch's order: what parameters' names have before their last dot.
+    pub fn layers(parameters: &[Parameter]) -> Vec<&str> {
+        let mut layers: Vec<&str> = Vec::new();
+        for p in parameters {
+            let layer = p.name.rsplit_once('.').map_or("", |(l, _)| l);
+            if !layers.contains(&layer) {
+                layers.push(layer);
+            }
+        }
+        layers
+    }
     /// Trained numbers.
     pub fn count(&self) -> usize {
         self.parameters.iter().filter(|p| p.role.trained()).map(|p| p.shape.iter().product::<usize>()).sum()
@@ -42,16 +53,8 @@ impl ModelPlan {
             [] => None,
             [one] => Some(format!("{one}.{parameter}")),
             layers => {
-                let layer = parameter.rsplit_once('.').map_or("", |(l, _)| l);
-                let mut seen: Vec<&str> = Vec::new();
-                for p in &self.parameters {
-                    let l = p.name.rsplit_once('.').map_or("", |(l, _)| l);
-                    if !seen.contains(&l) {
-                        seen.push(l);
-                    }
-                }
-                let i = seen.iter().position(|l| *l == layer)?;
-                let leaf = parameter.rsplit('.').next().unwrap_or(parameter);
+                let (layer, leaf) = parameter.rsplit_once('.').unwrap_or(("", parameter));
+                let i = ModelPlan::layers(&self.parameters).iter().position(|l| *l == layer)?;
                 layers.get(i).map(|path| format!("{path}.{leaf}"))
             }
         }
@@ -73,7 +76,8 @@ pub struct StagePlan {
     pub needs: Vec<String>,
     /// Models applied here, and whether this stage trains them.
     pub models: Vec<(String, bool)>,
-    pub aliases: Vec<((String, String), (String, String))>,
+    /// Outputs of groups by application and name, and the node and output behind each.
+    pub aliases: Vec<((String, String), (usize, usize))>,
 }
 
 /// A scalar that is written down, under the name `node.port`.
@@ -153,12 +157,11 @@ impl StagePlan {
     /// Node and output of `node.port`, through a group's outputs too.
     pub fn output(&self, text: &str) -> Option<(usize, usize)> {
         let (node, port) = text.rsplit_once('.')?;
-        let (mut node, mut port) = (node.to_string(), port.to_string());
-        while let Some((_, (n, p))) = self.aliases.iter().find(|((n, p), _)| *n == node && *p == port) {
-            (node, port) = (n.clone(), p.clone());
+        if let Some((_, behind)) = self.aliases.iter().find(|((n, p), _)| n == node && p == port) {
+            return Some(*behind);
         }
-        let i = self.node(&node)?;
-        Some((i, self.nodes[i].entry.output(&port)?))
+        let i = self.node(node)?;
+        Some((i, self.nodes[i].entry.output(port)?))
     }
     pub fn source(&self) -> Option<Source> {
         self.nodes[self.source?].kind.source()

@@ -62,9 +62,9 @@ pub(crate) fn apply(tree: &mut Table, setting: &Setting, sources: &mut Sources, 
     // VALUE is TOML, else text
     let is_toml = toml::from_str::<toml::Table>(&format!("v = {}", setting.value)).is_ok_and(|t| t.len() == 1);
     let value = if is_toml { setting.value.clone() } else { toml::Value::String(setting.value.clone()).to_string() };
-    let before = faults.len();
+    let before = faults.told();
     let over = tree::parse("--set", &format!("{} = {value}", setting.path), sources, faults);
-    if faults.len() > before {
+    if faults.told() > before {
         return;
     }
     let (mut places, mut step) = (vec![&*tree], &over);

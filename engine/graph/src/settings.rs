@@ -3,7 +3,7 @@
 use crate::de;
 use crate::fault::Faults;
 use crate::source::At;
-use crate::tree::Table;
+use crate::tree::{Item, Table, Value};
 
 /// Deserialises the settings of `what`. Unknown, missing and ill-typed settings are all told.
 pub fn deserialise<T: serde::de::DeserializeOwned + schemars::JsonSchema>(
@@ -12,8 +12,18 @@ pub fn deserialise<T: serde::de::DeserializeOwned + schemars::JsonSchema>(
     what: &str,
     faults: &mut Faults,
 ) -> Option<T> {
-    // not by their count: in a group that is applied again they are all told already
-    let mut faulty = false;
+    let (value, whole) = read(table, at, what, faults);
+    value.filter(|_| whole)
+}
+
+/// The same, with what remains when settings at fault are left out, where that is possible; and whether none was at fault.
+pub(crate) fn read<T: serde::de::DeserializeOwned + schemars::JsonSchema>(
+    table: &Table,
+    at: At,
+    what: &str,
+    faults: &mut Faults,
+) -> (Option<T>, bool) {
+    let before = faults.told();
     let schema = schemars::SchemaGenerator::default().into_root_schema_for::<T>();
     let known: Vec<&str> = names(schema.get("properties").and_then(|p| p.as_object()).map(|p| p.keys()));
     let required: Vec<&str> =
@@ -23,7 +33,6 @@ pub fn deserialise<T: serde::de::DeserializeOwned + schemars::JsonSchema>(
         if !known.contains(&key) {
             faults.add("unknown-setting", entry.key, format!("`{what}` has no setting `{key}`")).nearest(key, known.iter().copied());
             rest.take(key);
-            faulty = true;
         }
     }
     for key in &required {
@@ -33,31 +42,24 @@ pub fn deserialise<T: serde::de::DeserializeOwned + schemars::JsonSchema>(
             if !doc.is_empty() {
                 fault.help(format!("{key}: {}", doc.replace('\n', " ")));
             }
-            faulty = true;
         }
     }
     // serde stops at the first bad value: take it out, and look on
     loop {
         match de::from_table::<T>(&rest) {
-            Ok(value) => return (!faulty).then_some(value),
+            Ok(value) => return (Some(value), faults.told() == before),
             Err(error) => {
-                let bad =
-                    error.at.and_then(|at| rest.iter().find(|(_, e)| inside(at, e.item.at) || at == e.key).map(|(k, _)| k.to_string()));
+                let bad = error.at.and_then(|at| rest.iter().find(|(_, e)| at == e.key || holds(&e.item, at)).map(|(k, _)| k.to_string()));
                 match bad {
                     Some(key) => {
-                        let at = error.at.unwrap_or(at);
-                        // a value that is not there stands here as its name
-                        if !faults.iter().any(|f| f.code == "unknown-value" && f.at == at) {
-                            faults.add("wrong-type", at, format!("`{key}`: {}", error.message));
-                        }
+                        faults.add("wrong-type", error.at.unwrap_or(at), format!("`{key}`: {}", plain(&error.message)));
                         rest.take(&key);
-                        faulty = true;
                     }
                     // a field that is missing because it was taken out, or told above
-                    None if faulty => return None,
+                    None if faults.told() > before => return (None, false),
                     None => {
                         faults.add("wrong-type", at, format!("`{what}`: {}", error.message));
-                        return None;
+                        return (None, false);
                     }
                 }
             }
@@ -65,8 +67,28 @@ pub fn deserialise<T: serde::de::DeserializeOwned + schemars::JsonSchema>(
     }
 }
 
-fn inside(inner: At, outer: At) -> bool {
-    inner.file == outer.file && inner.start >= outer.start && inner.end <= outer.end
+/// Whether something in the item stands there. After a merge its parts may stand in other files than itself.
+fn holds(item: &Item, at: At) -> bool {
+    item.at == at
+        || match &item.value {
+            Value::Array(list) => list.iter().any(|i| holds(i, at)),
+            Value::Table(t) => t.iter().any(|(_, e)| e.key == at || holds(&e.item, at)),
+            _ => false,
+        }
+}
+
+/// serde's message without Rust's names of types.
+fn plain(message: &str) -> String {
+    let Some((given, wanted)) = message.rsplit_once("expected ") else { return message.to_string() };
+    let wanted = match wanted {
+        "usize" | "u64" | "u32" | "u16" | "u8" => "an integer from 0",
+        "isize" | "i64" | "i32" => "an integer",
+        "f64" | "f32" => "a float",
+        "a string" => "a text",
+        "a sequence" => "an array",
+        other => other,
+    };
+    format!("{given}expected {wanted}")
 }
 
 fn names<'a>(keys: Option<impl Iterator<Item = &'a String>>) -> Vec<&'a str> {

@@ -144,14 +144,16 @@ fn convert(value: Spanned<DeValue<'_>>, file: u32, faults: &mut Faults) -> Item 
             Ok(i) => Value::Integer(i),
             Err(_) => {
                 faults.add("wrong-type", at, "an integer beyond 64 bits");
-                Value::Integer(i64::MAX)
+                faults.excuse(at);
+                Value::String(i.as_str().to_string())
             }
         },
         DeValue::Float(f) => match f.as_str().parse::<f64>() {
             Ok(n) if n.is_finite() || f.as_str().contains("inf") || f.as_str().contains("nan") => Value::Float(n),
             _ => {
                 faults.add("wrong-type", at, "a float beyond 64 bits");
-                Value::Float(f64::MAX)
+                faults.excuse(at);
+                Value::String(f.as_str().to_string())
             }
         },
         DeValue::Boolean(b) => Value::Boolean(b),
@@ -159,6 +161,7 @@ fn convert(value: Spanned<DeValue<'_>>, file: u32, faults: &mut Faults) -> Item 
         DeValue::Table(t) => Value::Table(convert_table(t, file, faults)),
         DeValue::Datetime(d) => {
             faults.add("wrong-type", at, "a date has no use in a graph");
+            faults.excuse(at);
             Value::String(d.to_string())
         }
     };

@@ -1,6 +1,7 @@
 //! `[values]`: what several nodes share.
 
 use crate::fault::{nearest, Faults};
+use crate::source::At;
 use crate::tree::{Entry, Item, Table, Value};
 use std::collections::BTreeSet;
 
@@ -42,33 +43,48 @@ struct Fill<'a> {
 }
 
 impl Fill<'_> {
-    fn item(&mut self, item: &mut Item) {
-        match &mut item.value {
-            Value::String(text) => {
-                if let Some(rest) = text.strip_prefix("$$") {
-                    *text = format!("${rest}");
-                } else if let Some(name) = text.strip_prefix('$') {
-                    let Some(value) = self.values.get(name) else {
-                        let fault = self.faults.add("unknown-value", item.at, format!("there is no value `{name}`"));
-                        fault.nearest(name, self.values.keys());
-                        return;
-                    };
-                    if self.open.iter().any(|n| n == name) {
-                        self.faults.add("value-cycle", item.at, format!("the value `{name}` is made of itself"));
-                        return;
-                    }
-                    self.used.insert(name.to_string());
-                    self.open.push(name.to_string());
-                    let mut value = value.clone();
-                    self.item(&mut value);
-                    self.open.pop();
-                    // the place stays that of the use: that is where a fault of type is mended
-                    item.value = value.value;
+    /// Whether all of it could be filled in. What could not is told once: nothing more about the places that name it.
+    fn item(&mut self, item: &mut Item) -> bool {
+        let filled = match &mut item.value {
+            Value::String(text) => match text.strip_prefix('$') {
+                Some(rest) if rest.starts_with('$') => {
+                    *text = rest.to_string();
+                    true
                 }
-            }
-            Value::Array(list) => list.iter_mut().for_each(|i| self.item(i)),
-            Value::Table(t) => t.0.values_mut().for_each(|e| self.item(&mut e.item)),
-            _ => {}
+                Some(name) => match self.value(&name.to_string(), item.at) {
+                    Some((value, filled)) => {
+                        // the place stays that of the use: that is where a fault of type is mended
+                        item.value = value;
+                        filled
+                    }
+                    None => false,
+                },
+                None => true,
+            },
+            Value::Array(list) => list.iter_mut().fold(true, |all, i| self.item(i) && all),
+            Value::Table(t) => t.0.values_mut().fold(true, |all, e| self.item(&mut e.item) && all),
+            _ => true,
+        };
+        if !filled {
+            self.faults.excuse(item.at);
         }
+        filled
+    }
+
+    fn value(&mut self, name: &str, at: At) -> Option<(Value, bool)> {
+        let Some(value) = self.values.get(name) else {
+            self.faults.add("unknown-value", at, format!("there is no value `{name}`")).nearest(name, self.values.keys());
+            return None;
+        };
+        if self.open.iter().any(|n| n == name) {
+            self.faults.add("value-cycle", at, format!("the value `{name}` is made of itself"));
+            return None;
+        }
+        self.used.insert(name.to_string());
+        self.open.push(name.to_string());
+        let mut value = value.clone();
+        let filled = self.item(&mut value);
+        self.open.pop();
+        Some((value.value, filled))
     }
 }

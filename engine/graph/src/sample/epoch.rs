@@ -38,12 +38,16 @@ pub fn how_to_make(set: &str) -> String {
 impl Rows {
     /// Opens DATA/set and checks that it is what the source asks for.
     pub fn open(data: &Path, source: &Source, node: &str) -> Result<Rows> {
-        let dir = data.join(&source.set);
+        Rows::of(Rows::open_set(data, &source.set)?, source, node)
+    }
+
+    /// Opens DATA/set.
+    pub fn open_set(data: &Path, set: &str) -> Result<Arc<PackedSet>> {
+        let dir = data.join(set);
         if !dir.exists() {
-            bail!("there is no packed set `{}` at {}; {}", source.set, dir.display(), how_to_make(&source.set));
+            bail!("there is no packed set `{set}` at {}; {}", dir.display(), how_to_make(set));
         }
-        let set = PackedSet::open(&dir).with_context(|| format!("the packed set {}", dir.display()))?;
-        Rows::of(Arc::new(set), source, node)
+        PackedSet::open(&dir).map(Arc::new).with_context(|| format!("the packed set {}", dir.display()))
     }
 
     /// Checks an open set against what the source asks for.

@@ -7,7 +7,7 @@ use super::epoch::{Batch, Rows};
 use super::host::Value;
 use super::runner::HostPlan;
 use crate::draw::Sample;
-use anyhow::{anyhow, bail, Result};
+use anyhow::{anyhow, bail, Context, Result};
 use crossbeam::channel::{unbounded, Receiver, Sender};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -57,6 +57,10 @@ struct Feed {
     current: Option<(Arc<Work>, usize)>,
     next_number: usize,
     under_way: usize,
+    /// All batches were taken.
+    through: bool,
+    /// Why there are no more before that.
+    failed: Option<String>,
     stop: bool,
 }
 
@@ -86,7 +90,7 @@ fn lock(feed: &Mutex<Feed>) -> MutexGuard<'_, Feed> {
 impl Loader {
     /// Starts `threads` threads that keep up to `depth` batches under way.
     pub fn start(plan: HostPlan, rows: Rows, batches: Batches, threads: usize, depth: usize) -> Loader {
-        let feed = Feed { batches, current: None, next_number: 0, under_way: 0, stop: false };
+        let feed = Feed { batches, current: None, next_number: 0, under_way: 0, through: false, failed: None, stop: false };
         let shared = Arc::new(Shared { plan, rows, feed: Mutex::new(feed), room: Condvar::new(), depth: depth.max(1) });
         let (sender, results) = unbounded();
         let threads = (0..threads.max(1))
@@ -106,11 +110,17 @@ impl Loader {
                 break result;
             }
             match self.results.recv() {
+                // of several errors of one batch the first
                 Ok((number, result)) => {
-                    self.early.insert(number, result);
+                    self.early.entry(number).or_insert(result);
                 }
-                // all threads are through
-                Err(_) => return Ok(None),
+                Err(_) => {
+                    let feed = lock(&self.shared.feed);
+                    if feed.through && self.next == feed.next_number {
+                        return Ok(None);
+                    }
+                    bail!("{}", feed.failed.as_deref().unwrap_or("the loader ended before its last batch"));
+                }
             }
         };
         self.waited += start.elapsed();
@@ -153,7 +163,19 @@ fn take(shared: &Shared) -> Option<(Arc<Work>, usize)> {
             return Some((work, slot));
         }
         if feed.under_way < shared.depth {
-            let batch = feed.batches.next()?;
+            let batch = match caught(|| Ok(feed.batches.next())) {
+                Ok(Some(batch)) => batch,
+                Ok(None) => {
+                    feed.through = true;
+                    return None;
+                }
+                Err(e) => {
+                    feed.failed = Some(format!("{e:#}"));
+                    feed.stop = true;
+                    shared.room.notify_all();
+                    return None;
+                }
+            };
             let n = batch.positions.len();
             let work =
                 Work { number: feed.next_number, batch, slots: (0..n).map(|_| Mutex::new(None)).collect(), left: AtomicUsize::new(n) };
@@ -168,11 +190,8 @@ fn take(shared: &Shared) -> Option<(Arc<Work>, usize)> {
 
 fn work(shared: &Shared, sender: &Sender<(usize, Result<HostBatch>)>) {
     while let Some((work, slot)) = take(shared) {
-        let position = work.batch.positions[slot];
-        let run = std::panic::AssertUnwindSafe(|| shared.plan.run(&shared.rows, &work.batch.pass, position));
-        let result =
-            std::panic::catch_unwind(run).unwrap_or_else(|p| Err(anyhow!("a defect of dv in the sample plane: {}", panic_text(&p))));
-        match result {
+        let result = caught(|| shared.plan.run(&shared.rows, &work.batch.pass, work.batch.positions[slot]));
+        match result.with_context(|| named(shared, &work, slot)) {
             Ok(values) => *work.slots[slot].lock().unwrap_or_else(PoisonError::into_inner) = Some(values),
             Err(e) => {
                 lock(&shared.feed).stop = true;
@@ -183,8 +202,24 @@ fn work(shared: &Shared, sender: &Sender<(usize, Result<HostBatch>)>) {
         }
         // the release of each slot's lock comes before its count
         if work.left.fetch_sub(1, Ordering::AcqRel) == 1 {
-            let _ = sender.send((work.number, join(shared, &work)));
+            let _ = sender.send((work.number, caught(|| join(shared, &work))));
         }
+    }
+}
+
+/// A panic as an error.
+fn caught<T>(run: impl FnOnce() -> Result<T>) -> Result<T> {
+    let run = std::panic::AssertUnwindSafe(run);
+    std::panic::catch_unwind(run).unwrap_or_else(|p| Err(anyhow!("a defect of dv in the sample plane: {}", panic_text(&p))))
+}
+
+/// Which sample, for its errors.
+fn named(shared: &Shared, work: &Work, slot: usize) -> String {
+    let rows = &shared.rows;
+    let id = work.batch.positions.get(slot).and_then(|p| rows.ids.get(*p)).copied();
+    match id.and_then(|id| Some((id, &rows.set.videos.get(id)?.path))) {
+        Some((id, video)) => format!("sample {id} ({video}) of the set `{}`", rows.set.name),
+        None => format!("a sample of the set `{}`", rows.set.name),
     }
 }
 

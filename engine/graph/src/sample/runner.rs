@@ -39,12 +39,8 @@ impl HostPlan {
     pub fn run(&self, rows: &Rows, pass: &Pass, position: usize) -> Result<Vec<Option<Value>>> {
         let mut values: Vec<HashMap<&'static str, Value>> = self.stage.nodes.iter().map(|_| HashMap::new()).collect();
         let mut done = vec![false; self.stage.nodes.len()];
-        let sample = rows.sample(position);
         for (node, _) in &self.outputs {
-            self.need(*node, rows, pass, position, &mut values, &mut done).with_context(|| {
-                let video = &rows.set.videos[sample.id as usize].path;
-                format!("sample {} ({video}) of the set `{}`", sample.id, rows.set.name)
-            })?;
+            self.need(*node, rows, pass, position, &mut values, &mut done)?;
         }
         let mut out = Vec::with_capacity(self.outputs.len());
         for (node, port) in &self.outputs {

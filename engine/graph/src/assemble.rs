@@ -1,0 +1,180 @@
+//! The plan of one stage from its wired nodes.
+
+use crate::edges::{self, Edge, Target};
+use crate::experiment::{Experiment, Mode, NodeDecl, StageDecl};
+use crate::fault::Faults;
+use crate::infer::Inferred;
+use crate::kind::{Inputs, Parameter};
+use crate::live;
+use crate::passes;
+use crate::plan::*;
+use crate::port::{Rate, Type};
+use crate::source::At;
+use crate::stages::stage_needs;
+
+/// The nodes of a stage of which every one was inferred.
+pub(crate) struct Wired<'a> {
+    pub experiment: &'a Experiment,
+    pub name: &'a str,
+    pub stage: &'a StageDecl,
+    pub edges: Vec<Vec<Edge>>,
+    pub order: Vec<usize>,
+    pub inferred: Vec<Inferred>,
+    pub live: Vec<bool>,
+    /// Nodes that are wanted for themselves.
+    pub roots: Vec<usize>,
+    pub minimise: Option<(usize, usize)>,
+    pub reported: Vec<(String, (usize, usize))>,
+    pub source: Option<usize>,
+}
+
+/// The plan of a stage, and its models' parameters at each application: where each node runs, for which rows, whether with gradient.
+pub(crate) fn assemble(wired: &Wired, faults: &mut Faults) -> (StagePlan, Vec<(String, Vec<Parameter>, At)>) {
+    let Wired { experiment, name, stage, edges, inferred, live, roots, minimise, reported, source, .. } = wired;
+    let (stage, inferred, minimise) = (*stage, inferred.as_slice(), *minimise);
+    let drive = &stage.drive;
+    let order: Vec<usize> = wired.order.iter().copied().filter(|i| live[*i]).collect();
+    let mut position = vec![usize::MAX; stage.nodes.len()];
+    for (p, i) in order.iter().enumerate() {
+        position[*i] = p;
+    }
+    let trains = |model: &str| drive.trains() && !drive.settings.frozen.iter().any(|f| f == model);
+    // gradients: from trained models down to the loss
+    let flows = |e: &&Edge| matches!(e.target, Target::Node { node, port } if inferred[node].outputs[port].ty == Type::Float);
+    let flowing: Vec<Vec<Edge>> = edges.iter().map(|list| list.iter().filter(flows).cloned().collect()).collect();
+    let to_loss = live::upstream(&flowing, minimise.iter().map(|(n, _)| *n));
+    let mut gradient = vec![false; stage.nodes.len()];
+    for &i in &order {
+        let trained = stage.nodes[i].model.as_deref().is_some_and(|m| trains(m) && !inferred[i].inputs.ports.is_empty());
+        let fed = flowing[i].iter().any(|e| matches!(e.target, Target::Node { node, .. } if gradient[node]));
+        gradient[i] = to_loss[i] && (trained || fed) && inferred[i].outputs.iter().any(|p| p.ty == Type::Float);
+    }
+    // host: what can run there and reads nothing from the device
+    let mut host = vec![false; stage.nodes.len()];
+    for &i in &order {
+        let inputs_there = edges[i].iter().all(|e| matches!(e.target, Target::Node { node, .. } if host[node]));
+        host[i] = stage.nodes[i].entry.sample.is_some() && inputs_there;
+    }
+    let choosers: Vec<bool> = stage.nodes.iter().map(chooses).collect();
+    let draws = |i: usize, input: &str| stage.nodes[i].entry.outputs.iter().any(|o| o.draw && o.name == input);
+    let guards = live::guards(&order, edges, live, &choosers, draws, roots);
+    let mut parameters: Vec<(String, Vec<Parameter>, At)> = Vec::new();
+    let mut models: Vec<(String, bool)> = Vec::new();
+    let mut nodes = Vec::new();
+    for &i in &order {
+        let (decl, found) = (&stage.nodes[i], &inferred[i]);
+        if let Some(model) = &decl.model {
+            let list = model_parameters(decl, &found.inputs);
+            parameters.push((model.clone(), list, decl.at));
+            if !models.iter().any(|(m, _)| m == model) {
+                models.push((model.clone(), trains(model)));
+            }
+        }
+        let training = match decl.mode {
+            Some(mode) => mode == Mode::Train,
+            None => decl.model.as_deref().is_some_and(trains),
+        };
+        let place = match (host[i], found.rate) {
+            (true, _) => Place::Host,
+            (false, Rate::Stage) if edges[i].iter().all(|e| is_table(inferred, &e.target)) => Place::End,
+            _ => Place::Device,
+        };
+        if place == Place::Device && !decl.entry.batch {
+            faults.add("wrong-place", decl.at, format!("`{}` runs on the host, and reads what comes from the device", decl.path));
+        }
+        let inputs = edges[i]
+            .iter()
+            .zip(&found.items)
+            .map(|(e, item)| InputPlan {
+                name: e.input.clone(),
+                from: match &e.target {
+                    Target::Node { node, port } => From::Node { node: position[*node], port: *port },
+                    Target::Stage { stage, node, port } => From::Stage { stage: stage.clone(), node: node.clone(), port: port.clone() },
+                },
+                item: *item,
+            })
+            .collect();
+        nodes.push(NodePlan {
+            path: decl.path.clone(),
+            at: decl.at,
+            entry: decl.entry,
+            kind: decl.kind.clone(),
+            model: decl.model.clone(),
+            inputs,
+            outputs: found.outputs.clone(),
+            rate: found.rate,
+            fold: found.fold.clone(),
+            place,
+            guards: guards[i].iter().map(|g| Guard { choose: position[g.choose], branch: g.branch }).collect(),
+            gradient: gradient[i],
+            training,
+        });
+    }
+    passes::check_passes(stage, edges, &order, &parameters, &|m| trains(m), faults);
+    for (model, trained) in &models {
+        let reaches = order.iter().any(|i| stage.nodes[*i].model.as_ref() == Some(model) && to_loss[*i]);
+        if *trained && !reaches {
+            let at = order.iter().find(|i| stage.nodes[**i].model.as_ref() == Some(model)).map_or(stage.at, |i| stage.nodes[*i].at);
+            faults
+                .add("untrained", at, format!("`minimise` never reaches the parameters of `{model}`"))
+                .help(format!("freeze it (frozen = [\"{model}\"]), or use its output in the loss"));
+        }
+    }
+    if let Some((loss, _)) = minimise.filter(|(n, _)| !gradient[*n] && !models.iter().any(|(_, trained)| *trained)) {
+        let at = stage.table.get("minimise").map_or(stage.at, |i| i.at);
+        faults.add("untrained", at, format!("`{}` depends on no model that is trained here", stage.nodes[loss].path));
+    }
+    let mut metrics: Vec<Metric> = Vec::new();
+    let mut metric = |name: String, i: usize, port: usize, reported: bool| {
+        if position[i] != usize::MAX && !metrics.iter().any(|m| m.node == position[i] && m.port == port) {
+            metrics.push(Metric { name, node: position[i], port, reported });
+        }
+    };
+    for (text, (n, p)) in reported {
+        metric(text.clone(), *n, *p, true);
+    }
+    for &i in &order {
+        for (p, port) in inferred[i].outputs.iter().enumerate() {
+            if port.is_scalar() {
+                metric(format!("{}.{}", stage.nodes[i].path, stage.nodes[i].entry.outputs[p].name), i, p, inferred[i].rate == Rate::Stage);
+            }
+        }
+    }
+    let aliases = stage.aliases.iter().filter_map(|a| match edges::follow(experiment, stage, &a.to, a.at, faults)? {
+        (Target::Node { node, port }, None) if live[node] => Some(((a.node.clone(), a.port.clone()), (position[node], port))),
+        _ => None,
+    });
+    let aliases = aliases.collect();
+    let plan = StagePlan {
+        name: name.to_string(),
+        at: stage.at,
+        drive: drive.clone(),
+        nodes,
+        source: source.map(|s| position[s]),
+        minimise: minimise.map(|(n, p)| (position[n], p)),
+        metrics,
+        needs: stage_needs(experiment, stage).into_iter().map(|(n, _)| n).collect(),
+        models,
+        aliases,
+    };
+    (plan, parameters)
+}
+
+fn chooses(node: &NodeDecl) -> bool {
+    // any key shows whether the kind draws a branch
+    let mut rng = crate::draw::Key::initial(0, "").rng();
+    let names: Vec<&str> = node.inputs.iter().map(|i| i.name.as_str()).collect();
+    !names.is_empty() && node.kind.pick(&mut rng, &names).is_some()
+}
+
+fn is_table(inferred: &[Inferred], target: &Target) -> bool {
+    match target {
+        Target::Node { node, port } => inferred[*node].outputs[*port].rate == Rate::Stage,
+        Target::Stage { .. } => true,
+    }
+}
+
+fn model_parameters(node: &NodeDecl, inputs: &Inputs) -> Vec<Parameter> {
+    let parameters = node.entry.parameters.expect("a model's entry has parameters");
+    parameters(node.kind.as_any(), inputs)
+}

@@ -1,0 +1,183 @@
+//! The nodes of one stage: edges, shapes, what is used.
+
+use crate::assemble::{assemble, Wired};
+use crate::drive::element_at;
+use crate::edges::{self, Target};
+use crate::experiment::{Experiment, StageDecl};
+use crate::fault::Faults;
+use crate::infer::{infer, Inferred};
+use crate::kind::Parameter;
+use crate::live;
+use crate::plan::StagePlan;
+use crate::port::{Port, Rate};
+use crate::source::At;
+use crate::stages::Tables;
+use crate::tree::{Table, Value};
+
+pub(crate) struct PlannedStage {
+    pub plan: StagePlan,
+    /// Of each application of a model: its parameters, and where it stands.
+    pub parameters: Vec<(String, Vec<Parameter>, At)>,
+    /// Nodes that reach nothing, in this stage or another: where, what to tell, what helps.
+    pub unused: Vec<(At, String, String)>,
+}
+
+/// A scalar that `minimise` or `metrics` names: the text, where it stands, node and output.
+struct Asked {
+    key: &'static str,
+    text: String,
+    at: At,
+    node: usize,
+    port: usize,
+}
+
+/// Plans a stage. Nothing where a fault leaves open what its nodes are.
+pub(crate) fn plan_stage(
+    experiment: &Experiment,
+    name: &str,
+    wanted: &[&str],
+    tables: &mut Tables,
+    faults: &mut Faults,
+) -> Option<PlannedStage> {
+    let stage = &experiment.stages[name];
+    let settings = &stage.drive.settings;
+    required_settings(stage, faults);
+    let before = faults.told();
+    let resolved = edges::resolve(experiment, stage, faults);
+    let asked: Vec<Asked> = asked(experiment, stage, faults);
+    let unresolved: Vec<bool> = resolved.iter().map(Option::is_none).collect();
+    // with what settings switch off
+    let whole: Vec<_> = resolved.into_iter().map(Option::unwrap_or_default).collect();
+    let mut edges = whole.clone();
+    for (i, node) in stage.nodes.iter().enumerate() {
+        let dropped = node.kind.dropped();
+        for input in dropped.iter().filter(|d| !node.inputs.iter().any(|i| i.name == **d)) {
+            let at = key_at(&node.table, input).unwrap_or(node.at);
+            let known = node.inputs.iter().map(|i| i.name.as_str());
+            faults.add("unknown-input", at, format!("`{}` has no input `{input}` to switch off", node.path)).nearest(input, known);
+        }
+        edges[i].retain(|e| !dropped.contains(&e.input));
+    }
+    let order = edges::order(stage, &edges, faults);
+    let mut inferred: Vec<Option<Inferred>> = stage.nodes.iter().map(|_| None).collect();
+    for &i in &order {
+        let port = |t: &Target| match t {
+            Target::Node { node, port } => inferred[*node].as_ref().map(|f: &Inferred| f.outputs[*port].clone()),
+            Target::Stage { stage, node, port } => tables.get(&(stage.clone(), node.clone(), port.clone())).cloned(),
+        };
+        if !unresolved[i] {
+            inferred[i] = infer(&stage.nodes[i], &edges[i], port, faults);
+        }
+        for (out, port) in stage.nodes[i].entry.outputs.iter().zip(inferred[i].iter().flat_map(|f| &f.outputs)) {
+            tables.insert((name.to_string(), stage.nodes[i].path.clone(), out.name.to_string()), port.clone());
+        }
+    }
+    for a in &asked {
+        let Some(port) = inferred[a.node].as_ref().map(|f| &f.outputs[a.port]) else { continue };
+        if !port.is_scalar() {
+            faults.add("not-a-scalar", a.at, format!("`{}` takes a scalar; `{}` is {port}", a.key, a.text));
+        } else if a.key == "minimise" && port.rate == Rate::Stage {
+            faults.add("wrong-rate", a.at, format!("`{}` comes once a stage: a step minimises what comes with its batch", a.text));
+        }
+    }
+    // told here or in a stage before: what is used cannot be said
+    let unread = stage.table.get("minimise").is_some() && settings.minimise.is_none();
+    if unread || faults.told() > before || !stage.broken.is_empty() || inferred.iter().any(Option::is_none) {
+        return None;
+    }
+    let inferred: Vec<Inferred> = inferred.into_iter().flatten().collect();
+    let evaluates = |i: usize| inferred[i].rate == Rate::Stage && inferred[i].outputs.iter().any(Port::is_scalar);
+    let is_root = |i: &usize| asked.iter().any(|a| a.node == *i) || wanted.contains(&stage.nodes[*i].path.as_str()) || evaluates(*i);
+    let roots: Vec<usize> = (0..stage.nodes.len()).filter(is_root).collect();
+    let live = live::upstream(&edges, roots.iter().copied());
+    let switched_off = live::upstream(&whole, roots.iter().copied());
+    // the last of a chain is told, with what nothing else needs
+    let idle = |i: usize| !live[i] && !switched_off[i];
+    let is_read =
+        |i: usize| (0..edges.len()).any(|j| idle(j) && edges[j].iter().any(|e| matches!(e.target, Target::Node { node, .. } if node == i)));
+    let unused = (0..edges.len()).filter(|i| idle(*i) && !is_read(*i)).map(|i| {
+        let above = live::upstream(&edges, [i]);
+        let with: Vec<&str> = (0..edges.len()).filter(|j| *j != i && above[*j] && idle(*j)).map(|j| stage.nodes[j].path.as_str()).collect();
+        let help = match with.is_empty() {
+            true => "use one of its outputs, or take it out".to_string(),
+            false => format!("use one of its outputs, or take it out; nothing else needs {}", edges::list(with.into_iter())),
+        };
+        let path = &stage.nodes[i].path;
+        (stage.nodes[i].at, format!("`{path}` reaches neither `minimise`, nor `metrics`, nor a table that is read"), help)
+    });
+    let unused = unused.collect();
+    let sources: Vec<usize> = (0..stage.nodes.len()).filter(|i| live[*i] && stage.nodes[*i].kind.source().is_some()).collect();
+    for second in sources.iter().skip(1) {
+        faults.not_yet(stage.nodes[*second].at, "more than one source in a stage");
+    }
+    if sources.is_empty() && inferred.iter().zip(&live).any(|(f, l)| *l && f.rate < Rate::Stage) {
+        faults.add("no-source", stage.at, format!("the stage `{name}` has no source: nothing says which samples its batches hold"));
+    }
+    if !sources.is_empty() && stage.table.get("batch").is_none() && settings.minimise.is_none() {
+        faults.add("missing-setting", stage.at, format!("the stage `{name}` reads samples and needs `batch`"));
+    }
+    let minimise = asked.iter().find(|a| a.key == "minimise").map(|a| (a.node, a.port));
+    let reported = asked.iter().map(|a| (a.text.clone(), (a.node, a.port))).collect();
+    let source = sources.first().copied();
+    let wired = Wired { experiment, name, stage, edges, order, inferred, live, roots, minimise, reported, source };
+    let (plan, parameters) = assemble(&wired, faults);
+    Some(PlannedStage { plan, parameters, unused })
+}
+
+/// The scalars that the stage's settings name.
+fn asked(experiment: &Experiment, stage: &StageDecl, faults: &mut Faults) -> Vec<Asked> {
+    let s = &stage.drive.settings;
+    let texts = s.minimise.iter().map(|t| ("minimise", 0, t)).chain(s.metrics.iter().enumerate().map(|(i, t)| ("metrics", i, t)));
+    let mut out = Vec::new();
+    for (key, i, text) in texts {
+        let at = element_at(&stage.table, key, i).unwrap_or(stage.at);
+        match edges::follow(experiment, stage, text, at, faults) {
+            Some((Target::Node { node, port }, None)) => out.push(Asked { key, text: text.clone(), at, node, port }),
+            Some(_) => {
+                faults.add("bad-edge", at, format!("`{key}`: `{text}` is no scalar of this stage"));
+            }
+            None => {}
+        }
+    }
+    out
+}
+
+/// Where a key stands in a table or below it.
+fn key_at(table: &Table, key: &str) -> Option<At> {
+    table.iter().find_map(|(k, e)| match &e.item.value {
+        _ if k == key => Some(e.key),
+        Value::Table(t) => key_at(t, key),
+        _ => None,
+    })
+}
+
+/// The settings that a stage of its sort must state.
+fn required_settings(stage: &StageDecl, faults: &mut Faults) {
+    let (d, s) = (&stage.drive, &stage.drive.settings);
+    // one at fault was told, and says all the same what sort of stage it is
+    let trains = stage.table.get("minimise").is_some();
+    let mut need = |there: bool, key: &str, why: &str| {
+        if !there && stage.table.get(key).is_none() {
+            faults.add("missing-setting", stage.at, format!("{why} needs `{key}`"));
+        }
+    };
+    if trains {
+        let why = "a stage that trains";
+        need(s.epochs.is_some(), "epochs", why);
+        need(s.batch.is_some(), "batch", why);
+        need(s.world.is_some(), "world", why);
+        need(s.batch_norm.is_some(), "batch_norm", why);
+        need(d.optimiser.is_some(), "optimiser", why);
+        need(d.schedule.is_some(), "schedule", why);
+    }
+    if stage.nodes.iter().any(|n| n.model.is_some()) {
+        need(s.precision.is_some(), "precision", "a stage that applies a model");
+    }
+    if !trains {
+        for key in ["epochs", "optimiser", "schedule", "keep", "world", "batch_norm", "frozen"] {
+            if let Some(entry) = stage.table.entry(key) {
+                faults.add("unused-setting", entry.key, format!("`{key}` belongs to a stage that trains (`minimise`)"));
+            }
+        }
+    }
+}

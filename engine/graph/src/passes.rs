@@ -1,0 +1,125 @@
+//! What holds between passes and between stages: who updates buffers first, and where weights come from.
+
+use crate::edges::{self, Edge, Target};
+use crate::experiment::{Experiment, Mode, StageDecl};
+use crate::fault::Faults;
+use crate::kind::Parameter;
+use crate::live;
+use crate::plan::StagePlan;
+use crate::source::At;
+use crate::stage::Origin;
+
+/// Two passes that update the same buffers, neither feeding the other, need `after`.
+pub(crate) fn check_passes(
+    stage: &StageDecl,
+    edges: &[Vec<Edge>],
+    order: &[usize],
+    parameters: &[(String, Vec<Parameter>, At)],
+    trains: &dyn Fn(&str) -> bool,
+    faults: &mut Faults,
+) {
+    let buffered = |model: &str| parameters.iter().any(|(m, list, _)| m == model && list.iter().any(|p| !p.role.trained()));
+    let mut edges = edges.to_vec();
+    for (i, node) in stage.nodes.iter().enumerate() {
+        for (name, at) in &node.after {
+            for (j, other) in stage.nodes.iter().enumerate() {
+                if edges::is_at(&other.path, name) {
+                    edges[i].push(Edge { input: String::new(), target: Target::Node { node: j, port: 0 }, item: None, at: *at });
+                }
+            }
+        }
+    }
+    let passes: Vec<usize> = order
+        .iter()
+        .copied()
+        .filter(|i| {
+            let node = &stage.nodes[*i];
+            let training = node.mode.map_or_else(|| node.model.as_deref().is_some_and(trains), |m| m == Mode::Train);
+            training && node.model.as_deref().is_some_and(buffered)
+        })
+        .collect();
+    for (n, &a) in passes.iter().enumerate() {
+        for &b in &passes[n + 1..] {
+            if stage.nodes[a].model != stage.nodes[b].model {
+                continue;
+            }
+            if !live::upstream(&edges, [a])[b] && !live::upstream(&edges, [b])[a] {
+                let (first, second) = (&stage.nodes[a].path, &stage.nodes[b].path);
+                let model = stage.nodes[a].model.as_deref().unwrap_or_default();
+                faults
+                    .add(
+                        "needs-after",
+                        stage.nodes[b].at,
+                        format!("`{first}` and `{second}` both update the buffers of `{model}`, and nothing says which comes first"),
+                    )
+                    .help(format!("say it: after = \"{first}\""));
+            }
+        }
+    }
+}
+
+/// Whether a stage needs another, or one that needs it.
+fn waits_for(stages: &[StagePlan], stage: &StagePlan, other: &str) -> bool {
+    // needs lead to earlier stages only
+    stage.needs.iter().any(|n| {
+        let earlier = stages.iter().take_while(|s| s.name != stage.name).find(|s| s.name == *n);
+        n == other || earlier.is_some_and(|s| waits_for(stages, s, other))
+    })
+}
+
+/// Where the origin of a model is written.
+pub(crate) fn origin_at(decl: &StageDecl, model: &str, whole: At) -> At {
+    let weights = decl.table.get("weights").and_then(|w| w.as_table());
+    weights.and_then(|t| t.get(model).or_else(|| t.get("*"))).map_or(whole, |i| i.at)
+}
+
+/// A model that an earlier stage trained must have an origin, and an origin must be a stage that trains the model.
+pub(crate) fn check_origins(experiment: &Experiment, stages: &[StagePlan], faults: &mut Faults) {
+    for (i, stage) in stages.iter().enumerate() {
+        let decl = &experiment.stages[&stage.name];
+        let at = decl.table.get("weights").map_or(decl.at, |w| w.at);
+        for (model, _) in &stage.models {
+            match stage.drive.origin(model) {
+                None => {
+                    // a stage that trains may be the first to do so; one that only reads never is
+                    let first = |j: usize| if stage.trains() { j > i } else { waits_for(stages, &stages[j], &stage.name) };
+                    let trained: Vec<&str> = (0..stages.len())
+                        .filter(|j| *j != i && !first(*j) && stages[*j].models.iter().any(|(m, t)| m == model && *t))
+                        .map(|j| stages[j].name.as_str())
+                        .collect();
+                    if !trained.is_empty() {
+                        faults
+                            .add(
+                                "no-origin",
+                                decl.at,
+                                format!(
+                                    "the stage `{}` applies `{model}`, which {} trains: say which weights it takes",
+                                    stage.name,
+                                    edges::list(trained.iter().copied())
+                                ),
+                            )
+                            .help(format!("weights = \"{}\", or weights = \"initial\"", trained[0]));
+                    }
+                }
+                Some(Origin::Initial) => {}
+                Some(Origin::Stage { stage: from, epoch }) => {
+                    // one that does not come before was told as a cycle, or could not be planned
+                    let Some(other) = stages[..i].iter().find(|s| s.name == *from) else { continue };
+                    let at = origin_at(decl, model, at);
+                    // a checkpoint holds all models of its stage, those that it kept as they were included
+                    if !other.trains() {
+                        faults.add("no-origin", at, format!("the stage `{from}` trains nothing, and so leaves no weights"));
+                    } else if !other.models.iter().any(|(m, _)| m == model) {
+                        faults
+                            .add("no-origin", at, format!("the stage `{from}` does not apply `{model}`"))
+                            .help(format!("weights = {{ {model} = \"initial\", \"*\" = \"{from}\" }}, or the stage that trains it"));
+                    } else if let (Some(epoch), Some(epochs)) = (epoch, other.drive.settings.epochs) {
+                        if !(1..=epochs).contains(epoch) {
+                            faults.add("no-origin", at, format!("the stage `{from}` has epochs 1 to {epochs}"));
+                        }
+                    }
+                }
+            }
+        }
+    }
+}

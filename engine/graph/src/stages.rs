@@ -1,0 +1,190 @@
+//! The stages of an experiment and what they share: their order, tables, models.
+
+use crate::edges::{self, Target};
+use crate::experiment::{Experiment, StageDecl};
+use crate::fault::Faults;
+use crate::kind::Parameter;
+use crate::nodes::{plan_stage, PlannedStage};
+use crate::passes;
+use crate::plan::*;
+use crate::port::Port;
+use crate::source::At;
+use crate::stage::Origin;
+use indexmap::IndexMap;
+use std::collections::{BTreeMap, HashMap};
+
+/// Outputs of planned stages, by stage, node and name.
+pub(crate) type Tables = HashMap<(String, String, String), Port>;
+
+/// Plans all stages. What comes back is a plan only where no fault was told.
+pub(crate) fn plan(experiment: &Experiment, faults: &mut Faults) -> Option<Plan> {
+    // tables that other stages read keep their nodes alive
+    let read: Vec<(String, String, At)> = experiment.stages.values().flat_map(|s| reads(experiment, s)).collect();
+    let mut tables = Tables::new();
+    let mut stages = Vec::new();
+    let mut unused = Vec::new();
+    let mut parameters: IndexMap<String, (Vec<Parameter>, String)> = IndexMap::new();
+    for name in &stage_order(experiment, faults) {
+        let wanted: Vec<&str> = read.iter().filter(|(s, _, _)| s == name).map(|(_, n, _)| n.as_str()).collect();
+        let Some(found) = plan_stage(experiment, name, &wanted, &mut tables, faults) else { continue };
+        let PlannedStage { plan, parameters: found, unused: nodes } = found;
+        unused.extend(nodes);
+        for (model, list, at) in found {
+            let shapes = |l: &[Parameter]| l.iter().map(|p| (p.name.clone(), p.shape.clone())).collect::<Vec<_>>();
+            match parameters.get(&model) {
+                None => {
+                    parameters.insert(model, (list, name.clone()));
+                }
+                Some((known, first)) if shapes(known) != shapes(&list) => {
+                    let other = if first == name { "another pass of this stage".to_string() } else { format!("the stage `{first}`") };
+                    let message = format!("`{model}` would have other parameter shapes here than in {other}: its input differs");
+                    faults.add("model-shape", at, message);
+                }
+                Some(_) => {}
+            }
+        }
+        stages.push(plan);
+    }
+    // an edge that leads nowhere, or a node that could not be read, might be the reader
+    if experiment.stages.values().all(|s| edges_are_known(experiment, s)) {
+        for (at, message, help) in unused {
+            faults.add("unused", at, message).help(help);
+        }
+    }
+    let models = models(experiment, parameters, faults);
+    passes::check_origins(experiment, &stages, faults);
+    if !faults.is_empty() {
+        return None;
+    }
+    assert_eq!(stages.len(), experiment.stages.len(), "a stage was left out, and no fault says why");
+    let resolved = experiment.resolved.to_toml();
+    Some(Plan { name: experiment.name.clone(), about: experiment.about.clone(), seed: experiment.seed, models, stages, resolved })
+}
+
+fn models(
+    experiment: &Experiment,
+    mut parameters: IndexMap<String, (Vec<Parameter>, String)>,
+    faults: &mut Faults,
+) -> IndexMap<String, ModelPlan> {
+    // also by nodes that a `false` took away
+    let stages = || experiment.stages.values();
+    let applied: Vec<&str> = stages()
+        .flat_map(|s| s.nodes.iter().filter_map(|n| n.model.as_deref()).chain(s.broken.iter().filter_map(|b| b.model.as_deref())))
+        .collect();
+    // a node that could not be read might apply any
+    let unread = stages().any(|s| s.broken.iter().any(|b| b.entry.is_none() && b.model.is_none()));
+    let mut models = IndexMap::new();
+    for (name, decl) in &experiment.models {
+        if let Some((list, _)) = parameters.swap_remove(name) {
+            let layers = ModelPlan::layers(&list).len();
+            if decl.names.len() > 1 && decl.names.len() != layers {
+                faults.add(
+                    "bad-names",
+                    decl.at,
+                    format!("`{name}` has {layers} layers and {} names: one for the model, or one a layer", decl.names.len()),
+                );
+            }
+            models.insert(
+                name.clone(),
+                ModelPlan { entry: decl.entry, kind: decl.kind.clone(), names: decl.names.clone(), parameters: list },
+            );
+        } else if !applied.contains(&name.as_str()) && !unread {
+            faults.add("unused", decl.at, format!("no node applies the model `{name}`")).help("apply it, or take it out");
+        }
+    }
+    models
+}
+
+/// Stages, each after those whose tables or weights it needs; else by their names.
+fn stage_order(experiment: &Experiment, faults: &mut Faults) -> Vec<String> {
+    let mut needs: BTreeMap<&str, Vec<(String, At)>> =
+        experiment.stages.iter().map(|(n, s)| (n.as_str(), stage_needs(experiment, s))).collect();
+    for (name, list) in &mut needs {
+        list.retain(|(other, at)| {
+            if other == name {
+                faults.add("cycle", *at, format!("the stage `{name}` needs itself"));
+            }
+            other != name
+        });
+        for (other, at) in list {
+            if !experiment.stages.contains_key(other) {
+                faults
+                    .add("unknown-stage", *at, format!("there is no stage `{other}`"))
+                    .nearest(other, experiment.stages.keys().map(String::as_str));
+            }
+        }
+    }
+    let mut order: Vec<String> = Vec::new();
+    while order.len() < experiment.stages.len() {
+        let ready = |name: &&String| {
+            !order.contains(name) && needs[name.as_str()].iter().all(|(n, _)| order.contains(n) || !experiment.stages.contains_key(n))
+        };
+        let Some(next) = experiment.stages.keys().find(ready).cloned() else {
+            let left: Vec<&str> = experiment.stages.keys().filter(|n| !order.contains(n)).map(String::as_str).collect();
+            let circle = circle(&needs, &left);
+            faults.add(
+                "cycle",
+                experiment.stages[circle[0]].at,
+                format!("a cycle: the stages {} wait for each other", edges::list(circle.iter().copied())),
+            );
+            // the others are looked at all the same
+            order.push(circle[0].to_string());
+            continue;
+        };
+        order.push(next);
+    }
+    order
+}
+
+/// Of stages that all wait for another of them, some that wait for each other.
+fn circle<'a>(needs: &BTreeMap<&str, Vec<(String, At)>>, left: &[&'a str]) -> Vec<&'a str> {
+    let mut way = vec![left[0]];
+    loop {
+        let last = way[way.len() - 1];
+        let next = left.iter().copied().find(|l| needs[last].iter().any(|(n, _)| n == l)).unwrap_or(last);
+        if let Some(start) = way.iter().position(|w| *w == next) {
+            return way.split_off(start);
+        }
+        way.push(next);
+    }
+}
+
+/// Stages whose tables or weights one needs, and where it says so.
+pub(crate) fn stage_needs(experiment: &Experiment, stage: &StageDecl) -> Vec<(String, At)> {
+    let weights_at = stage.table.get("weights").map_or(stage.at, |i| i.at);
+    let mut out: Vec<(String, At)> = Vec::new();
+    for (model, origin) in &stage.drive.weights {
+        match origin {
+            Origin::Stage { stage: other, .. } if !out.iter().any(|(n, _)| n == other) => {
+                out.push((other.clone(), passes::origin_at(stage, model, weights_at)));
+            }
+            _ => {}
+        }
+    }
+    for (other, _, at) in reads(experiment, stage) {
+        if !out.iter().any(|(n, _)| *n == other) {
+            out.push((other, at));
+        }
+    }
+    out
+}
+
+fn edges_are_known(experiment: &Experiment, stage: &StageDecl) -> bool {
+    let mut quiet = Faults::default();
+    let inputs = stage.nodes.iter().flat_map(|n| &n.inputs).chain(stage.broken.iter().flat_map(|b| &b.inputs));
+    inputs.for_each(|i| drop(edges::follow(experiment, stage, &i.edge, i.at, &mut quiet)));
+    quiet.is_empty() && stage.broken.iter().all(|b| b.entry.is_some() || b.model.is_some())
+}
+
+/// What a stage reads from others: the stage, the node there, and where it says so.
+fn reads(experiment: &Experiment, stage: &StageDecl) -> Vec<(String, String, At)> {
+    // faults of edges are told where their nodes are planned
+    let mut quiet = Faults::default();
+    let inputs = stage.nodes.iter().flat_map(|n| &n.inputs).chain(stage.broken.iter().flat_map(|b| &b.inputs));
+    inputs
+        .filter_map(|input| match edges::follow(experiment, stage, &input.edge, input.at, &mut quiet) {
+            Some((Target::Stage { stage, node, .. }, _)) => Some((stage, node, input.at)),
+            _ => None,
+        })
+        .collect()
+}

@@ -1,0 +1,268 @@
+//! The loader over a packed set: the same batches for any number of threads, errors that name the video, and no hang.
+
+mod common;
+
+use common::*;
+use dv_datasets::{PackedSet, SetOptions, SetWriter, VideoMeta};
+use dv_graph::check::check_data;
+use dv_graph::draw::Pass;
+use dv_graph::plan::Plan;
+use dv_graph::sample::epoch::{Batch, Rows};
+use dv_graph::sample::loader::{Column, HostBatch, Loader};
+use dv_graph::sample::runner::HostPlan;
+use std::path::Path;
+use std::sync::mpsc;
+use std::sync::Arc;
+use std::time::Duration;
+
+const VIDEOS: usize = 11;
+
+/// A set of small videos of 3 to 7 frames, each pixel its own.
+fn packed(dir: &Path, name: &str) {
+    let mut options = SetOptions::new(name, 24, 20);
+    options.fsync = false;
+    options.classes = vec!["a".into(), "b".into()];
+    let mut writer = SetWriter::create(&dir.join(name), options).unwrap();
+    for i in 0..VIDEOS {
+        let frames = (0..3 + i % 5).map(|f| (0..24 * 20 * 3).map(|p| (p * 7 + f * 31 + i * 101) as u8).collect::<Vec<u8>>());
+        let path = format!("{}/v{i:02}.avi", ["a", "b"][i % 2]);
+        let meta = VideoMeta { path, class: Some((i % 2) as u32), splits: vec!["train".into()], ..VideoMeta::default() };
+        writer.add_video(meta, frames).unwrap();
+    }
+    writer.finish().unwrap();
+}
+
+fn planned(text: &str) -> Plan {
+    let checked = checked(&[("g.toml", text)], &[]);
+    let said = rendered(&checked);
+    checked.plan.unwrap_or_else(|| panic!("{said}"))
+}
+
+/// A stage of the good graph, with the positions that a node between fails or panics at.
+fn host(stage: &str, fail: Option<(&str, bool)>) -> HostPlan {
+    let mut text = GOOD.to_string();
+    if let Some((at, panic)) = fail {
+        let node = format!("bad = {{ kind = \"view/fail\", in = \"video.index\", at = \"{at}\", panic = {panic} }}\ntable =");
+        text = edited(&text, &[("table =", &node), ("label = \"video.label\"", "label = \"bad.index\"")]);
+    }
+    let mut plan = planned(&text);
+    let i = plan.stages.iter().position(|s| s.name == stage).unwrap();
+    let stage = Arc::new(plan.stages.remove(i));
+    let places = stage.nodes.iter().map(|n| n.place).collect();
+    HostPlan::new(stage, places, &[])
+}
+
+fn rows(dir: &Path, host: &HostPlan) -> Rows {
+    Rows::open(dir, &host.stage.source().unwrap(), "video").unwrap()
+}
+
+fn pass(stage: &str) -> Pass {
+    Pass { seed: 3, stage: stage.into(), epoch: 1 }
+}
+
+/// All batches, within a time in which no machine fails to give them.
+fn all(mut loader: Loader) -> Result<Vec<HostBatch>, String> {
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || {
+        let mut batches = Vec::new();
+        let end = loop {
+            match loader.next_batch() {
+                Ok(Some(batch)) => batches.push(batch),
+                Ok(None) => break Ok(batches),
+                Err(e) => break Err(format!("{e:#}")),
+            }
+        };
+        drop(loader);
+        let _ = sender.send(end);
+    });
+    receiver.recv_timeout(Duration::from_secs(60)).expect("the loader hangs")
+}
+
+fn evaluation(dir: &Path, fail: Option<(&str, bool)>, threads: usize) -> Result<Vec<HostBatch>, String> {
+    let host = host("gallery", fail);
+    let rows = rows(dir, &host);
+    let batches = rows.evaluation(&pass("gallery"), 4);
+    all(Loader::start(host, rows, Box::new(batches.into_iter()), threads, 2))
+}
+
+#[test]
+fn any_number_of_threads_gives_the_same_batches() {
+    let dir = tempfile::tempdir().unwrap();
+    packed(dir.path(), "tiny");
+    let epoch = |threads, depth| {
+        let host = host("pretrain", None);
+        let rows = rows(dir.path(), &host);
+        let (batches, left) = rows.training(&pass("pretrain"), 4);
+        assert_eq!((batches.len(), left.len()), (2, 3));
+        all(Loader::start(host, rows, Box::new(batches.into_iter()), threads, depth)).unwrap()
+    };
+    let one = epoch(1, 1);
+    assert_eq!(one.iter().map(|b| b.batch.step).collect::<Vec<_>>(), [0, 1]);
+    assert!(one.iter().all(|b| b.samples.len() == 4));
+    for (threads, depth) in [(2, 1), (2, 3), (8, 2), (8, 9)] {
+        let many = epoch(threads, depth);
+        assert_eq!(many.len(), one.len());
+        for (a, b) in one.iter().zip(&many) {
+            assert_eq!((&a.batch, &a.samples), (&b.batch, &b.samples));
+            assert!(a.columns == b.columns, "{threads} threads, {depth} batches under way");
+        }
+    }
+    // both branches of the choice were taken by some, and neither by all
+    let shown: Vec<_> = one.iter().flat_map(|b| &b.columns).filter(|c| matches!(c, Column::Bytes { .. })).collect();
+    assert!(!shown.is_empty());
+}
+
+#[test]
+fn training_drops_and_lists_the_last_partial_batch() {
+    let dir = tempfile::tempdir().unwrap();
+    packed(dir.path(), "tiny");
+    let host = host("pretrain", None);
+    let rows = rows(dir.path(), &host);
+    for batch in [1, 4, 11, 12] {
+        let (batches, left) = rows.training(&pass("pretrain"), batch);
+        assert_eq!((batches.len(), left.len()), (11 / batch, 11 % batch));
+        let mut all: Vec<usize> = batches.iter().flat_map(|b| &b.positions).chain(&left).copied().collect();
+        assert!(batches.iter().all(|b| b.positions.len() == batch));
+        all.sort_unstable();
+        assert_eq!(all, (0..VIDEOS).collect::<Vec<_>>());
+    }
+    // every epoch in its own order, the same each time
+    let order = |epoch| rows.training(&Pass { epoch, ..pass("pretrain") }, 11).0[0].positions.clone();
+    assert_eq!(order(0), order(0));
+    assert_ne!(order(0), order(1));
+}
+
+#[test]
+fn evaluation_yields_each_sample_once() {
+    let dir = tempfile::tempdir().unwrap();
+    packed(dir.path(), "tiny");
+    for threads in [1, 2, 8] {
+        let batches = evaluation(dir.path(), None, threads).unwrap();
+        assert_eq!(batches.iter().map(|b| b.samples.len()).collect::<Vec<_>>(), [4, 4, 3]);
+        let ids: Vec<u64> = batches.iter().flat_map(|b| b.samples.iter().map(|s| s.id)).collect();
+        assert_eq!(ids, (0..VIDEOS as u64).collect::<Vec<_>>());
+        let Column::Bytes { shape, data } = batches[2].columns.iter().find(|c| matches!(c, Column::Bytes { .. })).unwrap() else {
+            panic!("no clips")
+        };
+        assert_eq!((shape.as_slice(), data.len()), (&[3, 3, 4, 16, 16, 3][..], 3 * 3 * 4 * 16 * 16 * 3));
+        let labels = batches[0].columns.iter().find(|c| matches!(c, Column::Index { .. })).unwrap();
+        assert_eq!(*labels, Column::Index { shape: vec![4], data: vec![0, 1, 0, 1] });
+    }
+}
+
+#[test]
+fn a_failing_sample_is_named_and_nothing_hangs() {
+    let dir = tempfile::tempdir().unwrap();
+    packed(dir.path(), "tiny");
+    for threads in [1, 2, 8] {
+        for (at, video) in [("0", "a/v00.avi"), ("5", "b/v05.avi"), ("10", "a/v10.avi")] {
+            let error = evaluation(dir.path(), Some((at, false)), threads).unwrap_err();
+            assert!(error.contains(video) && error.contains("`bad`") && error.contains("a node that fails"), "{error}");
+            assert!(error.contains("of the set `tiny`"), "{error}");
+            let error = evaluation(dir.path(), Some((at, true)), threads).unwrap_err();
+            assert!(error.contains(video) && error.contains("a node that panics") && error.contains("a defect of dv"), "{error}");
+        }
+        // all of them at once
+        assert!(evaluation(dir.path(), Some(("0 1 2 3 4 5 6 7 8 9 10", false)), threads).is_err());
+    }
+}
+
+#[test]
+fn batches_before_the_failing_one_arrive() {
+    let dir = tempfile::tempdir().unwrap();
+    packed(dir.path(), "tiny");
+    for threads in [1, 2, 8] {
+        let host = host("gallery", Some(("9", false)));
+        let rows = rows(dir.path(), &host);
+        let batches = rows.evaluation(&pass("gallery"), 4);
+        let mut loader = Loader::start(host, rows, Box::new(batches.into_iter()), threads, 3);
+        assert_eq!(loader.next_batch().unwrap().unwrap().batch.step, 0);
+        assert_eq!(loader.next_batch().unwrap().unwrap().batch.step, 1);
+        assert!(loader.next_batch().is_err());
+        // what comes after an error is no end
+        assert!(loader.next_batch().is_err());
+    }
+}
+
+#[test]
+fn a_loader_may_be_dropped_at_any_time() {
+    let dir = tempfile::tempdir().unwrap();
+    packed(dir.path(), "tiny");
+    for taken in 0..3 {
+        for threads in [1, 8] {
+            let host = host("gallery", None);
+            let rows = rows(dir.path(), &host);
+            let batches = rows.evaluation(&pass("gallery"), 2);
+            let (sender, receiver) = mpsc::channel();
+            std::thread::spawn(move || {
+                let mut loader = Loader::start(host, rows, Box::new(batches.into_iter()), threads, 2);
+                for _ in 0..taken {
+                    loader.next_batch().unwrap().unwrap();
+                }
+                drop(loader);
+                let _ = sender.send(());
+            });
+            receiver.recv_timeout(Duration::from_secs(60)).expect("the drop hangs");
+        }
+    }
+}
+
+#[test]
+fn a_list_of_batches_that_panics_is_no_end_of_the_epoch() {
+    let dir = tempfile::tempdir().unwrap();
+    packed(dir.path(), "tiny");
+    let host = host("gallery", None);
+    let rows = rows(dir.path(), &host);
+    let mut batches = rows.evaluation(&pass("gallery"), 4).into_iter();
+    let broken = std::iter::from_fn(move || {
+        let next = batches.next();
+        assert!(next.as_ref().is_none_or(|b: &Batch| b.step < 2), "no more batches");
+        next
+    });
+    let error = all(Loader::start(host, rows, Box::new(broken), 2, 2)).unwrap_err();
+    assert!(error.contains("no more batches"), "{error}");
+}
+
+/// The frames that cross are those of the set.
+#[test]
+fn pixels_are_those_of_the_set() {
+    let dir = tempfile::tempdir().unwrap();
+    packed(dir.path(), "tiny");
+    let mut plan = planned(GOOD);
+    let i = plan.stages.iter().position(|s| s.name == "gallery").unwrap();
+    let stage = Arc::new(plan.stages.remove(i));
+    let places: Vec<_> = stage.nodes.iter().map(|n| n.place).collect();
+    let clips = stage.output("clips.clips").unwrap();
+    let host = HostPlan::new(stage, places, &[clips]);
+    let column = host.outputs.iter().position(|o| *o == clips).unwrap();
+    let rows = rows(dir.path(), &host);
+    let batches = rows.evaluation(&pass("gallery"), 1);
+    let got = all(Loader::start(host, rows, Box::new(batches.into_iter()), 2, 2)).unwrap();
+    let set = PackedSet::open(&dir.path().join("tiny")).unwrap();
+    for (video, batch) in got.iter().enumerate() {
+        let frames: Vec<u32> = (0..12).map(|i| i % set.videos[video].frames as u32).collect();
+        let mut wanted = vec![0; frames.len() * 24 * 20 * 3];
+        set.read_frames(video, &frames, &mut wanted).unwrap();
+        assert!(batch.columns[column] == Column::Bytes { shape: vec![1, 3, 4, 24, 20, 3], data: wanted }, "video {video}");
+    }
+}
+
+#[test]
+fn a_set_is_told_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let codes = |plan: &Plan, strict: bool| {
+        let mut faults = dv_graph::fault::Faults::default();
+        check_data(plan, dir.path(), strict, &mut faults);
+        faults.iter().map(|f| (f.code, f.note)).collect::<Vec<_>>()
+    };
+    let plan = planned(GOOD);
+    assert_eq!(codes(&plan, false), [("no-set", true)]);
+    assert_eq!(codes(&plan, true), [("no-set", false)]);
+    packed(dir.path(), "tiny");
+    // the test split is not there: query alone reads it
+    assert_eq!(codes(&plan, false), [("wrong-set", false)]);
+    let text = GOOD.replace("height = 24, width = 20", "height = 20, width = 24");
+    assert_eq!(codes(&planned(&text), false), [("wrong-set", false)]);
+    std::fs::write(dir.path().join("tiny").join("set.json"), "{").unwrap();
+    assert_eq!(codes(&plan, false), [("wrong-set", false)]);
+}
