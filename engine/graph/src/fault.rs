@@ -92,6 +92,9 @@ impl Faults {
     }
 }
 
+/// Of more names than these only some are listed.
+const MANY: usize = 16;
+
 /// A message with `crop` for `view_0/crop`.
 fn without_paths(message: &str) -> String {
     let parts = message.split('`').enumerate();
@@ -105,12 +108,27 @@ impl Fault {
     /// Names the nearest of the known names, or lists them when none is near.
     pub fn nearest<'a>(&mut self, wanted: &str, known: impl IntoIterator<Item = &'a str>) {
         let known: Vec<&str> = known.into_iter().collect();
+        let family = wanted.split_once('/').map(|(family, _)| format!("{family}/"));
+        let kin: Vec<&str> = known.iter().copied().filter(|k| family.as_ref().is_some_and(|f| k.starts_with(f))).collect();
+        let list = |names: &[&str]| names.iter().map(|k| format!("`{k}`")).collect::<Vec<_>>().join(", ");
         self.help = match nearest(wanted, &known) {
             Some(name) => Some(format!("did you mean `{name}`?")),
             None if known.is_empty() => None,
-            None => Some(format!("there are: {}", known.iter().map(|k| format!("`{k}`")).collect::<Vec<_>>().join(", "))),
+            None if known.len() <= MANY => Some(format!("there are: {}", list(&known))),
+            None if !kin.is_empty() => Some(format!("there are: {}", list(&kin))),
+            None => Some(format!("there are {}, for instance {}", known.len(), list(&known[..MANY]))),
         };
     }
+}
+
+/// Of missing names, those that no unknown one was meant for: what is misspelt is told as that, and not as missing too.
+pub(crate) fn unmeant<'a>(mut missing: Vec<&'a str>, unknown: &[&str]) -> Vec<&'a str> {
+    for name in unknown {
+        if let Some(meant) = nearest(name, &missing) {
+            missing.retain(|m| *m != meant);
+        }
+    }
+    missing
 }
 
 /// The known name that is nearest to a wanted one, if any is near enough to be meant.

@@ -20,6 +20,7 @@ mod passes;
 pub mod plan;
 pub mod port;
 pub mod sample;
+mod schema;
 pub mod setting;
 pub mod settings;
 pub mod show;

@@ -127,7 +127,10 @@ fn place(file: u32, span: &std::ops::Range<usize>) -> At {
 
 fn convert_table(table: DeTable<'_>, file: u32, faults: &mut Faults) -> Table {
     let mut out = IndexMap::new();
-    for (key, value) in table {
+    // the parser sorts keys; here they stand as the file has them
+    let mut entries: Vec<_> = table.into_iter().collect();
+    entries.sort_by_key(|(key, _)| key.span().start);
+    for (key, value) in entries {
         let at = place(file, &key.span());
         let item = convert(value, file, faults);
         out.insert(key.into_inner().into_owned(), Entry { key: at, item });
