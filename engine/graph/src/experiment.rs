@@ -118,10 +118,8 @@ pub fn is_name(text: &str) -> bool {
 pub fn read(tree: Table, library: &Library, faults: &mut Faults) -> Experiment {
     let top = At::default();
     for (key, entry) in tree.iter() {
-        match key {
-            "sweep" => faults.not_yet(entry.key, "sweeps"),
-            _ if TOP.contains(&key) => {}
-            _ => faults.add("unknown-key", entry.key, format!("a graph has no `{key}`")).nearest(key, TOP.iter().copied()),
+        if !TOP.contains(&key) {
+            faults.add("unknown-key", entry.key, format!("a graph has no `{key}`")).nearest(key, TOP.iter().copied());
         }
     }
     let name = text(&tree, "name", faults);

@@ -1,6 +1,7 @@
 //! Faults of a graph: each with a code, a place, what was expected and the nearest name. All of a file are told at once.
 
 use crate::source::{At, Sources};
+use std::collections::HashMap;
 use std::fmt::Write;
 
 #[derive(Clone, Debug, PartialEq)]
@@ -9,6 +10,8 @@ pub struct Fault {
     pub at: At,
     pub message: String,
     pub help: Option<String>,
+    /// Of a sweep: in which of its points, where it is not in all.
+    pub points: Option<String>,
     /// A note informs and does not fail the check.
     pub note: bool,
 }
@@ -21,14 +24,19 @@ pub struct Faults {
     /// Places of which enough was said.
     excused: Vec<At>,
     unsaid: Option<Fault>,
+    /// Places that name a value: what stands there is the value's.
+    values: HashMap<At, (String, At)>,
 }
+
+/// Of these one is told at a place: a group that is applied again may fail there with other shapes.
+const ONE_A_PLACE: &[&str] = &["item-axis", "shape", "unknown-item", "wrong-port-type", "wrong-rate"];
 
 impl Faults {
     pub fn add(&mut self, code: &'static str, at: At, message: impl Into<String>) -> &mut Fault {
-        self.push(Fault { code, at, message: message.into(), help: None, note: false })
+        self.push(Fault { code, at, message: message.into(), help: None, points: None, note: false })
     }
     pub fn note(&mut self, code: &'static str, at: At, message: impl Into<String>) -> &mut Fault {
-        self.push(Fault { code, at, message: message.into(), help: None, note: true })
+        self.push(Fault { code, at, message: message.into(), help: None, points: None, note: true })
     }
     /// For what a later version brings.
     pub fn not_yet(&mut self, at: At, what: &str) {
@@ -39,8 +47,7 @@ impl Faults {
         if self.excused.contains(&fault.at) {
             return self.unsaid.insert(fault);
         }
-        let same = |f: &Fault| f.code == fault.code && f.at == fault.at && without_paths(&f.message) == without_paths(&fault.message);
-        let same = self.list.iter().position(same);
+        let same = self.list.iter().position(|f| f.is_same(&fault));
         let i = same.unwrap_or_else(|| {
             self.list.push(fault);
             self.list.len() - 1
@@ -50,6 +57,10 @@ impl Faults {
     /// What follows from a fault that was told: nothing more is told of this place.
     pub(crate) fn excuse(&mut self, at: At) {
         self.excused.push(at);
+    }
+    /// What stands at a place is the value of this name.
+    pub(crate) fn value(&mut self, at: At, name: &str, value: At) {
+        self.values.insert(at, (name.to_string(), value));
     }
     /// Grows with each fault that is told, also with one that was told before: whether something was at fault since.
     pub(crate) fn told(&self) -> usize {
@@ -64,6 +75,16 @@ impl Faults {
     }
     pub fn iter(&self) -> impl Iterator<Item = &Fault> {
         self.list.iter()
+    }
+    /// What was told since there were only these.
+    pub(crate) fn since(&self, before: &Faults) -> &[Fault] {
+        &self.list[before.list.len()..]
+    }
+    /// Takes a fault over, with its note or help, and the values that another list knows.
+    pub(crate) fn take_over(&mut self, fault: Fault, of: &Faults) {
+        self.values.extend(of.values.iter().map(|(at, v)| (*at, v.clone())));
+        self.told += usize::from(!fault.note);
+        self.list.push(fault);
     }
     pub(crate) fn retain(&mut self, keep: impl FnMut(&Fault) -> bool) {
         self.list.retain(keep);
@@ -84,6 +105,13 @@ impl Faults {
             let _ = writeln!(out, "{}:{line}:{column}: {level}[{}]: {}", sources.name(f.at), f.code, f.message);
             let _ = writeln!(out, " {number} | {text}");
             let _ = writeln!(out, " {pad} | {lead}{}", "^".repeat(width));
+            if let Some((name, at)) = self.values.get(&f.at) {
+                let (line, column) = sources.line_column(*at);
+                let _ = writeln!(out, " {pad} = the value `{name}` stands at {}:{line}:{column}", sources.name(*at));
+            }
+            if let Some(points) = &f.points {
+                let _ = writeln!(out, " {pad} = only {points}");
+            }
             if let Some(help) = &f.help {
                 let _ = writeln!(out, " {pad} = help: {help}");
             }
@@ -102,6 +130,11 @@ fn without_paths(message: &str) -> String {
 }
 
 impl Fault {
+    /// Whether the other says the same of the same place.
+    pub(crate) fn is_same(&self, other: &Fault) -> bool {
+        let message = || ONE_A_PLACE.contains(&self.code) || without_paths(&self.message) == without_paths(&other.message);
+        self.code == other.code && self.at == other.at && message()
+    }
     pub fn help(&mut self, help: impl Into<String>) {
         self.help = Some(help.into());
     }

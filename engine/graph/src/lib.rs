@@ -1,7 +1,9 @@
 //! The graph language (parse, merge, check, plan) and the sample plane with its scheduler. No libtorch here.
 
 mod assemble;
+mod axes;
 pub mod check;
+pub mod codes;
 pub mod de;
 pub mod docs;
 pub mod draw;
@@ -10,6 +12,7 @@ pub mod edges;
 pub mod experiment;
 pub mod fault;
 pub mod group;
+pub mod identity;
 pub mod infer;
 pub mod kind;
 pub mod layer;
@@ -28,5 +31,6 @@ pub use sample::host;
 pub mod source;
 pub mod stage;
 mod stages;
+pub mod sweep;
 pub mod tree;
 mod values;

@@ -2,7 +2,7 @@
 
 use crate::fault::Faults;
 pub use crate::setting::Setting;
-use crate::setting::{self, key_path};
+use crate::setting::{key_path, Change};
 use crate::source::{At, Sources};
 use crate::tree::{self, Entry, Item, Table, Value};
 use crate::values::substitute;
@@ -15,18 +15,24 @@ pub const SCHEMA: i64 = 1;
 /// Reads a graph file with all that it extends, and applies settings and values. Faults are collected; what could be
 /// read comes back.
 pub fn load(path: &Path, settings: &[Setting], sources: &mut Sources, faults: &mut Faults) -> Table {
-    let mut tree = Reader { open: Vec::new(), read: HashMap::new() }.read(path, None, sources, faults);
-    for setting in settings {
-        setting::apply(&mut tree, setting, sources, faults);
+    let mut tree = Reader::default().read(path, None, sources, faults);
+    for change in settings.iter().filter_map(|s| Change::of_setting(s, sources, faults)).collect::<Vec<_>>() {
+        change.apply(&mut tree, faults);
     }
-    extend_tables(&mut tree, faults);
-    substitute(&mut tree, faults);
-    // nothing depends on a key's place, nor on which file it came from
-    tree.sort();
+    resolve(&mut tree, faults);
     tree
 }
 
-struct Reader {
+/// What comes after files and settings: tables' `extends`, then values.
+pub(crate) fn resolve(tree: &mut Table, faults: &mut Faults) {
+    extend_tables(tree, faults);
+    substitute(tree, faults);
+    // nothing depends on a key's place, nor on which file it came from
+    tree.sort();
+}
+
+#[derive(Default)]
+pub(crate) struct Reader {
     /// Files that wait for what they extend.
     open: Vec<PathBuf>,
     /// A file that several extend is read once, and so its faults are told once.
@@ -34,7 +40,7 @@ struct Reader {
 }
 
 impl Reader {
-    fn read(&mut self, path: &Path, from: Option<At>, sources: &mut Sources, faults: &mut Faults) -> Table {
+    pub(crate) fn read(&mut self, path: &Path, from: Option<At>, sources: &mut Sources, faults: &mut Faults) -> Table {
         let this = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
         if let Some(table) = self.read.get(&this) {
             return table.clone();
@@ -57,13 +63,8 @@ impl Reader {
         schema(&own, faults);
         let mut base = Table::default();
         let extends = own.take("extends");
-        let bases = extends.as_ref().map(|e| texts(&e.item, "extends", faults)).unwrap_or_default();
-        for (name, at) in bases {
-            let file = path.parent().unwrap_or(Path::new("")).join(&name);
-            let mut upper = self.read(&file, Some(at), sources, faults);
-            for own_only in ["name", "about", "sweep", "published"] {
-                upper.take(own_only);
-            }
+        let folder = path.parent().unwrap_or(Path::new(""));
+        for upper in extends.iter().flat_map(|e| self.bases(&e.item, folder, sources, faults)).collect::<Vec<_>>() {
             merge(&mut base, upper);
         }
         self.open.pop();
@@ -77,6 +78,19 @@ impl Reader {
         merge(&mut base, own);
         self.read.insert(this, base.clone());
         base
+    }
+
+    /// The files that an `extends` names, from left to right, without what is not inherited.
+    pub(crate) fn bases(&mut self, extends: &Item, folder: &Path, sources: &mut Sources, faults: &mut Faults) -> Vec<Table> {
+        let names = texts(extends, "extends", faults);
+        let read = |(name, at): (String, At)| {
+            let mut upper = self.read(&folder.join(&name), Some(at), sources, faults);
+            for own_only in ["name", "about", "sweep", "published"] {
+                upper.take(own_only);
+            }
+            upper
+        };
+        names.into_iter().map(read).collect()
     }
 }
 
@@ -139,7 +153,7 @@ fn replaces(old: &Table, new: &Table) -> bool {
     })
 }
 
-fn remove(table: &mut Table, list: &Item, faults: &mut Faults) {
+pub(crate) fn remove(table: &mut Table, list: &Item, faults: &mut Faults) {
     for (path, at) in texts(list, "remove", faults) {
         let parts = match key_path(&path) {
             Some(parts) => parts,

@@ -51,6 +51,8 @@ impl ModelPlan {
     pub fn reference_name(&self, parameter: &str) -> Option<String> {
         match self.names.as_slice() {
             [] => None,
+            // the root of the state dict
+            [one] if one.is_empty() => Some(parameter.to_string()),
             [one] => Some(format!("{one}.{parameter}")),
             layers => {
                 let (layer, leaf) = parameter.rsplit_once('.').unwrap_or(("", parameter));

@@ -51,12 +51,13 @@ impl<'a> Look<'a> {
             return;
         }
         let options = self.options(schema);
-        let choices: Vec<&str> = options.iter().filter_map(|o| choice(o)).collect();
+        let texts: Vec<&str> = options.iter().filter_map(|o| choices(o)).flatten().collect();
+        let closed = !texts.is_empty() && options.iter().all(|o| choices(o).is_some());
         match &item.value {
-            Value::String(text) if !choices.is_empty() && choices.len() == options.len() => {
+            Value::String(text) if closed => {
                 let fault =
                     faults.add("unknown-choice", item.at, format!("`{name}` is {}, not {}", self.words(schema, false), given(item)));
-                if let Some(near) = crate::fault::nearest(text, &choices) {
+                if let Some(near) = crate::fault::nearest(text, &texts) {
                     fault.help(format!("did you mean \"{near}\"?"));
                 }
                 return;
@@ -196,9 +197,12 @@ fn is(schema: &Json, name: &str) -> bool {
     }
 }
 
-fn choice(schema: &Json) -> Option<&str> {
-    let only = schema.get("enum").and_then(Json::as_array).filter(|l| l.len() == 1).map(|l| &l[0]);
-    schema.get("const").or(only)?.as_str()
+/// The texts that a form is closed to.
+fn choices(schema: &Json) -> Option<Vec<&str>> {
+    match schema.get("enum").and_then(Json::as_array) {
+        Some(list) => list.iter().map(Json::as_str).collect(),
+        None => Some(vec![schema.get("const")?.as_str()?]),
+    }
 }
 
 /// Least and most. The widest types of Rust are no bounds that a person would miss.
