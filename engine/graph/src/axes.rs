@@ -3,7 +3,7 @@
 use crate::experiment::is_name;
 use crate::fault::Faults;
 use crate::merge::{merge, remove, Reader};
-use crate::setting::{key_path, Change};
+use crate::setting::{key_path, Change, PATH};
 use crate::source::{At, Sources};
 use crate::tree::{Item, Table, Value};
 use std::path::Path;
@@ -65,14 +65,21 @@ pub(crate) fn read(sweep: &Item, folder: &Path, reader: &mut Reader, sources: &m
                     choices
                 }
                 None => {
-                    faults.add("bad-path", entry.key, format!("the sweep's axis `{key}` is no TOML key"));
+                    faults.add("bad-path", entry.key, format!("the sweep's axis `{key}` is no path")).help(PATH);
                     continue;
                 }
             },
-            Value::Table(_) if ["stages", "models", "groups", "values"].contains(&key) => {
+            Value::Table(t) if ["stages", "models", "groups", "values"].contains(&key) => {
+                let mut path = vec![key];
+                let mut step = t;
+                while let Some((key, Value::Table(next))) = step.iter().next().map(|(k, e)| (k, &e.item.value)) {
+                    path.push(key);
+                    step = next;
+                }
+                path.extend(step.keys().next());
                 faults
-                    .add("bad-sweep", entry.key, format!("an axis is one key; `{key}` without quotes is a table of its own"))
-                    .help(format!("quote the whole path: \"{key}. ...\" = [...]"));
+                    .add("bad-sweep", entry.key, format!("`{key}` is no axis: without quotes a path is tables within tables"))
+                    .help(format!("quote the path: \"{}\" = [...]", path.join(".")));
                 continue;
             }
             Value::Table(arms) => {

@@ -1,7 +1,7 @@
 //! An experiment as the graph file states it: names, models, stages; groups expanded; edges not yet followed.
 
 use crate::drive::read_drive;
-use crate::fault::Faults;
+use crate::fault::{unmeant, Faults};
 use crate::group;
 use crate::kind::{AnyKind, Entry, Library};
 use crate::source::At;
@@ -124,7 +124,7 @@ pub fn read(tree: Table, library: &Library, faults: &mut Faults) -> Experiment {
     }
     let name = text(&tree, "name", faults);
     match (&name, tree.get("name")) {
-        (_, None) => {
+        (_, None) if !unmeant(vec!["name"], &tree.keys().filter(|k| !TOP.contains(k)).collect::<Vec<_>>()).is_empty() => {
             faults.add("missing-setting", top, "a graph needs a `name`: its run's folder is runs/<name>");
         }
         (Some(name), Some(item)) if !is_name(name) => {

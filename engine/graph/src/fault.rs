@@ -58,6 +58,10 @@ impl Faults {
     pub(crate) fn excuse(&mut self, at: At) {
         self.excused.push(at);
     }
+    /// Whether enough was said of what stands there.
+    pub(crate) fn is_excused(&self, at: At) -> bool {
+        self.excused.contains(&at)
+    }
     /// What stands at a place is the value of this name.
     pub(crate) fn value(&mut self, at: At, name: &str, value: At) {
         self.values.insert(at, (name.to_string(), value));
@@ -121,7 +125,7 @@ impl Faults {
 }
 
 /// Of more names than these only some are listed.
-const MANY: usize = 16;
+const MANY: usize = 10;
 
 /// A message with `crop` for `view_0/crop`.
 fn without_paths(message: &str) -> String {
@@ -143,13 +147,14 @@ impl Fault {
         let known: Vec<&str> = known.into_iter().collect();
         let family = wanted.split_once('/').map(|(family, _)| format!("{family}/"));
         let kin: Vec<&str> = known.iter().copied().filter(|k| family.as_ref().is_some_and(|f| k.starts_with(f))).collect();
-        let list = |names: &[&str]| names.iter().map(|k| format!("`{k}`")).collect::<Vec<_>>().join(", ");
-        self.help = match nearest(wanted, &known) {
-            Some(name) => Some(format!("did you mean `{name}`?")),
-            None if known.is_empty() => None,
-            None if known.len() <= MANY => Some(format!("there are: {}", list(&known))),
-            None if !kin.is_empty() => Some(format!("there are: {}", list(&kin))),
-            None => Some(format!("there are {}, for instance {}", known.len(), list(&known[..MANY]))),
+        let list = |names: &[&str], between: &str| names.iter().map(|k| format!("`{k}`")).collect::<Vec<_>>().join(between);
+        let near = nearest_all(wanted, &known);
+        self.help = match near.len() {
+            0 if known.is_empty() => None,
+            0 if known.len() <= MANY => Some(format!("there are: {}", list(&known, ", "))),
+            0 if !kin.is_empty() && kin.len() <= 2 * MANY => Some(format!("there are: {}", list(&kin, ", "))),
+            0 => Some(format!("there are {}, for instance {}", known.len(), list(&known[..MANY], ", "))),
+            n => Some(format!("did you mean {}?", list(&near[..n.min(3)], " or "))),
         };
     }
 }
@@ -166,10 +171,20 @@ pub(crate) fn unmeant<'a>(mut missing: Vec<&'a str>, unknown: &[&str]) -> Vec<&'
 
 /// The known name that is nearest to a wanted one, if any is near enough to be meant.
 pub fn nearest<'a>(wanted: &str, known: &[&'a str]) -> Option<&'a str> {
-    known
-        .iter()
-        .map(|k| (strsim::damerau_levenshtein(wanted, k), *k))
-        .filter(|(d, k)| *d <= (k.len().max(wanted.len()) / 3).max(1) || (wanted.len() > 3 && k.contains(wanted)))
-        .min()
-        .map(|(_, k)| k)
+    nearest_all(wanted, known).first().copied()
+}
+
+/// All that are equally near, by their names.
+fn nearest_all<'a>(wanted: &str, known: &[&'a str]) -> Vec<&'a str> {
+    let near = |d: usize, k: &str| {
+        let length = k.len().max(wanted.len());
+        // of a single letter nothing would be left
+        d <= (length / 3).max(1) && d < length || (wanted.len() > 3 && k.contains(wanted))
+    };
+    let mut found: Vec<(usize, &str)> =
+        known.iter().map(|k| (strsim::damerau_levenshtein(wanted, k), *k)).filter(|(d, k)| near(*d, k)).collect();
+    found.sort_unstable();
+    found.dedup();
+    let least = found.first().map_or(0, |(d, _)| *d);
+    found.into_iter().filter(|(d, _)| *d == least).map(|(_, k)| k).collect()
 }

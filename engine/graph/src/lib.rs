@@ -32,5 +32,6 @@ pub mod source;
 pub mod stage;
 mod stages;
 pub mod sweep;
+mod syntax;
 pub mod tree;
 mod values;

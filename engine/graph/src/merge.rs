@@ -1,8 +1,8 @@
 //! From files to one tree: `extends` files left to right, then `--set`, then tables' `extends`, then values.
 
-use crate::fault::Faults;
+use crate::fault::{nearest, Faults};
 pub use crate::setting::Setting;
-use crate::setting::{key_path, Change};
+use crate::setting::{key_path, Change, PATH};
 use crate::source::{At, Sources};
 use crate::tree::{self, Entry, Item, Table, Value};
 use crate::values::substitute;
@@ -37,6 +37,8 @@ pub(crate) struct Reader {
     open: Vec<PathBuf>,
     /// A file that several extend is read once, and so its faults are told once.
     read: HashMap<PathBuf, Table>,
+    /// Whether an `extends` could not be read.
+    pub(crate) unread: bool,
 }
 
 impl Reader {
@@ -53,8 +55,11 @@ impl Reader {
             Ok(text) => text,
             Err(e) => {
                 let at = from.unwrap_or_else(|| At { file: sources.add(&path.display().to_string(), ""), ..At::default() });
-                let why = if path.is_dir() { "it is a folder; a graph is a .toml file".to_string() } else { e.to_string() };
-                faults.add("no-file", at, format!("cannot read {}: {why}", path.display()));
+                let (why, near) = unreadable(path, &e);
+                let fault = faults.add("no-file", at, format!("cannot read {}: {why}", path.display()));
+                if let Some(near) = near {
+                    fault.help(format!("did you mean `{near}`?"));
+                }
                 return Table::default();
             }
         };
@@ -63,6 +68,7 @@ impl Reader {
         schema(&own, faults);
         let mut base = Table::default();
         let extends = own.take("extends");
+        self.unread |= extends.as_ref().is_some_and(|e| !is_texts(&e.item));
         let folder = path.parent().unwrap_or(Path::new(""));
         for upper in extends.iter().flat_map(|e| self.bases(&e.item, folder, sources, faults)).collect::<Vec<_>>() {
             merge(&mut base, upper);
@@ -94,6 +100,25 @@ impl Reader {
     }
 }
 
+/// Why a file cannot be read, and the graph beside it that may be meant.
+fn unreadable(path: &Path, error: &std::io::Error) -> (String, Option<String>) {
+    if path.is_dir() {
+        return ("it is a folder; a graph is a .toml file".into(), None);
+    }
+    match error.kind() {
+        std::io::ErrorKind::InvalidData => ("it is no UTF-8 text".into(), None),
+        std::io::ErrorKind::NotFound => {
+            let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            let names = std::fs::read_dir(folder).into_iter().flatten().flatten();
+            let names: Vec<String> = names.filter_map(|f| f.file_name().into_string().ok()).filter(|n| n.ends_with(".toml")).collect();
+            let wanted = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
+            let near = nearest(wanted, &names.iter().map(String::as_str).collect::<Vec<_>>()).map(String::from);
+            ("there is no such file".into(), near)
+        }
+        _ => (error.to_string(), None),
+    }
+}
+
 fn schema(table: &Table, faults: &mut Faults) {
     match table.entry("schema").map(|e| &e.item) {
         Some(Item { value: Value::Integer(n), at }) if *n > SCHEMA => {
@@ -108,18 +133,24 @@ fn schema(table: &Table, faults: &mut Faults) {
     }
 }
 
+fn is_texts(item: &Item) -> bool {
+    match &item.value {
+        Value::Array(a) => a.iter().all(|i| i.as_str().is_some()),
+        _ => item.as_str().is_some(),
+    }
+}
+
 /// A text or an array of texts.
 fn texts(item: &Item, what: &str, faults: &mut Faults) -> Vec<(String, At)> {
-    match &item.value {
-        Value::String(s) => vec![(s.clone(), item.at)],
-        Value::Array(a) if a.iter().all(|i| i.as_str().is_some()) => {
-            a.iter().filter_map(|i| Some((i.as_str()?.to_string(), i.at))).collect()
-        }
-        _ => {
-            faults.add("wrong-type", item.at, format!("`{what}` is a text or an array of texts, not {}", item.type_name()));
-            Vec::new()
-        }
+    let all = match &item.value {
+        Value::Array(a) => a.as_slice(),
+        _ => std::slice::from_ref(item),
+    };
+    if !is_texts(item) {
+        faults.add("wrong-type", item.at, format!("`{what}` is a text or an array of texts, not {}", item.type_name()));
+        return Vec::new();
     }
+    all.iter().filter_map(|i| Some((i.as_str()?.to_string(), i.at))).collect()
 }
 
 /// Tables merge; scalars and arrays are replaced, and so is a table whose `kind` or `apply` changes.
@@ -158,7 +189,7 @@ pub(crate) fn remove(table: &mut Table, list: &Item, faults: &mut Faults) {
         let parts = match key_path(&path) {
             Some(parts) => parts,
             None => {
-                faults.add("bad-path", at, format!("`{path}` is no TOML key"));
+                faults.add("bad-path", at, format!("`{path}` is no path")).help(PATH);
                 continue;
             }
         };

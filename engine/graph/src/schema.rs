@@ -55,8 +55,8 @@ impl<'a> Look<'a> {
         let closed = !texts.is_empty() && options.iter().all(|o| choices(o).is_some());
         match &item.value {
             Value::String(text) if closed => {
-                let fault =
-                    faults.add("unknown-choice", item.at, format!("`{name}` is {}, not {}", self.words(schema, false), given(item)));
+                let message = format!("`{name}` is {}, not \"{text}\"", self.words(schema, false));
+                let fault = faults.add("unknown-choice", item.at, message);
                 if let Some(near) = crate::fault::nearest(text, &texts) {
                     fault.help(format!("did you mean \"{near}\"?"));
                 }
@@ -140,7 +140,8 @@ impl<'a> Look<'a> {
 
     /// What a value may be: "an integer from 0"; of several, "integers from 0".
     fn words(self, schema: &'a Json, several: bool) -> String {
-        let options: Vec<String> = self.options(schema).iter().map(|o| self.form(o, several)).collect();
+        let forms = self.options(schema).into_iter().map(|o| self.form(o, several));
+        let options: Vec<String> = forms.flat_map(|f| f.split(" or ").map(String::from).collect::<Vec<_>>()).collect();
         match options.split_last() {
             Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
             _ => options.concat(),

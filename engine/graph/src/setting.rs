@@ -31,6 +31,9 @@ impl Setting {
     }
 }
 
+/// How a path is written.
+pub(crate) const PATH: &str = "a path is names with dots between them, as TOML writes keys; a name with other letters stands in quotes";
+
 /// The parts of a dotted TOML key.
 pub(crate) fn key_path(text: &str) -> Option<Vec<String>> {
     if text.contains('\n') || text.trim_start().starts_with('[') {
@@ -64,7 +67,7 @@ impl Change {
         let Some(parts) = key_path(&setting.path) else {
             let text = format!("{} = {}", setting.path, setting.value);
             let at = At { file: sources.add("--set", &text), start: 0, end: setting.path.len() as u32 };
-            faults.add("bad-path", at, format!("--set: `{}` is no TOML key", setting.path));
+            faults.add("bad-path", at, format!("--set: `{}` is no path", setting.path)).help(PATH);
             return None;
         };
         // VALUE is TOML, else text

@@ -74,10 +74,14 @@ impl<'a> SettingFaults<'a> {
     pub fn new(table: &'a Table, at: At, faults: &'a mut Faults) -> SettingFaults<'a> {
         SettingFaults { table, at, faults }
     }
-    /// Tells a fault of one setting.
+    /// Tells a fault of one setting, best in the words "must be ...".
     pub fn add(&mut self, setting: &str, message: impl Into<String>) {
-        let at = self.table.get(setting).map_or(self.at, |item| item.at);
-        self.faults.add("out-of-range", at, format!("`{setting}`: {}", message.into()));
+        let (item, message) = (self.table.get(setting), message.into());
+        let text = match item {
+            Some(item) if message.starts_with("must ") => format!("`{setting}` {message}; it is {}", schema::given(item)),
+            _ => format!("`{setting}`: {message}"),
+        };
+        self.faults.add("out-of-range", item.map_or(self.at, |item| item.at), text);
     }
     /// Tells the fault unless the condition holds.
     pub fn require(&mut self, holds: bool, setting: &str, message: &str) {

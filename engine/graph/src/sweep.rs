@@ -73,7 +73,10 @@ pub fn check_adjusted(path: &Path, settings: &[Setting], library: &Library, adju
         faults.add("bad-sweep", at.unwrap_or_default(), format!("the sweep has {count} points; at most {MOST_POINTS} are run"));
         axes.iter_mut().for_each(|a| a.choices.truncate(1));
     }
-    let broken = faults.iter().any(|f| matches!(f.code, "syntax" | "no-file" | "extends-missing" | "extends-cycle"));
+    // tables that nothing can be looked up in
+    let no_tables = ["models", "groups", "stages", "values"].iter().any(|k| tree.get(k).is_some_and(|i| i.as_table().is_none()));
+    let unread = faults.iter().any(|f| matches!(f.code, "syntax" | "no-file" | "extends-missing" | "extends-cycle"));
+    let broken = unread || reader.unread || no_tables;
     let mut found = Found { told: Vec::new(), points: Vec::new() };
     for values in grid(&axes) {
         let mut own = faults.clone();

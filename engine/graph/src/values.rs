@@ -83,7 +83,11 @@ impl Fill<'_> {
     fn value(&mut self, name: &str, at: At) -> Option<(Value, bool)> {
         let Some(value) = self.values.get(name) else {
             self.unknown.insert(name.to_string());
-            self.faults.add("unknown-value", at, format!("there is no value `{name}`")).nearest(name, self.values.keys());
+            let fault = self.faults.add("unknown-value", at, format!("there is no value `{name}`"));
+            match crate::experiment::is_name(name) {
+                true => fault.nearest(name, self.values.keys()),
+                false => fault.help("a text that starts with a dollar is written with two: \"$$...\""),
+            }
             return None;
         };
         if self.open.iter().any(|n| n == name) {
@@ -91,6 +95,9 @@ impl Fill<'_> {
             return None;
         }
         self.used.insert(name.to_string());
+        if self.faults.is_excused(value.at) {
+            return None;
+        }
         self.open.push(name.to_string());
         let mut value = value.clone();
         let filled = self.item(&mut value);
