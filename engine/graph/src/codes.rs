@@ -369,11 +369,9 @@ mod tests {
                 }
             }
         }
-        for name in &found {
-            assert!(get(name).is_some(), "`{name}` is told and not in the list of codes");
-        }
-        for c in CODES {
-            assert!(found.contains(c.name), "`{}` is in the list and never told", c.name);
-        }
+        let unlisted: Vec<&String> = found.iter().filter(|name| get(name).is_none()).collect();
+        assert!(unlisted.is_empty(), "told and not in the list of codes: {unlisted:?}");
+        let untold: Vec<&str> = CODES.iter().map(|c| c.name).filter(|name| !found.contains(*name)).collect();
+        assert!(untold.is_empty(), "in the list and never told: {untold:?}");
     }
 }
