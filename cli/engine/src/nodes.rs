@@ -1,7 +1,7 @@
 //! `dv nodes`.
 
 use anyhow::Result;
-use dv_cli::args::{Nodes, NodesFormat};
+use dv_cli::args::{DocumentFormat, Nodes};
 use dv_cli::exit::Exit;
 use dv_cli::out;
 use dv_graph::{docs, fault};
@@ -21,8 +21,8 @@ pub fn verb(args: &Nodes) -> Result<()> {
         },
     };
     match (args.format, &args.kind) {
-        (NodesFormat::Json, _) => out::line(serde_json::to_string_pretty(&docs::json(&entries))?),
-        (NodesFormat::Text, Some(_)) => out::line(docs::kind(entries[0]).trim_end()),
-        (NodesFormat::Text, None) => out::line(docs::library(&library).trim_end()),
+        (DocumentFormat::Json, _) => out::line(serde_json::to_string_pretty(&docs::json(&entries))?),
+        (DocumentFormat::Text, Some(_)) => out::line(docs::kind(entries[0]).trim_end()),
+        (DocumentFormat::Text, None) => out::line(docs::library(&library).trim_end()),
     }
 }

@@ -3,6 +3,7 @@
 mod assemble;
 pub mod check;
 pub mod de;
+pub mod diff;
 pub mod docs;
 pub mod draw;
 mod drive;
