@@ -7,6 +7,7 @@ pub mod diff;
 pub mod docs;
 pub mod draw;
 mod drive;
+mod during;
 pub mod edges;
 pub mod experiment;
 pub mod fault;
