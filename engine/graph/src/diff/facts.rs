@@ -1,7 +1,7 @@
 //! What two plans are compared by.
 
-use crate::plan::{From, Plan, StagePlan};
-use crate::show::{passes, place, purpose, thousands, Norm};
+use crate::plan::{Plan, StagePlan};
+use crate::show::{average, edge, origins, passes, place, purpose, thousands, Norm};
 use indexmap::IndexMap;
 
 /// What is known of one thing: names and texts. The first says what it is.
@@ -16,7 +16,11 @@ pub(super) fn facts(plan: &Plan) -> IndexMap<&'static str, IndexMap<String, Fact
     };
     for stage in &plan.stages {
         let sort = if stage.trains() { "trains" } else { "evaluates" };
-        add("stages", stage.name.clone(), vec![("", sort.into()), ("drive", purpose(stage)), ("after", stage.needs.join(", "))]);
+        add(
+            "stages",
+            stage.name.clone(),
+            vec![("", sort.into()), ("drive", purpose(stage)), ("after", stage.needs.join(", ")), ("weights", origins(stage).join("; "))],
+        );
         for i in 0..stage.nodes.len() {
             add("nodes", format!("{}/{}", stage.name, stage.nodes[i].path), node(stage, i));
         }
@@ -47,7 +51,11 @@ pub(super) fn facts(plan: &Plan) -> IndexMap<&'static str, IndexMap<String, Fact
         let shapes: Vec<String> = model.parameters.iter().map(|p| format!("{} {:?}", p.name, p.shape)).collect();
         // other shapes may add up to the same count
         let digest = blake3::hash(shapes.join("\n").as_bytes()).to_hex()[..8].to_string();
-        let fact = vec![("", format!("{}, {} parameters", model.entry.name, thousands(model.count()))), ("shapes", digest)];
+        let fact = vec![
+            ("", format!("{}, {} parameters", model.entry.name, thousands(model.count()))),
+            ("shapes", digest),
+            ("ema", model.ema.as_ref().map(average).unwrap_or_default()),
+        ];
         add("parameters", name.clone(), fact);
     }
     if plan.models.len() > 1 {
@@ -66,18 +74,7 @@ fn node(stage: &StagePlan, i: usize) -> Fact {
         ("rate", node.rate.to_string()),
         ("gradient", if node.gradient { "flows" } else { "none" }.to_string()),
     ];
-    let reads: Vec<String> = node
-        .inputs
-        .iter()
-        .map(|input| match (&input.from, input.item) {
-            (From::Node { node, port }, item) => {
-                let from = &stage.nodes[*node];
-                let item = item.map(|(axis, item)| format!("[{}]", from.outputs[*port].axes[axis].items[item])).unwrap_or_default();
-                format!("{} = {}.{}{item}", input.name, from.path, from.entry.outputs[*port].name)
-            }
-            (From::Stage { stage, node, port }, _) => format!("{} = {stage}/{node}.{port}", input.name),
-        })
-        .collect();
+    let reads: Vec<String> = node.reads().map(|input| edge(stage, input)).collect();
     fact.push(("reads", reads.join(", ")));
     fact.extend(node.entry.outputs.iter().zip(&node.outputs).map(|(o, p)| (o.name, p.to_string())));
     fact

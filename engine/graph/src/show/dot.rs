@@ -1,7 +1,7 @@
 //! A plan for Graphviz: stages and groups as clusters.
 
 use super::tree::{links, tree, Branch};
-use super::{guards, passes, place, purpose, shape, weights, what, without_gradient};
+use super::{guards, passes, place, purpose, register, shape, weights, what, without_gradient};
 use crate::plan::{From, Place, Plan, StagePlan};
 use std::fmt::Write;
 
@@ -82,6 +82,7 @@ fn branch_dot(plan: &Plan, stage: &StagePlan, branch: &Branch, depth: usize, out
                 rows.push("no gradient".into());
             }
             rows.extend(guards(stage, node));
+            rows.extend(register(stage, node));
             let shape = if node.model.is_some() { ", style=\"filled,rounded\"" } else { "" };
             let pen = if node.gradient { ", penwidth=2" } else { "" };
             let _ = writeln!(out, "{indent}{} [label={}, fillcolor=\"{colour}\"{shape}{pen}];", id(stage, *i), lines(&rows));

@@ -3,7 +3,7 @@
 use super::layout::{layered, Line};
 use super::paint::width;
 use super::tree::{links, ordered, tree, Branch, Link, Table};
-use super::{guards, shape, Norm, Pass};
+use super::{guards, register, shape, Norm, Pass};
 use crate::plan::StagePlan;
 
 pub(super) const NAME: f64 = 13.0;
@@ -119,6 +119,7 @@ fn rows(stage: &StagePlan, i: usize, passes: &[Pass]) -> Vec<String> {
         let more = if reported.len() > 3 { ", …" } else { "" };
         rows.push(format!("reports {}{more}", reported[..reported.len().min(3)].join(", ")));
     }
+    rows.extend(register(stage, node));
     if !node.path.contains('/') {
         rows.extend(guards(stage, node));
     }

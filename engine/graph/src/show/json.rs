@@ -1,16 +1,22 @@
 //! A plan as one JSON document, for programs. `docs/show.md` says what its fields mean; a test compares.
 
-use super::{carries_gradient, guards, passes, place, Norm, Pass};
+use super::{carries_gradient, edge, guards, passes, place, Norm, Pass};
 use crate::plan::{From, InputPlan, NodePlan, Plan, StagePlan};
 use crate::port::{Dim, Port};
-use crate::stage::Origin;
+use crate::stage::{Checkpoint, Origin};
 use serde_json::{json, Map, Value};
 
 pub fn json(plan: &Plan) -> Value {
     let models: Map<String, Value> = plan
         .models
         .iter()
-        .map(|(name, m)| (name.clone(), json!({ "kind": m.entry.name, "parameters": m.count(), "names": m.names, "tensors": tensors(m) })))
+        .map(|(name, m)| {
+            let average_of = m.ema.as_ref().map(|e| e.of.as_str());
+            let model = json!({
+                "kind": m.entry.name, "average_of": average_of, "parameters": m.count(), "names": m.names, "tensors": tensors(m),
+            });
+            (name.clone(), model)
+        })
         .collect();
     json!({
         "name": plan.name,
@@ -34,7 +40,10 @@ fn stage(plan: &Plan, stage: &StagePlan) -> Value {
         .map(|(model, origin)| {
             let value = match origin {
                 Origin::Initial => json!("initial"),
-                Origin::Stage { stage, epoch } => json!({ "stage": stage, "epoch": epoch }),
+                Origin::Stage { stage, at: Checkpoint::Last } => json!({ "stage": stage }),
+                Origin::Stage { stage, at: Checkpoint::Epoch(epoch) } => json!({ "stage": stage, "epoch": epoch }),
+                Origin::Stage { stage, at: Checkpoint::Best } => json!({ "stage": stage, "keep": "best" }),
+                Origin::File { file, .. } => json!({ "file": file }),
             };
             (model.clone(), value)
         })
@@ -47,6 +56,7 @@ fn stage(plan: &Plan, stage: &StagePlan) -> Value {
         "name": stage.name,
         "trains": stage.trains(),
         "needs": stage.needs,
+        "during": stage.during.as_ref().map(|d| json!({ "stage": d.stage, "every": d.every })),
         "weights": weights,
         "epochs": s.epochs,
         "batch": s.batch,
@@ -74,7 +84,18 @@ fn node(stage: &StagePlan, node: &NodePlan) -> Value {
         "only": guards(stage, node),
         "inputs": node.inputs.iter().map(|i| input(stage, node, i)).collect::<Vec<_>>(),
         "outputs": outputs.collect::<Vec<_>>(),
+        "register": node.register.as_ref().map(|r| json!({
+            "tensors": r.state.iter().map(|s| json!({
+                "name": s.name, "type": s.ty.to_string(), "shape": s.shape.iter().map(length).collect::<Vec<_>>(),
+            })).collect::<Vec<_>>(),
+            "writes": r.writes.iter().map(|i| edge(stage, i)).collect::<Vec<_>>(),
+            "initial": r.initial.iter().map(|i| edge(stage, i)).collect::<Vec<_>>(),
+        })),
     })
+}
+
+fn length(d: &Dim) -> Value {
+    d.known().map_or_else(|| json!(d.to_string()), |n| json!(n))
 }
 
 fn input(stage: &StagePlan, node: &NodePlan, input: &InputPlan) -> Value {
@@ -90,7 +111,6 @@ fn input(stage: &StagePlan, node: &NodePlan, input: &InputPlan) -> Value {
 }
 
 fn port(name: &str, port: &Port) -> Value {
-    let length = |d: &Dim| d.known().map_or_else(|| json!(d.to_string()), |n| json!(n));
     json!({
         "name": name,
         "type": port.ty.to_string(),
@@ -109,7 +129,7 @@ fn pass(pass: &Pass) -> Value {
         Norm::Batch(rows) => (Some("batch"), rows),
     };
     json!({
-        "model": pass.model, "node": pass.node.path, "trained": pass.trained, "rows_per_sample": pass.per_sample, "rows": pass.rows,
+        "model": pass.model, "node": pass.node.path, "trained": pass.trained, "times": pass.times, "rows_per_sample": pass.per_sample, "rows": pass.rows,
         "batch_norm": norm, "batch_norm_rows": rows,
     })
 }

@@ -16,8 +16,8 @@ pub(crate) use text::table;
 pub use text::text;
 
 use crate::plan::{From, InputPlan, NodePlan, Place, Plan, StagePlan};
-use crate::port::{Port, Rate};
-use crate::stage::{BatchNorm, Origin};
+use crate::port::Port;
+use crate::stage::{BatchNorm, Checkpoint, Ema, Momentum, Origin};
 
 /// `14356544` as `14,356,544`.
 pub fn thousands(n: usize) -> String {
@@ -57,14 +57,19 @@ fn shape(port: &Port) -> String {
 pub(crate) fn purpose(stage: &StagePlan) -> String {
     let s = &stage.drive.settings;
     let batch = s.batch.map(|b| format!("batch {b}"));
-    match (s.epochs, stage.trains()) {
+    let during = stage.during.as_ref().map(|d| match d.every {
+        1 => format!("during {}", d.stage),
+        n => format!("during {}, every {n} epochs", d.stage),
+    });
+    let what = match (s.epochs, stage.trains()) {
         (Some(epochs), true) => {
             let world = format!("in a world of {}", stage.drive.world());
             let loss = s.minimise.as_deref().unwrap_or_default();
             format!("{epochs} epochs, {} {world}, minimises {loss}", batch.unwrap_or_default())
         }
         _ => batch.unwrap_or_default(),
-    }
+    };
+    during.into_iter().chain(Some(what).filter(|w| !w.is_empty())).collect::<Vec<_>>().join(", ")
 }
 
 /// Whether a node computes something that the loss would have to flow through, and does not: what the figures mark.
@@ -89,6 +94,49 @@ fn carries_gradient(stage: &StagePlan, node: &NodePlan, input: &InputPlan) -> bo
     }
 }
 
+/// What a register keeps and what changes it: `rows float [64, 8]`, `written: rows = key.features`.
+fn register(stage: &StagePlan, node: &NodePlan) -> Vec<String> {
+    let Some(register) = &node.register else { return Vec::new() };
+    let lengths = |shape: &[crate::port::Dim]| shape.iter().map(|d| d.to_string()).collect::<Vec<_>>().join(", ");
+    let kept = register.state.iter().map(|s| format!("keeps {} {} [{}]", s.name, s.ty, lengths(&s.shape)));
+    let edges = |what: &'static str, list: &'_ [InputPlan]| list.iter().map(|i| format!("{what} {}", edge(stage, i))).collect::<Vec<_>>();
+    kept.chain(edges("after a step", &register.writes)).chain(edges("starts from", &register.initial)).collect()
+}
+
+/// `input = node.port[item]`.
+pub(crate) fn edge(stage: &StagePlan, input: &InputPlan) -> String {
+    match (&input.from, input.item) {
+        (From::Node { node, port }, item) => {
+            let from = &stage.nodes[*node];
+            let item = item.map(|(axis, item)| format!("[{}]", from.outputs[*port].axes[axis].items[item])).unwrap_or_default();
+            format!("{} = {}.{}{item}", input.name, from.path, from.entry.outputs[*port].name)
+        }
+        (From::Stage { stage, node, port }, _) => format!("{} = {stage}/{node}.{port}", input.name),
+    }
+}
+
+/// `averages encoder, momentum 0.999`.
+pub(crate) fn average(ema: &Ema) -> String {
+    let momentum = match &ema.momentum {
+        Momentum::Constant(m) => m.to_string(),
+        Momentum::Cosine(c) => format!("{} to {}", c.from, c.to),
+    };
+    format!("averages {}, momentum {momentum}", ema.of)
+}
+
+/// Where the values of models come from, as a person says it: `encoder: pretrain, epoch 190`.
+pub(crate) fn origins(stage: &StagePlan) -> Vec<String> {
+    let text = |origin: &Origin| match origin {
+        Origin::Initial => "initial".to_string(),
+        Origin::Stage { stage, at: Checkpoint::Last } => stage.clone(),
+        Origin::Stage { stage, at: Checkpoint::Epoch(epoch) } => format!("{stage}, epoch {epoch}"),
+        Origin::Stage { stage, at: Checkpoint::Best } => format!("{stage}, its best"),
+        Origin::File { file, .. } => file.display().to_string(),
+    };
+    let all = stage.drive.weights.iter();
+    all.map(|(model, origin)| if model == "*" { text(origin) } else { format!("{model}: {}", text(origin)) }).collect()
+}
+
 /// Stages whose weights a stage takes, with the model (`*`: those that are not named).
 fn weights(stage: &StagePlan) -> impl Iterator<Item = (&str, &str)> {
     stage.drive.weights.iter().filter_map(|(model, origin)| match origin {
@@ -103,7 +151,9 @@ pub struct Pass<'a> {
     pub node: &'a NodePlan,
     /// Whether the stage trains the model.
     pub trained: bool,
-    /// Rows for each sample of the batch: the items that are folded into it.
+    /// How often it is applied: once, or once for each item.
+    pub times: usize,
+    /// Rows for each sample of the batch: the items that are folded into one pass.
     pub per_sample: usize,
     /// Rows of one pass, where the stage has a batch.
     pub rows: Option<usize>,
@@ -130,9 +180,11 @@ impl Pass<'_> {
             format!("{}B", self.per_sample)
         }
     }
-    /// `3B = 192 rows`.
+    /// `3B = 192 rows`, or `3 times B = 64 rows`.
     pub fn count(&self) -> String {
-        self.rows.map_or_else(|| self.per(), |rows| format!("{} = {} rows", self.per(), thousands(rows)))
+        let times = if self.times == 1 { String::new() } else { format!("{} times ", self.times) };
+        let rows = self.rows.map_or_else(String::new, |rows| format!(" = {} rows", thousands(rows)));
+        format!("{times}{}{rows}", self.per())
     }
 }
 
@@ -147,14 +199,16 @@ pub fn passes<'a>(plan: &'a Plan, stage: &'a StagePlan) -> Vec<Pass<'a>> {
     for (model, trained) in &stage.models {
         let buffers = plan.models.get(model).is_some_and(|m| m.has_buffers());
         for node in stage.nodes.iter().filter(|n| n.model.as_ref() == Some(model)) {
-            let per_sample: usize = node.fold.iter().map(|a| a.len()).product();
-            let rows = batch.filter(|_| node.rate < Rate::Stage).map(|b| b * per_sample);
+            let times = node.passes.map_or(1, |axis| node.fold[axis].len());
+            let items: usize = node.fold.iter().map(|a| a.len()).product();
+            let per_sample = items / times.max(1);
+            let rows = batch.filter(|_| node.outputs.iter().any(|p| p.rows)).map(|b| b * per_sample);
             let norm = match (buffers, node.training) {
                 (false, _) => Norm::None,
                 (true, true) => Norm::Batch(rows.map(|r| r / parts)),
                 (true, false) => Norm::Running,
             };
-            out.push(Pass { model, node, trained: *trained, per_sample, rows, norm });
+            out.push(Pass { model, node, trained: *trained, times, per_sample, rows, norm });
         }
     }
     out

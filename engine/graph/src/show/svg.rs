@@ -2,10 +2,9 @@
 
 use super::figure::{Figure, NAME, ROW, SMALL};
 use super::paint::{cut, smooth, width, Svg};
-use super::{passes, place, purpose, thousands, weights, what};
+use super::{average, origins, passes, place, purpose, thousands, weights, what};
 use crate::plan::{Place, Plan, StagePlan};
 use crate::port::Rate;
-use std::collections::BTreeSet;
 
 /// Around the whole, and between stages.
 const MARGIN: f64 = 28.0;
@@ -31,6 +30,7 @@ fn rate(rate: Rate) -> &'static str {
     match rate {
         Rate::Sample => "#b5dccf",
         Rate::Batch => "#45a387",
+        Rate::State => "#a3487f",
         Rate::Stage => "#0f4f40",
     }
 }
@@ -52,7 +52,8 @@ pub fn svg(plan: &Plan) -> String {
     svg.text((MARGIN, y), NAME, GREY, &format!("{} · seed {}", plan.about, plan.seed));
     for (name, model) in &plan.models {
         y += 18.0;
-        let line = format!("{name}: {}, {} parameters", model.entry.name, thousands(model.count()));
+        let ema = model.ema.as_ref().map_or(String::new(), |e| format!(", {}", average(e)));
+        let line = format!("{name}: {}, {} parameters{ema}", model.entry.name, thousands(model.count()));
         svg.text((MARGIN, y), SMALL, INK, &line);
     }
     let mut panels = panels(plan);
@@ -114,8 +115,8 @@ fn panels(plan: &Plan) -> Vec<Panel<'_>> {
 
 fn subtitle(stage: &StagePlan) -> String {
     let sort = if stage.trains() { "trains" } else { "evaluates" };
-    let from: BTreeSet<&str> = weights(stage).map(|(_, from)| from).collect();
-    let weights = (!from.is_empty()).then(|| format!("weights of {}", from.into_iter().collect::<Vec<_>>().join(", ")));
+    let origins = origins(stage);
+    let weights = (!origins.is_empty()).then(|| format!("weights: {}", origins.join("; ")));
     let parts = [Some(sort.to_string()), Some(purpose(stage)).filter(|p| !p.is_empty()), weights];
     parts.into_iter().flatten().collect::<Vec<_>>().join(" · ")
 }
@@ -247,7 +248,7 @@ fn legend(svg: &mut Svg, (left, top): (f64, f64)) -> (f64, f64) {
         debug_assert!(text.starts_with(place(p)));
         entry(svg, text, &|svg, x| svg.rect((x, top), (26.0, 16.0), 3.0, &format!("fill=\"{inside}\" stroke=\"{edge}\"")));
     }
-    for (r, text) in [(Rate::Sample, "a value a sample"), (Rate::Batch, "a batch"), (Rate::Stage, "a stage")] {
+    for (r, text) in [(Rate::Sample, "a value a sample"), (Rate::Batch, "a batch"), (Rate::State, "a register"), (Rate::Stage, "a stage")] {
         entry(svg, text, &|svg, x| svg.rect((x + 12.0, top), (6.0, 16.0), 2.0, &format!("fill=\"{}\"", rate(r))));
     }
     let mut width = x;

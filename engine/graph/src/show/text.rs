@@ -1,6 +1,6 @@
 //! A plan as text: order, shapes and rates, what runs where, passes and batch-norm rows.
 
-use super::{guards, passes, place, purpose, thousands, what, without_gradient, Norm, Pass};
+use super::{average, guards, origins, passes, place, purpose, register, thousands, what, without_gradient, Norm, Pass};
 use crate::plan::{Plan, StagePlan};
 use std::fmt::Write;
 
@@ -28,7 +28,10 @@ pub fn text(plan: &Plan) -> String {
         let rows: Vec<Vec<String>> = plan
             .models
             .iter()
-            .map(|(n, m)| vec![n.clone(), m.entry.name.into(), format!("{} parameters", thousands(m.count())), m.names.join(", ")])
+            .map(|(n, m)| {
+                let ema = m.ema.as_ref().map(average).unwrap_or_default();
+                vec![n.clone(), m.entry.name.into(), format!("{} parameters", thousands(m.count())), m.names.join(", "), ema]
+            })
             .collect();
         let _ = writeln!(out, "{}", table(&rows, "  "));
     }
@@ -48,9 +51,14 @@ fn stage_text(plan: &Plan, stage: &StagePlan, out: &mut String) {
     if !purpose.is_empty() {
         let _ = writeln!(out, "  {purpose}");
     }
+    let origins = origins(stage);
+    if !origins.is_empty() {
+        let _ = writeln!(out, "  weights: {}", origins.join("; "));
+    }
     let rows = stage.nodes.iter().map(|node| {
         let outputs: Vec<String> = node.entry.outputs.iter().zip(&node.outputs).map(|(o, p)| format!("{}: {p}", o.name)).collect();
         let mut marks = guards(stage, node);
+        marks.extend(register(stage, node));
         if without_gradient(stage, node) {
             marks.insert(0, "no gradient".to_string());
         }
