@@ -148,7 +148,15 @@ pub struct Nodes {
     /// A kind, as in loss/nt_xent [default: the list of all]
     pub kind: Option<String>,
     #[arg(long, value_enum, default_value = "text")]
-    pub format: DocumentFormat,
+    pub format: NodesFormat,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum NodesFormat {
+    Text,
+    Json,
+    /// The JSON schema of graph files, for editors
+    Schema,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

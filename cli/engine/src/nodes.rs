@@ -1,10 +1,10 @@
 //! `dv nodes`.
 
 use anyhow::Result;
-use dv_cli::args::{DocumentFormat, Nodes};
+use dv_cli::args::{Nodes, NodesFormat};
 use dv_cli::exit::Exit;
 use dv_cli::out;
-use dv_graph::{docs, fault};
+use dv_graph::{docs, fault, schema};
 
 pub fn verb(args: &Nodes) -> Result<()> {
     let library = dv_nodes::library();
@@ -21,8 +21,9 @@ pub fn verb(args: &Nodes) -> Result<()> {
         },
     };
     match (args.format, &args.kind) {
-        (DocumentFormat::Json, _) => out::line(serde_json::to_string_pretty(&docs::json(&entries))?),
-        (DocumentFormat::Text, Some(_)) => out::line(docs::kind(entries[0]).trim_end()),
-        (DocumentFormat::Text, None) => out::line(docs::library(&library).trim_end()),
+        (NodesFormat::Json, _) => out::line(serde_json::to_string_pretty(&docs::json(&entries))?),
+        (NodesFormat::Schema, _) => out::line(serde_json::to_string_pretty(&schema::schema(&library))?),
+        (NodesFormat::Text, Some(_)) => out::line(docs::kind(entries[0]).trim_end()),
+        (NodesFormat::Text, None) => out::line(docs::library(&library).trim_end()),
     }
 }

@@ -22,6 +22,7 @@ mod passes;
 pub mod plan;
 pub mod port;
 pub mod sample;
+pub mod schema;
 pub mod setting;
 pub mod settings;
 pub mod show;
