@@ -27,6 +27,8 @@ pub enum Verb {
     Check(Check),
     /// Show the resolved graph: shapes, rates, where each node runs
     Show(Show),
+    /// Say what differs between two graphs after resolving, and what else that changes
+    Diff(Diff),
     /// List the node kinds, or describe one
     Nodes(Nodes),
     /// Write a generated data set's video files
@@ -128,6 +130,20 @@ pub enum ShowFormat {
 }
 
 #[derive(Debug, Args)]
+pub struct Diff {
+    /// The graph that is compared
+    #[arg(value_name = "A.toml")]
+    pub a: PathBuf,
+    /// What it is compared with; --set changes both
+    #[arg(value_name = "B.toml")]
+    pub b: PathBuf,
+    #[command(flatten)]
+    pub with: With,
+    #[arg(long, value_enum, default_value = "text")]
+    pub format: DocumentFormat,
+}
+
+#[derive(Debug, Args)]
 pub struct Nodes {
     /// A kind, as in loss/nt_xent [default: the list of all]
     pub kind: Option<String>,
@@ -137,6 +153,14 @@ pub struct Nodes {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum NodesFormat {
+    Text,
+    Json,
+    /// The JSON schema of graph files, for editors
+    Schema,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum DocumentFormat {
     Text,
     Json,
 }

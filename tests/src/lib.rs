@@ -85,7 +85,7 @@ pub fn dv<A: AsRef<OsStr>>(args: impl IntoIterator<Item = A>) -> Said {
         command.env_remove(name);
     }
     let args: Vec<String> = command.get_args().map(|a| a.to_string_lossy().into_owned()).collect();
-    let computes = !matches!(args.first().map(String::as_str), Some("check" | "show" | "nodes"));
+    let computes = !matches!(args.first().map(String::as_str), Some("check" | "show" | "diff" | "nodes"));
     let _turn = computes.then(|| TURN.lock().unwrap_or_else(|e| e.into_inner()));
     let start = Instant::now();
     let output = command.output().unwrap();

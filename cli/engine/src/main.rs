@@ -2,6 +2,7 @@
 
 mod bench;
 mod check;
+mod diff;
 mod nodes;
 mod probe;
 mod run;
@@ -22,6 +23,7 @@ fn main() -> ExitCode {
         match cli.verb {
             Some(Verb::Check(a)) => check::verb(&a),
             Some(Verb::Show(a)) => show::verb(&a),
+            Some(Verb::Diff(a)) => diff::verb(&a),
             Some(Verb::Nodes(a)) => nodes::verb(&a),
             Some(Verb::Run(a)) => run::verb(&a),
             Some(Verb::Probe(a)) => probe::verb(&a),
