@@ -7,13 +7,15 @@ use anyhow::{bail, ensure, Context, Result};
 use memmap2::Mmap;
 
 use super::format::*;
+use crate::codec::Work;
 
 /// Working memory of a reading thread.
 #[derive(Default)]
 pub struct Scratch {
     zstd: Option<zstd::bulk::Decompressor<'static>>,
     residual: Vec<u8>,
-    planes: Vec<u8>,
+    content: Vec<u8>,
+    work: Work,
 }
 
 /// An open shard. Its header, index and footer are checked; blocks are checked as they are read.
@@ -46,8 +48,12 @@ impl Shard {
         ensure!(map.len() >= PREFIX + 4 + FOOTER, "is too short: {} bytes", map.len());
         ensure!(map.starts_with(MAGIC), "is not a shard of dv");
         let version = u32_at(&map, 8)?;
-        ensure!(version <= VERSION, "has format version {version}; this dv reads up to {VERSION}: use a newer dv, or pack again");
-        ensure!(version == VERSION, "has the unknown format version {version}: pack again");
+        let own = env!("CARGO_PKG_VERSION");
+        ensure!(
+            version <= VERSION,
+            "has format version {version}; this dv ({own}) reads version {VERSION}: use a newer dv, or pack the videos again with this one"
+        );
+        ensure!(version == VERSION, "has format version {version}, which this dv ({own}) no longer reads: pack the videos again");
         let header_len = u32_at(&map, 12)? as usize;
         ensure!(header_len <= MAX_HEADER, "its header is damaged (length {header_len})");
         let blocks_start = PREFIX + header_len + 4;
@@ -147,7 +153,7 @@ impl Shard {
         let (h, w) = (self.header.height as usize, self.header.width as usize);
         let len = self.header.frame_bytes();
         let residual = &scratch.residual[frame_in_block as usize * len..][..len];
-        self.header.codec.restore_rgb(residual, h, w, &mut scratch.planes, out);
+        self.header.codec.restore_rgb(residual, h, w, &mut scratch.work, out);
     }
 
     /// The content of a frame of the loaded block, as the codec keeps it.
@@ -155,9 +161,9 @@ impl Shard {
         let (h, w) = (self.header.height as usize, self.header.width as usize);
         let len = self.header.frame_bytes();
         let residual = &scratch.residual[frame_in_block as usize * len..][..len];
-        scratch.planes.resize(len, 0);
-        self.header.codec.restore(residual, h, w, &mut scratch.planes);
-        &scratch.planes
+        scratch.content.resize(len, 0);
+        self.header.codec.restore(residual, h, w, &mut scratch.content);
+        &scratch.content
     }
 }
 
