@@ -1,4 +1,4 @@
-//! Progress bars: on stderr, and only where that is a terminal.
+//! Progress on stderr: a bar where that is a terminal, else, for long work, a line now and then.
 
 use std::time::Duration;
 

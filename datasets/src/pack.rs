@@ -78,7 +78,7 @@ pub fn parse_size(text: &str) -> Result<(u32, u32)> {
     }
 }
 
-/// How far a pack is.
+/// How far a pack is; told after every block.
 #[derive(Clone, Copy, Debug)]
 pub struct Progress<'a> {
     /// Files packed or rejected, and in all.
@@ -86,7 +86,9 @@ pub struct Progress<'a> {
     pub total: usize,
     /// Frames packed.
     pub frames: u64,
-    /// The file that was done last.
+    /// Bytes written.
+    pub bytes: u64,
+    /// The file under way, or done last.
     pub path: &'a str,
 }
 
@@ -99,6 +101,8 @@ pub struct Summary {
     pub rejected: usize,
     /// Videos of which something was wrong, though frames decoded.
     pub noted: usize,
+    /// Folders that killed packs of the same set had left, and that were removed.
+    pub removed: Vec<PathBuf>,
     pub fingerprint: String,
 }
 
@@ -154,6 +158,7 @@ pub fn pack(options: &PackOptions, progress: &(dyn Fn(Progress) + Sync)) -> Resu
         frames: videos.iter().map(|v| v.frames as u64).sum(),
         rejected: rejected.len(),
         noted: videos.iter().filter(|v| v.note.is_some()).count(),
+        removed: writer.removed().to_vec(),
         fingerprint: String::new(),
     };
     let fingerprint = writer.finish()?;
