@@ -130,7 +130,8 @@ pub fn pack(options: &PackOptions, progress: &(dyn Fn(Progress) + Sync)) -> Resu
     };
     let labels = listed::labels(lists.as_ref(), &set.classes, &found)?;
     let mut writer = SetWriter::create(&options.out, set)?;
-    let mut reasons = queue::pack_files(options, &ffmpeg, &found.files, &labels, &mut writer, progress)?;
+    let unmade = || format!("{} is not made, and what was packed of it is removed", options.out.display());
+    let mut reasons = queue::pack_files(options, &ffmpeg, &found.files, &labels, &mut writer, progress).with_context(unmade)?;
     reasons.extend(found.rejected.into_iter().map(|r| (r.path, r.reason)));
     let rejected = match &lists {
         Some(lists) => listed::set_splits(lists, reasons, &mut writer),
@@ -161,6 +162,6 @@ pub fn pack(options: &PackOptions, progress: &(dyn Fn(Progress) + Sync)) -> Resu
         removed: writer.removed().to_vec(),
         fingerprint: String::new(),
     };
-    let fingerprint = writer.finish()?;
+    let fingerprint = writer.finish().with_context(unmade)?;
     Ok(Summary { fingerprint, ..summary })
 }
