@@ -8,6 +8,7 @@ pub mod evaluate;
 pub mod flow;
 pub mod head;
 pub mod loss;
+pub mod memory;
 pub mod order;
 pub mod pixels;
 pub mod source;
@@ -35,6 +36,7 @@ pub static NODES: &[&[NodeEntry]] = &[
     flow::NODES,
     backbone::NODES,
     head::NODES,
+    memory::NODES,
     loss::NODES,
     collect::NODES,
     evaluate::NODES,
