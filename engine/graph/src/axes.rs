@@ -148,7 +148,7 @@ fn read_arms(
     faults: &mut Faults,
 ) -> Vec<(String, Choice)> {
     if !is_name(axis) {
-        let fault = faults.add("bad-sweep", key, format!("`{axis}` is no name for a table of arms: a-z, 0-9 and _ only"));
+        let fault = faults.add("bad-sweep", key, format!("`{axis}` is no name for a table of arms: names have only a-z, 0-9 and _"));
         fault.help("an axis with a path has an array of values");
     }
     if arms.is_empty() {
@@ -157,7 +157,7 @@ fn read_arms(
     let mut out = Vec::new();
     for (name, entry) in arms.iter() {
         if !is_name(name) {
-            faults.add("bad-name", entry.key, format!("`{name}` is no name: a-z, 0-9 and _ only"));
+            faults.add("bad-name", entry.key, format!("`{name}` is no name: names have only a-z, 0-9 and _"));
         }
         let Some(table) = entry.item.as_table() else {
             faults

@@ -19,6 +19,12 @@ const fn code(name: &'static str, what: &'static str, why: &'static str, mend: &
 /// In the order of their names.
 pub const CODES: &[Code] = &[
     code(
+        "bad-during",
+        "A stage cannot run while the other trains.",
+        "What runs during a stage needs one that trains, that is no inner one itself, and of which it takes the weights of the moment; what it reads must be there by then.",
+        "Name a stage that trains, and let what this one reads run during it too.",
+    ),
+    code(
         "bad-edge",
         "A text that should name an output cannot be read as one, or names what cannot be read there.",
         "An edge is `node.port`, or `node.port[item]` for one item of an axis; `stage/node.port` reaches into another stage, and only whole tables come from there.",
@@ -43,6 +49,12 @@ pub const CODES: &[Code] = &[
         "Write the names with dots between them.",
     ),
     code(
+        "bad-pattern",
+        "A pattern of a parameter group cannot be read.",
+        "Patterns are paths `model/parameter` with `*` for any text; `:norm` and `:bias` take the parameters of that role.",
+        "Write one of these.",
+    ),
+    code(
         "bad-sweep",
         "An axis of a sweep cannot be read.",
         "An axis is a quoted path with an array of values, or a table of named arms, each of which is a table; every value and arm makes a run of its own.",
@@ -53,6 +65,18 @@ pub const CODES: &[Code] = &[
         "Nodes or stages wait for each other.",
         "A node runs when what it reads is there. Only a register leads from one step to the next, through its `write` edge.",
         "Cut one of the edges, or one `after`.",
+    ),
+    code(
+        "ema-of-ema",
+        "A model averages one that cannot be averaged.",
+        "An average follows a model that the optimiser changes; an average of an average, or of a model with faults, follows nothing.",
+        "Name a model with a `kind` in `ema_of`.",
+    ),
+    code(
+        "empty-group",
+        "A parameter group matches no parameter that its stage trains.",
+        "Its settings would change nothing.",
+        "Mend the pattern: `dv show` names the models, `dv probe` their parameters.",
     ),
     code(
         "extends-cycle",
@@ -73,6 +97,12 @@ pub const CODES: &[Code] = &[
         "Declare what both need as a group of its own.",
     ),
     code(
+        "groups-overlap",
+        "A parameter is in two groups.",
+        "Which of the two settings it has would be open.",
+        "Narrow one of the patterns.",
+    ),
+    code(
         "item-axis",
         "The item axes of an input do not suit the node.",
         "An item axis (`view`, `clip`) counts the clips of one sample. Most nodes take any axes; a loss compares items and so wants one of each, and inputs that go through a node together must have the same axes.",
@@ -83,6 +113,12 @@ pub const CODES: &[Code] = &[
         "A node has both a `kind` and an `apply`.",
         "A node either computes what its kind says, or applies a model or group that was declared above.",
         "Keep one of them.",
+    ),
+    code(
+        "kind-and-ema",
+        "A model averages another and has a kind of its own.",
+        "The average has the other's kind and settings, and so its parameters.",
+        "Take the `kind` out.",
     ),
     code(
         "missing-input",
@@ -119,6 +155,12 @@ pub const CODES: &[Code] = &[
         "The graph is written for a newer dv.",
         "`schema` counts the changes of the language; what this dv does not know it would misread.",
         "Use a newer dv.",
+    ),
+    code(
+        "no-average",
+        "A stage trains beside a model that averages another, and does not apply the other.",
+        "The average would follow a model that does not change there.",
+        "Apply the other model too, or freeze the average.",
     ),
     code(
         "no-file",
@@ -233,6 +275,12 @@ pub const CODES: &[Code] = &[
         "There is no kind of that name.",
         "Kinds are the nodes and models that this dv has.",
         "Take the name that the help gives; `dv nodes` lists all.",
+    ),
+    code(
+        "unknown-metric",
+        "A schedule or `keep.best` goes by a metric that is not there when an epoch ends.",
+        "Known then are the metrics of the stage and of those that run during it.",
+        "Take one of these; let the stage that measures run `during` this one.",
     ),
     code(
         "unknown-model",

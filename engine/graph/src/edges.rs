@@ -135,7 +135,7 @@ fn split<'a>(stage: &StageDecl, text: &'a str, at: At, faults: &mut Faults) -> O
         Some((path, rest)) => match rest.strip_suffix(']') {
             Some(item) if !item.is_empty() && !item.contains(['[', ']']) => (path, Some(item.to_string())),
             _ => {
-                faults.add("bad-edge", at, format!("`{text}` is no edge: one item is taken with \"node.port[item]\""));
+                faults.add("bad-edge", at, format!("`{text}` cannot be read as an edge: one item is taken with \"node.port[item]\""));
                 return None;
             }
         },
@@ -145,7 +145,7 @@ fn split<'a>(stage: &StageDecl, text: &'a str, at: At, faults: &mut Faults) -> O
         let aliases = stage.aliases.iter().filter(|a| a.node == path).map(|a| a.port.as_str());
         let own = stage.nodes.iter().find(|n| n.path == path).map_or(&[][..], |n| n.entry.outputs).iter().map(|o| o.name);
         let outputs = list(own.chain(aliases));
-        let fault = faults.add("bad-edge", at, format!("`{text}` is no edge: \"node.port\""));
+        let fault = faults.add("bad-edge", at, format!("`{text}` names no output: an edge is \"node.port\""));
         if !outputs.is_empty() {
             fault.help(format!("`{path}` has the outputs {outputs}"));
         }

@@ -137,7 +137,7 @@ pub fn read(tree: Table, library: &Library, faults: &mut Faults) -> Experiment {
             faults.add("missing-setting", top, "a graph needs a `name`: its run's folder is runs/<name>");
         }
         (Some(name), Some(item)) if !is_name(name) => {
-            faults.add("bad-name", item.at, format!("`{name}` is no name: a-z, 0-9 and _ only"));
+            faults.add("bad-name", item.at, format!("`{name}` is no name: names have only a-z, 0-9 and _"));
         }
         _ => {}
     }
@@ -197,9 +197,9 @@ pub(crate) fn tables(tree: &Table, key: &str, faults: &mut Faults) -> Vec<(Strin
     let mut out = Vec::new();
     for (name, entry) in table.iter() {
         if !is_name(name) {
-            faults.add("bad-name", entry.key, format!("`{name}` is no name: a-z, 0-9 and _ only"));
+            faults.add("bad-name", entry.key, format!("`{name}` is no name: names have only a-z, 0-9 and _"));
         } else if ["kind", "apply", "in", "out", "write", "after", "weights", "initial"].contains(&name) {
-            faults.add("bad-name", entry.key, format!("`{name}` is a reserved word"));
+            faults.add("bad-name", entry.key, format!("`{name}` is a word of the language, and no name"));
         }
         match entry.item.as_table() {
             Some(t) => out.push((name.to_string(), entry.key, t.clone())),

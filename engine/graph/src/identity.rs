@@ -23,6 +23,18 @@ pub fn identities(plan: &Plan, fingerprint: &dyn Fn(&str) -> Option<String>) -> 
         let sets = stage.nodes.iter().filter_map(|n| n.kind.source()).map(|s| s.set);
         let sets = sets.map(|set| (set.clone(), Value::String(fingerprint(&set).unwrap_or_default())));
         parts.insert("sets".into(), Value::Table(sets.collect()));
+        let files = stage.drive.weights.iter().filter_map(|(_, o)| match o {
+            Origin::File { file, .. } => Some((file.display().to_string(), Value::String(file_hash(file)))),
+            _ => None,
+        });
+        parts.insert("files".into(), Value::Table(files.collect()));
+        // what runs during a stage is part of its run, and may steer it
+        let inner = plan.stages.iter().filter(|s| s.during.as_ref().is_some_and(|d| d.stage == stage.name));
+        let inner = inner.filter_map(|s| {
+            let own = tree.get("stages")?.get(&s.name)?;
+            Some((s.name.clone(), Value::Array(vec![own.clone(), Value::Table(applied(&tree, own))])))
+        });
+        parts.insert("inner".into(), Value::Table(inner.collect()));
         if draws(stage) {
             parts.insert("seed".into(), Value::String(plan.seed.to_string()));
         }
@@ -85,13 +97,20 @@ fn names_in<'a>(value: &'a Value, names: &mut Vec<&'a str>) {
         Value::Table(t) => {
             for (key, value) in t {
                 match value {
-                    Value::String(s) if matches!(key.as_str(), "apply" | "ema_of") => names.push(s),
+                    Value::String(s) if matches!(key.as_str(), "apply" | "ema_of") => names.push(s.as_str()),
                     _ => names_in(value, names),
                 }
             }
         }
         _ => {}
     }
+}
+
+/// Nothing where the file cannot be read: the run tells.
+fn file_hash(path: &std::path::Path) -> String {
+    let mut hasher = blake3::Hasher::new();
+    let read = std::fs::File::open(path).and_then(|mut f| std::io::copy(&mut f, &mut hasher));
+    read.map_or(String::new(), |_| hasher.finalize().to_hex().to_string())
 }
 
 /// Tables print with sorted keys, so that equal ones give equal text.

@@ -163,10 +163,10 @@ fn edges_that_lead_nowhere() {
     bad(&[("in = \"seen.map\" }", "in = \"\" }")], &[("bad-edge", "\"\" }")]);
     bad(&[("in = \"seen.map\" }", "in = 3 }")], &[("wrong-type", "3 }\nother")]);
     bad(&[("in = \"seen.map\" }", "in = [\"seen.map\"] }")], &[("wrong-type", "[\"seen.map\"]")]);
-    bad(&[("in = \"seen.map\" }", "in = { mapp = \"seen.map\" } }")], &[("unknown-input", "\"seen.map\" } }\nother")]);
+    bad(&[("in = \"seen.map\" }", "in = { mapp = \"seen.map\" } }")], &[("unknown-input", "mapp =")]);
     bad(
         &[("in = \"seen.map\" }", "in = { map = \"seen.map\", 'ß' = \"gone.map\" } }")],
-        &[("unknown-input", "\"gone.map"), ("unknown-node", "\"gone.map")],
+        &[("unknown-input", "'ß'"), ("unknown-node", "\"gone.map")],
     );
     bad(&[(", in = \"seen.map\" }", " }")], &[("missing-input", "clip     =")]);
     for edge in ["clip.features[", "clip.features[]", "clip.features[v0][v1]", "clip.features]v0["] {
@@ -209,10 +209,7 @@ fn ports_that_do_not_fit() {
     );
     bad(&[("items = 4", "items = 5")], &[("shape", "\"order.order\"")]);
     bad(&[("size   = 16", "size   = 22")], &[("shape", "\"$size\" }\nnormal"), ("shape", "\"$size\" }\nview_2")]);
-    bad(
-        &[("rows = \"seen.map\", label", "rows = \"seen.map\", label = \"video.label\", more")],
-        &[("unknown-input", "\"video.label\" }, over")],
-    );
+    bad(&[("rows = \"seen.map\", label", "rows = \"seen.map\", label = \"video.label\", more")], &[("unknown-input", "more =")]);
     bad(&[("over = [\"clip\"]", "over = []")], &[("shape", "[] }")]);
     // a draw is an optional input of its own name
     good(&[("in = \"pair.first\", size", "in = { clips = \"pair.first\", offset = \"pair.starts\" }, size")]);
@@ -324,10 +321,7 @@ fn weights_have_an_origin() {
     good(&[("weights   = \"pretrain\"", "weights = { encoder = { stage = \"pretrain\", epoch = 2 } }")]);
     bad(&[("weights   = \"pretrain\"", "weights = { encoder = { stage = \"pretrain\", epoch = 3 } }")], &[("no-origin", "{ stage")]);
     bad(&[("weights   = \"pretrain\"", "weights = { encoder = { stage = \"pretrain\", epoch = -3 } }")], &[("wrong-type", "-3")]);
-    bad(
-        &[("weights   = \"pretrain\"", "weights = { encodr = \"pretrain\" }")],
-        &[("unknown-model", "encodr"), ("no-origin", "gallery]"), ("no-origin", "query]")],
-    );
+    bad(&[("weights   = \"pretrain\"", "weights = { encodr = \"pretrain\" }")], &[("unknown-model", "encodr")]);
     bad(&[("weights   = \"pretrain\"", "weights = \"pretrian\"")], &[("unknown-stage", "\"pretrian\"")]);
     bad(&[("weights   = \"pretrain\"", "weights = 3")], &[("wrong-type", "3\nbatch     = 3")]);
     bad(&[("extends = \"gallery\"\n", "extends = \"gallery\"\nweights = \"gallery\"\n")], &[("no-origin", "\"gallery\"\n[")]);
@@ -421,7 +415,7 @@ fn odd_forms() {
     );
     bad(
         &[("apply = \"base\", in = \"pair.first\"", "apply = \"base\", in = { clip = \"pair.first\" }")],
-        &[("unknown-input", "clip = \"pair.first"), ("missing-input", "view_0 ")],
+        &[("unknown-input", "clip = \"pair.first")],
     );
     bad(
         &[("view_0   = { apply = \"base\",", "view_0   = { apply = \"base\", size = 3, odd = 4,")],
