@@ -4,17 +4,19 @@
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
+use crate::args::Verb;
 use anyhow::{bail, Context, Result};
-use dv_cli::args::Verb;
 
 use crate::libtorch;
 
 /// Becomes the engine process, with the same arguments; returns only where that fails.
 pub fn exec(verb: &Verb) -> Result<()> {
     let libtorch = libtorch::find()?;
-    let program = std::env::current_exe()?.with_file_name("dv-engine");
+    let own = std::env::current_exe()?;
+    let name = own.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let program = own.with_file_name(format!("{name}-engine"));
     if !program.is_file() {
-        bail!("{} is missing: `cargo build --release` makes it beside dv", program.display());
+        bail!("{} is missing: `cargo build --release` makes it beside {name}", program.display());
     }
     let mut command = Command::new(&program);
     command.args(std::env::args_os().skip(1));

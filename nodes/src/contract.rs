@@ -39,6 +39,10 @@ fn example(name: &str) -> Option<(&'static str, Vec<(&'static str, Port)>)> {
         "head/global_pool" => ("", vec![map()]),
         "head/linear" => ("classes = 5", vec![feature("features")]),
         "head/softmax" => ("", vec![feature("logits")]),
+        "memory/queue" => ("rows = 12", vec![]),
+        "memory/bank" => ("momentum = 0.5", vec![]),
+        "memory/constant" => ("", vec![]),
+        "memory/draw" => ("count = 4", vec![("index", Port::index([]).with_range(9.into()))]),
         "loss/nt_xent" => ("temperature = 0.07\ngradient = 'published'", vec![feature("a"), feature("b")]),
         "loss/temporal_coherence" => ("temperature = 0.07\ngradient = 'exact'", vec![series("a"), series("b")]),
         "loss/rank" => ("theta = 0.05\nclamp = 5", vec![series("series"), series("shuffled")]),
@@ -53,6 +57,16 @@ fn example(name: &str) -> Option<(&'static str, Vec<(&'static str, Port)>)> {
         "evaluate/accuracy" => ("", vec![table("table")]),
         _ => return None,
     })
+}
+
+/// What is written to a register in its example.
+fn written(name: &str) -> Vec<(&'static str, Port)> {
+    let rows = ("rows", Port::float([16.into()]));
+    match name {
+        "memory/queue" => vec![rows],
+        "memory/bank" => vec![("index", Port::index([]).with_range(9.into())), rows],
+        _ => vec![],
+    }
 }
 
 fn library() -> Library {
@@ -76,7 +90,7 @@ fn the_schema_is_what_the_library_says() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../schema/graph.json");
     let written = std::fs::read_to_string(path).expect("schema/graph.json: write it with `cargo xtask docs`");
     let written: serde_json::Value = serde_json::from_str(&written).unwrap();
-    let now = dv_graph::schema::schema(&crate::library());
+    let now = dv_graph::editor::schema(&crate::library());
     assert!(written == now, "schema/graph.json is out of date: write it with `cargo xtask docs`");
 }
 
@@ -145,12 +159,21 @@ fn the_shape_rule_gives_what_is_declared() {
         let table = tree::parse("example", settings, &mut sources, &mut faults);
         let kind = (entry.build)(&table, At::default(), &mut faults);
         let kind = kind.unwrap_or_else(|| panic!("{}: {}", entry.name, faults.render(&sources)));
-        let inputs = Inputs::new(ports.into_iter().map(|(n, p)| (n.to_string(), p)).collect());
+        let named = |list: Vec<(&str, Port)>| list.into_iter().map(|(n, p)| (n.to_string(), p)).collect::<Vec<_>>();
+        let inputs = Inputs::new(named(ports)).with_written(named(written(entry.name)));
         let outputs = kind.ports(&inputs).unwrap_or_else(|f| panic!("{}: {}", entry.name, f.message));
         assert_eq!(outputs.len(), entry.outputs.len(), "{}", entry.name);
         let lengths = |text: &str| text.split_whitespace().filter(|w| !w.ends_with("..")).count();
         for (port, declared) in outputs.iter().zip(entry.outputs).filter(|(_, o)| !o.shape.contains("...")) {
             assert_eq!(port.shape.len(), lengths(declared.shape), "{}.{}: {port}", entry.name, declared.name);
+        }
+        if let Some(state) = entry.state {
+            let names: Vec<&str> = state(kind.as_any(), &inputs).into_iter().map(|s| s.name).collect();
+            assert!(
+                !names.is_empty() && names.iter().collect::<HashSet<_>>().len() == names.len(),
+                "{}: its tensors {names:?}",
+                entry.name
+            );
         }
         if let Some(parameters) = entry.parameters {
             let names: Vec<String> = parameters(kind.as_any(), &inputs).into_iter().map(|p| p.name).collect();

@@ -7,6 +7,7 @@ pub mod collect;
 pub mod evaluate;
 pub mod head;
 pub mod loss;
+pub mod memory;
 pub mod order;
 pub mod pixels;
 pub mod source;
@@ -33,6 +34,7 @@ pub static NODES: &[&[NodeEntry]] = &[
     order::NODES,
     backbone::NODES,
     head::NODES,
+    memory::NODES,
     loss::NODES,
     collect::NODES,
     evaluate::NODES,

@@ -1,5 +1,6 @@
 //! `dv run`.
 
+use crate::kinds::Kinds;
 use crate::{check, smoke, table};
 use anyhow::{bail, Context, Result};
 use dv_cli::args::Run;
@@ -14,7 +15,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-pub fn verb(args: &Run) -> Result<()> {
+pub fn verb(args: &Run, kinds: &Kinds) -> Result<()> {
     if args.resume {
         bail!("--resume: not yet; start afresh in another folder (--out DIR)");
     }
@@ -27,7 +28,7 @@ pub fn verb(args: &Run) -> Result<()> {
     let with = &args.graph.with;
     let scratch = if args.smoke { Some(tempfile::tempdir().context("cannot make a folder for the smoke sets")?) } else { None };
     let mut said = Vec::new();
-    let library = dv_nodes::library();
+    let library = kinds.library();
     let mut checked = check_adjusted(&args.graph.graph, &check::settings(with), &library, &mut |tree| {
         if args.smoke {
             smoke::shrink(tree, &mut said);
@@ -61,10 +62,10 @@ pub fn verb(args: &Run) -> Result<()> {
         threads: args.threads.map_or(cores, |n| n.get()),
         compute_threads: compute_threads as i32,
     };
-    run(plan, &args.stages, &out_dir, &machine, !args.smoke)
+    run(plan, &kinds.registry(), &args.stages, &out_dir, &machine, !args.smoke)
 }
 
-fn run(plan: Plan, asked: &[String], out_dir: &std::path::Path, machine: &Machine, fsync: bool) -> Result<()> {
+fn run(plan: Plan, registry: &Registry, asked: &[String], out_dir: &std::path::Path, machine: &Machine, fsync: bool) -> Result<()> {
     for name in asked {
         if !plan.stages.iter().any(|s| s.name == *name) {
             let names: Vec<&str> = plan.stages.iter().map(|s| s.name.as_str()).collect();
@@ -75,7 +76,6 @@ fn run(plan: Plan, asked: &[String], out_dir: &std::path::Path, machine: &Machin
     let todo = todo(&plan, asked, &folder);
     let mut plan = plan;
     let stages: Vec<Arc<StagePlan>> = std::mem::take(&mut plan.stages).into_iter().map(Arc::new).collect();
-    let registry = Registry::new(dv_nodes::entries());
     let mut tables = Tables::new();
     for stage in &stages {
         if !todo.contains(&stage.name) {
@@ -86,7 +86,7 @@ fn run(plan: Plan, asked: &[String], out_dir: &std::path::Path, machine: &Machin
             continue;
         }
         out::note(format_args!("stage {}", stage.name));
-        let mut cx = StageContext { plan: &plan, stages: &stages, registry: &registry, machine, folder: &mut folder, tables: &mut tables };
+        let mut cx = StageContext { plan: &plan, stages: &stages, registry, machine, folder: &mut folder, tables: &mut tables };
         run_stage(&mut cx, stage).with_context(|| format!("stage `{}`", stage.name))?;
     }
     let text = table::text(&stages, folder.result());

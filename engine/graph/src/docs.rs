@@ -119,3 +119,21 @@ pub fn json(entries: &[&Entry]) -> serde_json::Value {
         })
         .collect()
 }
+
+/// Every code of a fault as Markdown: `docs/faults.md`. `example` gives a graph that shows it, and what is said of that;
+/// `base` is the graph that the examples extend.
+pub fn faults<'a>(example: &dyn Fn(&str) -> Option<(&'a str, &'a str)>, base: &str) -> String {
+    let mut out = String::from(
+        "# Faults\n\nWhat `dv check` tells, by its code. Made from the list of codes and from the bad graphs in `engine/graph/tests/faults`;\n\
+         a test compares it. The graphs here extend one good graph, `base.toml`, which stands at the end of this page; its kinds are a few small ones made for tests.\n",
+    );
+    for code in crate::codes::CODES {
+        let _ = writeln!(out, "\n## {}\n\n{} {}", code.name, code.what, code.why);
+        if let Some((graph, said)) = example(code.name) {
+            let _ = writeln!(out, "\n```toml\n{}\n```\n```text\n{}\n```", graph.trim_end(), said.trim_end());
+        }
+        let _ = writeln!(out, "\n{}", code.mend);
+    }
+    let _ = writeln!(out, "\n## base.toml\n\n```toml\n{}\n```", base.trim_end());
+    out
+}

@@ -1,7 +1,7 @@
 //! An experiment as the graph file states it: names, models, stages; groups expanded; edges not yet followed.
 
 use crate::drive::{read_drive, read_momentum};
-use crate::fault::Faults;
+use crate::fault::{unmeant, Faults};
 use crate::group;
 use crate::kind::{AnyKind, Entry, Library};
 use crate::source::At;
@@ -127,15 +127,13 @@ pub fn is_name(text: &str) -> bool {
 pub fn read(tree: Table, library: &Library, faults: &mut Faults) -> Experiment {
     let top = At::default();
     for (key, entry) in tree.iter() {
-        match key {
-            "sweep" => faults.not_yet(entry.key, "sweeps"),
-            _ if TOP.contains(&key) => {}
-            _ => faults.add("unknown-key", entry.key, format!("a graph has no `{key}`")).nearest(key, TOP.iter().copied()),
+        if !TOP.contains(&key) {
+            faults.add("unknown-key", entry.key, format!("a graph has no `{key}`")).nearest(key, TOP.iter().copied());
         }
     }
     let name = text(&tree, "name", faults);
     match (&name, tree.get("name")) {
-        (_, None) => {
+        (_, None) if !unmeant(vec!["name"], &tree.keys().filter(|k| !TOP.contains(k)).collect::<Vec<_>>()).is_empty() => {
             faults.add("missing-setting", top, "a graph needs a `name`: its run's folder is runs/<name>");
         }
         (Some(name), Some(item)) if !is_name(name) => {

@@ -1,7 +1,9 @@
 //! The graph language (parse, merge, check, plan) and the sample plane with its scheduler. No libtorch here.
 
 mod assemble;
+mod axes;
 pub mod check;
+pub mod codes;
 pub mod de;
 pub mod diff;
 pub mod docs;
@@ -9,9 +11,11 @@ pub mod draw;
 mod drive;
 mod during;
 pub mod edges;
+pub mod editor;
 pub mod experiment;
 pub mod fault;
 pub mod group;
+pub mod identity;
 pub mod infer;
 pub mod kind;
 pub mod layer;
@@ -22,7 +26,7 @@ mod passes;
 pub mod plan;
 pub mod port;
 pub mod sample;
-pub mod schema;
+mod schema;
 pub mod setting;
 pub mod settings;
 pub mod show;
@@ -30,5 +34,7 @@ pub use sample::host;
 pub mod source;
 pub mod stage;
 mod stages;
+pub mod sweep;
+mod syntax;
 pub mod tree;
 mod values;
