@@ -31,10 +31,13 @@ pub fn exec(verb: &Verb) -> Result<()> {
     command.env("DV_LIBTORCH", &libtorch.lib);
     // Threads that wait by spinning made a step on busy cores thirty times as long.
     command.env("OMP_WAIT_POLICY", "PASSIVE");
-    if let Verb::Run(run) = verb {
-        if let Some(threads) = run.compute_threads {
-            command.env("OMP_NUM_THREADS", threads.to_string());
-        }
+    let compute = match verb {
+        Verb::Run(run) => Some(&run.compute),
+        Verb::Probe(probe) => Some(&probe.compute),
+        _ => None,
+    };
+    if let Some(threads) = compute.and_then(|c| c.compute_threads) {
+        command.env("OMP_NUM_THREADS", threads.to_string());
     }
     Err(command.exec()).with_context(|| format!("cannot start {}", program.display()))
 }

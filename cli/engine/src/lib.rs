@@ -2,6 +2,7 @@
 
 mod bench;
 mod check;
+mod device;
 mod diff;
 mod kinds;
 mod nodes;
@@ -25,7 +26,7 @@ pub fn main(own: &'static [NodeEntry]) -> ExitCode {
     let cli = Cli::parse();
     exit::guard(|| {
         dv_train::caught::quiet_caught_panics();
-        run(cli.verb, &Kinds::with(own)?)
+        dv_train::caught::memory_told(|| run(cli.verb, &Kinds::with(own)?))
     })
 }
 

@@ -1,7 +1,7 @@
 //! `dv probe`.
 
-use crate::check;
 use crate::kinds::Kinds;
+use crate::{check, device};
 use anyhow::{bail, Context, Result};
 use dv_cli::args::{Mode, Probe};
 use dv_cli::out;
@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, HashMap};
 pub fn verb(args: &Probe, kinds: &Kinds) -> Result<()> {
     let checked = dv_graph::check::check(&args.graph.graph, &check::settings(&args.graph.with), &kinds.library());
     let mut plan = check::plan(checked)?;
+    let (device, _) = device::set(&args.compute)?;
     let mut files = HashMap::new();
     let mut feeds = Vec::new();
     for feed in &args.feeds {
@@ -36,7 +37,7 @@ pub fn verb(args: &Probe, kinds: &Kinds) -> Result<()> {
         feeds,
         fetches: args.fetches.clone(),
         gradients: args.grads.clone(),
-        device: tch::Device::Cpu,
+        device,
     };
     let found: BTreeMap<String, tch::Tensor> = dv_train::probe::probe(&mut plan, &kinds.registry(), &probe)?;
     let found = found.into_iter().map(|(n, t)| (n, t.contiguous())).collect();

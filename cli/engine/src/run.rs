@@ -1,11 +1,10 @@
 //! `dv run`.
 
 use crate::kinds::Kinds;
-use crate::{check, smoke, table};
+use crate::{check, device, smoke, table};
 use anyhow::{bail, Context, Result};
 use dv_cli::args::Run;
 use dv_cli::out;
-use dv_cli::value::Device;
 use dv_graph::check::{check_adjusted, check_data};
 use dv_graph::plan::{Plan, StagePlan};
 use dv_train::executor::Registry;
@@ -22,9 +21,7 @@ pub fn verb(args: &Run, kinds: &Kinds) -> Result<()> {
     if args.ranks.get() > 1 {
         bail!("--ranks above 1: not yet; one process computes the same mathematics (`world` is the graph's)");
     }
-    if matches!(args.device, Some(Device::Cuda(_))) {
-        bail!("--device cuda: not yet; use --device cpu");
-    }
+    let (device, compute_threads) = device::set(&args.compute)?;
     let with = &args.graph.with;
     let scratch = if args.smoke { Some(tempfile::tempdir().context("cannot make a folder for the smoke sets")?) } else { None };
     let mut said = Vec::new();
@@ -54,14 +51,7 @@ pub fn verb(args: &Run, kinds: &Kinds) -> Result<()> {
         (None, None) => PathBuf::from("runs").join(&plan.name),
     };
     let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
-    let compute_threads = args.compute_threads.map_or(cores, |n| n.get());
-    tch::set_num_threads(compute_threads as i32);
-    let machine = Machine {
-        data,
-        device: tch::Device::Cpu,
-        threads: args.threads.map_or(cores, |n| n.get()),
-        compute_threads: compute_threads as i32,
-    };
+    let machine = Machine { data, device, threads: args.threads.map_or(cores, |n| n.get()), compute_threads };
     run(plan, &kinds.registry(), &args.stages, &out_dir, &machine, !args.smoke)
 }
 
