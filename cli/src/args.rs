@@ -199,14 +199,17 @@ pub struct Pack {
     /// What is done to the frames
     #[arg(value_enum)]
     pub preset: Preset,
-    /// The folder that holds one folder of video files a class
+    /// The folder that holds one folder of video files a class (with a CSV file in --splits: any folders)
     #[arg(long, value_name = "DIR")]
     pub videos: PathBuf,
     /// The packed set's own folder
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
-    /// The folder of split lists in UCF101's form (classInd.txt, trainlist01.txt, ...)
-    #[arg(long, value_name = "DIR")]
+    /// What names classes and splits: a folder of lists in UCF101's form (classInd.txt, trainlist01.txt, ...), or a CSV file
+    ///
+    /// The CSV file begins with the line path,class,split; a row puts a video (a path below --videos) into a split. With it, --videos
+    /// needs no class folders, and only what it lists is packed. [default: a class for each first folder, one split named all]
+    #[arg(long, value_name = "DIR|FILE.csv")]
     pub splits: Option<PathBuf>,
     /// The frames' height and width
     #[arg(long, value_name = "HxW", required_if_eq("preset", "folder"))]
@@ -230,7 +233,7 @@ pub enum Preset {
     /// UCF101 as IIC has it: 128 high, 171 wide, bilinear
     #[value(name = "ucf101_iic")]
     Ucf101Iic,
-    /// Any folder of class folders; needs --size and --filter
+    /// Any folder of class folders, or files listed in a CSV file (--splits); needs --size and --filter
     Folder,
 }
 

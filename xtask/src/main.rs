@@ -3,6 +3,7 @@
 mod clean;
 mod docs;
 mod libtorch;
+mod python;
 mod quickstart;
 mod setup;
 mod sh;
