@@ -74,6 +74,17 @@ impl With {
     }
 }
 
+/// What computes.
+#[derive(Debug, Args)]
+pub struct Compute {
+    /// cpu, cuda or cuda:N [default: cuda where there is one, else cpu]
+    #[arg(long)]
+    pub device: Option<Device>,
+    /// Torch's threads [default: one a core]
+    #[arg(long, value_name = "N")]
+    pub compute_threads: Option<NonZeroUsize>,
+}
+
 #[derive(Debug, Args)]
 pub struct Run {
     #[command(flatten)]
@@ -84,15 +95,11 @@ pub struct Run {
     /// Run this stage, and what upstream of it has no result yet; repeatable
     #[arg(long = "stage", value_name = "NAME")]
     pub stages: Vec<String>,
-    /// cpu, cuda or cuda:N [default: cuda where there is one, else cpu]
-    #[arg(long)]
-    pub device: Option<Device>,
+    #[command(flatten)]
+    pub compute: Compute,
     /// The loader's threads [default: one a core]
     #[arg(long, value_name = "N")]
     pub threads: Option<NonZeroUsize>,
-    /// Torch's threads [default: torch's own choice]
-    #[arg(long, value_name = "N")]
-    pub compute_threads: Option<NonZeroUsize>,
     /// How many processes compute; decides only the speed
     #[arg(long, value_name = "N", default_value = "1")]
     pub ranks: NonZeroUsize,
@@ -279,6 +286,8 @@ pub struct Probe {
     /// Write the gradient of a parameter or edge
     #[arg(long = "grad", value_name = "PARAMETER_OR_node.port", num_args = 1..)]
     pub grads: Vec<String>,
+    #[command(flatten)]
+    pub compute: Compute,
     /// The file to write
     #[arg(long, value_name = "OUT.safetensors")]
     pub out: PathBuf,

@@ -2,10 +2,10 @@
 
 use std::time::Instant;
 
+use crate::args::{self, Pack};
+use crate::out;
 use anyhow::Result;
 use clap::ValueEnum;
-use dv_cli::args::{self, Pack};
-use dv_cli::out;
 use dv_datasets::{pack, Filter, PackOptions, PackedSet};
 
 use crate::progress::Packing;

@@ -1,5 +1,6 @@
 //! `dv check`, and how the other verbs read a graph.
 
+use crate::kinds::Kinds;
 use anyhow::Result;
 use dv_cli::args::{Check, With};
 use dv_cli::exit::Exit;
@@ -19,18 +20,18 @@ fn named(with: &With) -> bool {
 }
 
 /// Reads a graph, and looks at the sets that it names.
-pub fn read(graph: &Path, with: &With) -> Checked {
-    let mut checked = check(graph, &settings(with), &dv_nodes::library());
+pub fn read(graph: &Path, with: &With, kinds: &Kinds) -> Checked {
+    let mut checked = check(graph, &settings(with), &kinds.library());
     if let Some(plan) = &checked.plan {
         check_data(plan, &with.data_dir(), named(with), &mut checked.faults);
     }
     checked
 }
 
-pub fn verb(args: &Check) -> Result<()> {
+pub fn verb(args: &Check, kinds: &Kinds) -> Result<()> {
     let mut bad = 0;
     for graph in &args.graphs {
-        if tell(graph, &read(graph, &args.with)) {
+        if tell(graph, &read(graph, &args.with, kinds)) {
             out::line(format_args!("{}: ok", graph.display()))?;
         } else {
             bad += 1;

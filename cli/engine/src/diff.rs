@@ -1,15 +1,16 @@
 //! `dv diff`.
 
 use crate::check;
+use crate::kinds::Kinds;
 use anyhow::Result;
 use dv_cli::args::{Diff, DocumentFormat};
 use dv_cli::exit::Exit;
 use dv_cli::out;
 use dv_graph::diff;
 
-pub fn verb(args: &Diff) -> Result<()> {
+pub fn verb(args: &Diff, kinds: &Kinds) -> Result<()> {
     // the faults of both are told before either ends it
-    let read = [&args.a, &args.b].map(|graph| (graph, check::read(graph, &args.with)));
+    let read = [&args.a, &args.b].map(|graph| (graph, check::read(graph, &args.with, kinds)));
     let mut plans = Vec::new();
     for (graph, checked) in read {
         check::tell(graph, &checked);

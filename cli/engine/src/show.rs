@@ -1,13 +1,14 @@
 //! `dv show`.
 
 use crate::check;
+use crate::kinds::Kinds;
 use anyhow::Result;
 use dv_cli::args::{Show, ShowFormat};
 use dv_cli::out;
 use dv_graph::show;
 
-pub fn verb(args: &Show) -> Result<()> {
-    let checked = dv_graph::check::check(&args.graph.graph, &check::settings(&args.graph.with), &dv_nodes::library());
+pub fn verb(args: &Show, kinds: &Kinds) -> Result<()> {
+    let checked = dv_graph::check::check(&args.graph.graph, &check::settings(&args.graph.with), &kinds.library());
     let plan = check::plan(checked)?;
     let text = match args.format {
         ShowFormat::Text => show::text(&plan),
