@@ -1,5 +1,8 @@
 //! Runs a part of a stage on tensors that a person gives, and hands out what its edges carry.
 
+mod host;
+mod tables;
+
 use crate::executor::{Executor, Feeds, Registry, Step};
 use crate::optimise::Running;
 use crate::store::{Model, Store};
@@ -83,7 +86,10 @@ pub fn probe(plan: &mut Plan, registry: &Registry, probe: &Probe) -> Result<BTre
                 Some(_) => tensor.select(0, step as i64),
                 None => tensor.shallow_clone(),
             };
-            feed(&stage, text, tensor.to_device(probe.device), &mut feeds, &mut rows)?;
+            let tensor = tensor.to_device(probe.device);
+            if !tables::feed(&stage, text, &tensor, &mut feeds)? {
+                feed(&stage, text, tensor, &mut feeds, &mut rows)?;
+            }
         }
         let gradient_leaves: Vec<(usize, usize)> = probe.gradients.iter().filter_map(|g| stage.output(g)).collect();
         for at in &gradient_leaves {
@@ -107,10 +113,11 @@ pub fn probe(plan: &mut Plan, registry: &Registry, probe: &Probe) -> Result<BTre
             None => (0..rows.unwrap_or(0) as u64).map(|id| Sample { id, occurrence: 0 }).collect(),
         };
         let _off = (loss.is_none() && probe.gradients.is_empty()).then(tch::no_grad_guard);
-        let values = executor.run(&store, &Step { pass: &pass, step: step as u64, samples: &samples }, host.map(|(c, _)| c))?;
+        let mut values = executor.run(&store, &Step { pass: &pass, step: step as u64, samples: &samples }, host.map(|(c, _)| c))?;
+        tables::end(&executor, &pass, &mut values)?;
         for (text, a) in &fetches {
             if let Asked::Output(n, p) = a {
-                let value = values.tensor(*n, *p).with_context(|| format!("--fetch {text}: no value (a table is made by a whole run)"))?;
+                let value = tables::value(&values, *n, *p).with_context(|| format!("--fetch {text}: no value"))?;
                 kept.entry(text.clone()).or_default().push(value.detach().contiguous());
             }
         }
@@ -151,7 +158,9 @@ pub fn probe(plan: &mut Plan, registry: &Registry, probe: &Probe) -> Result<BTre
     }
     for (text, a) in &fetches {
         if let Asked::After(path) = a {
-            out.insert(text.clone(), store.get(path).context("checked above")?.detach().copy());
+            let state = optimiser.as_ref().and_then(|o| o.state().remove(path));
+            let value = state.or_else(|| store.get(path).map(Tensor::shallow_clone)).context("checked above")?;
+            out.insert(text.clone(), value.detach().copy());
         }
     }
     plan.stages.insert(index, Arc::try_unwrap(stage).map_err(|_| anyhow::anyhow!("the stage is still in use"))?);
@@ -186,6 +195,8 @@ fn host_batch(
     let mut batches = if stage.trains() { open.training(pass, count).0 } else { open.evaluation(pass, count) };
     batches.truncate(1);
     let mut host = HostPlan::new(Arc::clone(stage), executor.places.clone(), &[]);
+    let positions = batches.first().map(|b| b.positions.clone()).unwrap_or_default();
+    host.draws = host::draws(executor, &positions)?;
     host.outputs = needed;
     host.outputs.dedup();
     let outputs = host.outputs.clone();
@@ -254,6 +265,10 @@ fn asked(stage: &StagePlan, plan: &Plan, store: &Store, text: &str) -> Result<As
         return Ok(Asked::Output(n, p));
     }
     if let Some(name) = text.strip_prefix("after.") {
+        // of the optimiser: `momentum/encoder/conv1.weight`
+        if let Some(path) = name.strip_prefix("momentum/").and_then(|n| parameter(plan, store, n)) {
+            return Ok(Asked::After(format!("momentum/{path}")));
+        }
         return match parameter(plan, store, name) {
             Some(path) => Ok(Asked::After(path)),
             None => {

@@ -1,6 +1,7 @@
 //! Losses. Each is one value of the batch; logits and accuracies beside it are for looking at.
 
 pub mod cross_entropy;
+pub mod mean_square;
 pub mod nt_xent;
 pub mod rank;
 pub mod sum;
@@ -18,6 +19,7 @@ pub static NODES: &[NodeEntry] = &[
     NodeEntry::batch::<temporal_coherence::TemporalCoherence>(),
     NodeEntry::batch::<rank::Rank>(),
     NodeEntry::batch::<cross_entropy::CrossEntropy>(),
+    NodeEntry::batch::<mean_square::MeanSquare>(),
     NodeEntry::batch::<sum::Sum>(),
 ];
 
