@@ -9,7 +9,7 @@ use dv_graph::check::{check_adjusted, check_data};
 use dv_graph::plan::{Plan, StagePlan};
 use dv_train::executor::Registry;
 use dv_train::folder::Folder;
-use dv_train::train::{run_stage, Machine, StageContext, Tables};
+use dv_train::stage::{run_stage, Machine, StageContext, Tables};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -81,10 +81,12 @@ fn run(plan: Plan, asked: &[String], out_dir: &std::path::Path, machine: &Machin
         if !todo.contains(&stage.name) {
             continue;
         }
+        // one that ran with the stage that it runs during has its result
+        if stage.during.as_ref().is_some_and(|d| todo.contains(&d.stage)) {
+            continue;
+        }
         out::note(format_args!("stage {}", stage.name));
-        let named = dv_train::train::named_epochs(&stages, &stage.name);
-        let mut cx =
-            StageContext { plan: &plan, named_epochs: &named, registry: &registry, machine, folder: &mut folder, tables: &mut tables };
+        let mut cx = StageContext { plan: &plan, stages: &stages, registry: &registry, machine, folder: &mut folder, tables: &mut tables };
         run_stage(&mut cx, stage).with_context(|| format!("stage `{}`", stage.name))?;
     }
     let text = table::text(&stages, folder.result());

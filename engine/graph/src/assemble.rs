@@ -1,10 +1,10 @@
 //! The plan of one stage from its wired nodes.
 
-use crate::edges::{self, Edge, Target};
+use crate::edges::{self, Edge, Role, Target};
 use crate::experiment::{Experiment, Mode, NodeDecl, StageDecl};
 use crate::fault::Faults;
 use crate::infer::Inferred;
-use crate::kind::{Inputs, Parameter};
+use crate::kind::{Inputs, Parameter, Reference};
 use crate::live;
 use crate::passes;
 use crate::plan::*;
@@ -38,9 +38,13 @@ pub(crate) fn assemble(wired: &Wired, faults: &mut Faults) -> (StagePlan, Vec<(S
     for (p, i) in order.iter().enumerate() {
         position[*i] = p;
     }
-    let trains = |model: &str| drive.trains() && !drive.settings.frozen.iter().any(|f| f == model);
+    // a model that averages another runs as in training, and no gradient reaches it
+    let in_training = |model: &str| drive.trains() && !drive.settings.frozen.iter().any(|f| f == model);
+    let trains = |model: &str| in_training(model) && experiment.models.get(model).is_none_or(|m| m.ema.is_none());
     // gradients: from trained models down to the loss
-    let flows = |e: &&Edge| matches!(e.target, Target::Node { node, port } if inferred[node].outputs[port].ty == Type::Float);
+    let flows = |e: &&Edge| {
+        e.role == Role::Read && matches!(e.target, Target::Node { node, port } if inferred[node].outputs[port].ty == Type::Float)
+    };
     let flowing: Vec<Vec<Edge>> = edges.iter().map(|list| list.iter().filter(flows).cloned().collect()).collect();
     let to_loss = live::upstream(&flowing, minimise.iter().map(|(n, _)| *n));
     let mut gradient = vec![false; stage.nodes.len()];
@@ -72,7 +76,7 @@ pub(crate) fn assemble(wired: &Wired, faults: &mut Faults) -> (StagePlan, Vec<(S
         }
         let training = match decl.mode {
             Some(mode) => mode == Mode::Train,
-            None => decl.model.as_deref().is_some_and(trains),
+            None => decl.model.as_deref().is_some_and(in_training),
         };
         let place = match (host[i], found.rate) {
             (true, _) => Place::Host,
@@ -82,10 +86,9 @@ pub(crate) fn assemble(wired: &Wired, faults: &mut Faults) -> (StagePlan, Vec<(S
         if place == Place::Device && !decl.entry.batch {
             faults.add("wrong-place", decl.at, format!("`{}` runs on the host, and reads what comes from the device", decl.path));
         }
-        let inputs = edges[i]
-            .iter()
-            .zip(&found.items)
-            .map(|(e, item)| InputPlan {
+        let wired = |role: Role| -> Vec<InputPlan> {
+            let own = edges[i].iter().zip(&found.items).filter(|(e, _)| e.role == role);
+            own.map(|(e, item)| InputPlan {
                 name: e.input.clone(),
                 from: match &e.target {
                     Target::Node { node, port } => From::Node { node: position[*node], port: *port },
@@ -93,24 +96,46 @@ pub(crate) fn assemble(wired: &Wired, faults: &mut Faults) -> (StagePlan, Vec<(S
                 },
                 item: *item,
             })
-            .collect();
+            .collect()
+        };
+        let register = decl.entry.state.map(|state| Register {
+            state: state(decl.kind.as_any(), &found.inputs),
+            names: decl.names.clone(),
+            writes: if drive.trains() { wired(Role::Write) } else { Vec::new() },
+            initial: wired(Role::Initial),
+        });
+        if let Some(register) = &register {
+            let there = register.state.iter().filter(|s| s.reference != Reference::None).count();
+            if !register.names.is_empty() && register.names.len() != there {
+                faults.add(
+                    "bad-names",
+                    decl.at,
+                    format!("`{}` has {there} tensors in the reference's state dict and {} names", decl.path, register.names.len()),
+                );
+            }
+            if experiment.models.contains_key(&decl.path) {
+                faults.add("bad-name", decl.at, format!("`{}` is a model too: weights could mean either", decl.path));
+            }
+        }
         nodes.push(NodePlan {
             path: decl.path.clone(),
             at: decl.at,
             entry: decl.entry,
             kind: decl.kind.clone(),
             model: decl.model.clone(),
-            inputs,
+            inputs: wired(Role::Read),
+            register,
             outputs: found.outputs.clone(),
             rate: found.rate,
             fold: found.fold.clone(),
+            passes: found.passes,
             place,
             guards: guards[i].iter().map(|g| Guard { choose: position[g.choose], branch: g.branch }).collect(),
             gradient: gradient[i],
             training,
         });
     }
-    passes::check_passes(stage, edges, &order, &parameters, &|m| trains(m), faults);
+    passes::check_passes(stage, edges, &order, &parameters, &|m| in_training(m), faults);
     for (model, trained) in &models {
         let reaches = order.iter().any(|i| stage.nodes[*i].model.as_ref() == Some(model) && to_loss[*i]);
         if *trained && !reaches {
@@ -155,6 +180,7 @@ pub(crate) fn assemble(wired: &Wired, faults: &mut Faults) -> (StagePlan, Vec<(S
         metrics,
         needs: stage_needs(experiment, stage).into_iter().map(|(n, _)| n).collect(),
         models,
+        during: drive.during.clone(),
         aliases,
     };
     (plan, parameters)

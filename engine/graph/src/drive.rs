@@ -1,28 +1,24 @@
 //! How a stage is driven, as its table states it.
 
-use crate::experiment::kind_name;
+use crate::experiment::{kind_name, text_list};
 use crate::fault::Faults;
 use crate::settings;
 use crate::source::At;
 use crate::stage::*;
 use crate::tree::{Item, Table, Value};
 
-pub(crate) fn read_drive(at: At, table: &mut Table, models: &[String], faults: &mut Faults) -> Drive {
-    for (key, what) in [("during", "stages that run while another trains (during)"), ("parameters", "parameter groups (parameters)")] {
-        if let Some(entry) = table.take(key) {
-            faults.not_yet(entry.key, what);
-        }
-    }
+/// `models` are the graph's; `stateful` are these and the stage's registers: what `weights` may name.
+pub(crate) fn read_drive(at: At, table: &mut Table, models: &[String], stateful: &[String], faults: &mut Faults) -> Drive {
     let mut drive = Drive::default();
     if let Some(entry) = table.take("optimiser") {
-        drive.optimiser = tagged(&entry.item, "optimiser", OPTIMISERS, faults, |_, table, at, faults| {
-            let sgd: Sgd = settings::deserialise(table, at, "sgd", faults)?;
-            let mut f = settings::SettingFaults::new(table, at, faults);
-            f.require(sgd.lr > 0.0 && sgd.lr.is_finite(), "lr", "above 0");
-            f.require((0.0..1.0).contains(&sgd.momentum), "momentum", "from 0 to below 1");
-            f.require(sgd.weight_decay >= 0.0 && sgd.weight_decay.is_finite(), "weight_decay", "from 0");
-            Some(Optimiser::Sgd(sgd))
-        });
+        drive.optimiser = read_optimiser(&entry.item, faults);
+        if let Some(groups) = table.take("parameters") {
+            drive.parameters = read_groups(&groups.item, &entry.item, faults);
+        }
+    } else if let Some(groups) = table.take("parameters") {
+        if table.get("minimise").is_none() {
+            faults.add("unused-setting", groups.key, "`parameters` belongs to a stage that trains (`minimise`)");
+        }
     }
     if let Some(entry) = table.take("schedule") {
         drive.schedule = tagged(&entry.item, "schedule", SCHEDULES, faults, |kind, table, at, faults| match kind {
@@ -33,6 +29,12 @@ pub(crate) fn read_drive(at: At, table: &mut Table, models: &[String], faults: &
                 f.require(steps.at.windows(2).all(|w| w[0] < w[1]), "at", "epochs in rising order");
                 f.require(steps.factor > 0.0 && steps.factor.is_finite(), "factor", "above 0");
                 Some(Schedule::Steps(steps))
+            }
+            "plateau" => {
+                let plateau: Plateau = settings::deserialise(table, at, kind, faults)?;
+                let mut f = settings::SettingFaults::new(table, at, faults);
+                f.require(plateau.factor > 0.0 && plateau.factor < 1.0, "factor", "above 0 and below 1");
+                Some(Schedule::Plateau(plateau))
             }
             _ => {
                 let cosine: Cosine = settings::deserialise(table, at, kind, faults)?;
@@ -47,11 +49,20 @@ pub(crate) fn read_drive(at: At, table: &mut Table, models: &[String], faults: &
     }
     if let Some(entry) = table.take("keep") {
         match entry.item.as_table() {
-            Some(t) if t.get("best").is_some() => faults.not_yet(entry.key, "keeping the best checkpoint (keep.best)"),
             Some(t) => {
                 drive.keep = settings::deserialise(t, entry.key, "keep", faults);
                 if let Some(keep) = &drive.keep {
-                    settings::SettingFaults::new(t, entry.key, faults).require(keep.last > 0, "last", "from 1");
+                    settings::SettingFaults::new(t, entry.key, faults).require(keep.last != Some(0), "last", "from 1");
+                    if keep.last.is_none() && keep.best.is_none() {
+                        faults.add(
+                            "missing-setting",
+                            entry.key,
+                            "`keep` says how many of the newest (`last`), or by which metric one more (`best`)",
+                        );
+                    }
+                    if let (Some(_), None) = (keep.goal, &keep.best) {
+                        faults.add("unused-setting", t.entry("goal").map_or(entry.key, |e| e.key), "`goal` belongs to `best`");
+                    }
                 }
             }
             None => {
@@ -60,7 +71,20 @@ pub(crate) fn read_drive(at: At, table: &mut Table, models: &[String], faults: &
         }
     }
     if let Some(entry) = table.take("weights") {
-        drive.weights = read_weights(&entry.item, models, faults);
+        drive.weights = read_weights(&entry.item, stateful, faults);
+    }
+    if let Some(entry) = table.take("during") {
+        match entry.item.as_table() {
+            Some(t) => {
+                drive.during = settings::deserialise(t, entry.key, "during", faults);
+                if let Some(during) = &drive.during {
+                    settings::SettingFaults::new(t, entry.key, faults).require(during.every > 0, "every", "from 1");
+                }
+            }
+            None => {
+                faults.add("wrong-type", entry.item.at, "`during` is a table: { stage = \"pretrain\", every = 1 }");
+            }
+        }
     }
     // what can be read of them is used: without `minimise` a stage would seem to evaluate
     if let Some(settings) = settings::read::<StageSettings>(table, at, "stage", faults).0 {
@@ -71,9 +95,6 @@ pub(crate) fn read_drive(at: At, table: &mut Table, models: &[String], faults: &
         if let (Some(batch), Some(world)) = (settings.batch, settings.world) {
             f.require(world == 0 || batch % world == 0, "world", "the batch must be a multiple of the world: its parts are equal");
         }
-        if settings.batch_norm == Some(BatchNorm::PerRank) && settings.world.unwrap_or(1) > 1 {
-            faults.not_yet(table.get("batch_norm").map_or(at, |i| i.at), "batch norm for each part of the world (per_rank)");
-        }
         for (i, name) in settings.frozen.iter().enumerate() {
             if !models.contains(name) {
                 let at = element_at(table, "frozen", i).unwrap_or(at);
@@ -83,6 +104,108 @@ pub(crate) fn read_drive(at: At, table: &mut Table, models: &[String], faults: &
         drive.settings = settings;
     }
     drive
+}
+
+fn read_optimiser(item: &Item, faults: &mut Faults) -> Option<Optimiser> {
+    tagged(item, "optimiser", OPTIMISERS, faults, |_, table, at, faults| {
+        let sgd: Sgd = settings::deserialise(table, at, "sgd", faults)?;
+        let mut f = settings::SettingFaults::new(table, at, faults);
+        f.require(sgd.lr > 0.0 && sgd.lr.is_finite(), "lr", "above 0");
+        f.require((0.0..1.0).contains(&sgd.momentum), "momentum", "from 0 to below 1");
+        f.require(sgd.weight_decay >= 0.0 && sgd.weight_decay.is_finite(), "weight_decay", "from 0");
+        Some(Optimiser::Sgd(sgd))
+    })
+}
+
+/// Tables of `match` and settings that replace the optimiser's.
+fn read_groups(item: &Item, optimiser: &Item, faults: &mut Faults) -> Vec<ParameterGroup> {
+    let Some(groups) = item.as_table() else {
+        faults.add(
+            "wrong-type",
+            item.at,
+            "`parameters` is a table of tables: parameters.encoder = { match = [\"encoder/*\"], lr = 0.0001 }",
+        );
+        return Vec::new();
+    };
+    let mut out = Vec::new();
+    for (name, entry) in groups.iter() {
+        let Some(own) = entry.item.as_table() else {
+            faults.add("wrong-type", entry.item.at, format!("`{name}` is a table, not {}", entry.item.type_name()));
+            continue;
+        };
+        let mut own = own.clone();
+        let patterns = match own.take("match") {
+            Some(m) => text_list(&m.item, "match", faults),
+            None => {
+                faults
+                    .add("missing-setting", entry.key, format!("the parameter group `{name}` needs `match`"))
+                    .help("match = [\"encoder/*\"], or [\":norm\", \":bias\"]");
+                continue;
+            }
+        };
+        for (pattern, at) in &patterns {
+            if let Some((_, role)) = pattern.split_once(':') {
+                if !["norm", "bias"].contains(&role) {
+                    faults.add("bad-pattern", *at, format!("`{pattern}`: there is no role `{role}`")).nearest(role, ["norm", "bias"]);
+                }
+            }
+        }
+        if let Some(kind) = own.entry("kind") {
+            faults.add("unknown-setting", kind.key, "a parameter group has the optimiser of its stage: take `kind` out");
+            continue;
+        }
+        // the optimiser's settings, with the group's in their place; faults of the former were told
+        let Some(mut whole) = optimiser.as_table().cloned() else { continue };
+        let known: Vec<String> = whole.keys().filter(|k| *k != "kind").map(String::from).collect();
+        let mut fits = true;
+        for (key, setting) in own.iter() {
+            if known.iter().any(|k| k == key) {
+                whole.insert(key, setting.clone());
+            } else {
+                fits = false;
+                faults
+                    .add("unknown-setting", setting.key, format!("the optimiser has no setting `{key}`"))
+                    .nearest(key, known.iter().map(String::as_str).chain(["match"]));
+            }
+        }
+        let mut own_faults = Faults::default();
+        let whole = Item { value: Value::Table(whole), at: optimiser.at };
+        if let Some(optimiser) = read_optimiser(&whole, &mut own_faults).filter(|_| fits && own_faults.is_empty()) {
+            out.push(ParameterGroup { name: name.to_string(), patterns: patterns.into_iter().map(|(p, _)| p).collect(), optimiser });
+        }
+        for fault in own_faults.iter().filter(|f| own.iter().any(|(_, e)| e.item.at == f.at || e.key == f.at)) {
+            faults.add(fault.code, fault.at, fault.message.clone());
+        }
+    }
+    out
+}
+
+/// A number, or a table with a `kind`.
+pub(crate) fn read_momentum(item: &Item, faults: &mut Faults) -> Option<Momentum> {
+    let fits = |m: f64| (0.0..=1.0).contains(&m);
+    let number = match item.value {
+        Value::Float(m) => Some(m),
+        Value::Integer(m) => Some(m as f64),
+        _ => None,
+    };
+    match number {
+        Some(m) if fits(m) => Some(Momentum::Constant(m)),
+        Some(_) => {
+            faults.add("out-of-range", item.at, "`momentum` is from 0 to 1");
+            None
+        }
+        None if item.as_table().is_none() => {
+            faults.add("wrong-type", item.at, format!("`momentum` is a number or a table with a `kind`, not {}", item.type_name()));
+            None
+        }
+        None => tagged(item, "momentum", MOMENTA, faults, |_, table, at, faults| {
+            let cosine: CosineMomentum = settings::deserialise(table, at, "cosine", faults)?;
+            let mut f = settings::SettingFaults::new(table, at, faults);
+            f.require(fits(cosine.from), "from", "from 0 to 1");
+            f.require(fits(cosine.to), "to", "from 0 to 1");
+            Some(Momentum::Cosine(cosine))
+        }),
+    }
 }
 
 /// Where the element of a list stands; the only one stands for the list.
@@ -126,7 +249,7 @@ fn read_weights(item: &Item, models: &[String], faults: &mut Faults) -> Vec<(Str
     for (model, entry) in table.iter() {
         if model != "*" && !models.iter().any(|m| m == model) {
             faults
-                .add("unknown-model", entry.key, format!("there is no model `{model}`"))
+                .add("unknown-model", entry.key, format!("there is no model or register `{model}`"))
                 .nearest(model, models.iter().map(String::as_str));
         }
         out.push((model.to_string(), read_origin(&entry.item, faults)));
@@ -138,9 +261,18 @@ fn read_weights(item: &Item, models: &[String], faults: &mut Faults) -> Vec<(Str
 fn read_origin(item: &Item, faults: &mut Faults) -> Origin {
     match &item.value {
         Value::String(s) if s == "initial" => {}
-        Value::String(s) => return Origin::Stage { stage: s.clone(), epoch: None },
-        Value::Table(t) if t.get("file").is_some() => faults.not_yet(item.at, "weights from a file"),
-        Value::Table(t) if t.get("keep").is_some() => faults.not_yet(item.at, "weights of the best checkpoint"),
+        Value::String(s) => return Origin::Stage { stage: s.clone(), at: Checkpoint::Last },
+        Value::Table(t) if t.get("file").is_some() => {
+            let mut rest = t.clone();
+            let file = rest.take("file").and_then(|e| kind_name(&e.item, "file", faults).map(String::from));
+            let names = rest.take("names").map(|e| text_list(&e.item, "names", faults).into_iter().map(|(n, _)| n).collect());
+            for (key, entry) in rest.iter() {
+                faults.add("unknown-setting", entry.key, format!("weights from a file have no `{key}`")).nearest(key, ["file", "names"]);
+            }
+            if let Some(file) = file {
+                return Origin::File { file: file.into(), names };
+            }
+        }
         Value::Table(t) => {
             #[derive(serde::Deserialize, schemars::JsonSchema)]
             #[serde(deny_unknown_fields)]
@@ -149,13 +281,33 @@ fn read_origin(item: &Item, faults: &mut Faults) -> Origin {
                 stage: String,
                 /// Completed epochs.
                 epoch: Option<u64>,
+                /// `best`: the checkpoint that the stage's `keep.best` chose.
+                keep: Option<Kept>,
+            }
+            #[derive(Clone, Copy, serde::Deserialize, schemars::JsonSchema)]
+            #[serde(rename_all = "snake_case")]
+            enum Kept {
+                Best,
             }
             if let Some(from) = settings::deserialise::<FromStage>(t, item.at, "weights", faults) {
-                return Origin::Stage { stage: from.stage, epoch: from.epoch };
+                let at = match (from.epoch, from.keep) {
+                    (Some(_), Some(_)) => {
+                        faults.add("out-of-range", item.at, "weights come from an `epoch` or from what was kept (`keep`), not both");
+                        Checkpoint::Last
+                    }
+                    (Some(epoch), None) => Checkpoint::Epoch(epoch),
+                    (None, Some(Kept::Best)) => Checkpoint::Best,
+                    (None, None) => Checkpoint::Last,
+                };
+                return Origin::Stage { stage: from.stage, at };
             }
         }
         _ => {
-            faults.add("wrong-type", item.at, "weights come from \"initial\", a stage's name, or { stage = \"...\", epoch = N }");
+            faults.add(
+                "wrong-type",
+                item.at,
+                "weights come from \"initial\", a stage's name, { stage = \"...\", epoch = N }, or { file = \"...\" }",
+            );
         }
     }
     Origin::Initial

@@ -1,6 +1,6 @@
 //! Edges: from the text `node.port[item]` to the node and output behind it, and an order in which to run.
 
-use crate::experiment::{Experiment, InputDecl, StageDecl};
+use crate::experiment::{Experiment, InputDecl, NodeDecl, StageDecl};
 use crate::fault::Faults;
 use crate::kind::Entry;
 use crate::source::At;
@@ -12,8 +12,19 @@ pub enum Target {
     Stage { stage: String, node: String, port: String },
 }
 
+/// What an edge is to the node at its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    Read,
+    /// Of a register: read in the first step, before its output.
+    Initial,
+    /// Of a register: applied when the step is over, and so no cycle.
+    Write,
+}
+
 #[derive(Clone, Debug)]
 pub struct Edge {
+    pub role: Role,
     pub input: String,
     pub target: Target,
     pub item: Option<String>,
@@ -169,7 +180,53 @@ pub fn resolve(experiment: &Experiment, stage: &StageDecl, faults: &mut Faults) 
             }
         }
     }
-    stage.nodes.iter().map(|n| node_edges(experiment, stage, &n.path, n.at, n.entry, &n.inputs, faults)).collect()
+    let edges = |n: &NodeDecl, faults: &mut Faults| {
+        let reads = node_edges(experiment, stage, &n.path, n.at, n.entry, &n.inputs, faults);
+        let writes = register_edges(experiment, stage, n, Role::Write, faults);
+        let initial = register_edges(experiment, stage, n, Role::Initial, faults);
+        Some(reads?.into_iter().chain(initial?).chain(writes?).collect())
+    };
+    stage.nodes.iter().map(|n| edges(n, faults)).collect()
+}
+
+/// The edges at a register's `write` or `initial`. A `write` must be there in a stage that trains.
+fn register_edges(experiment: &Experiment, stage: &StageDecl, node: &NodeDecl, role: Role, faults: &mut Faults) -> Option<Vec<Edge>> {
+    let (declared, given, key) = match role {
+        Role::Write => (node.entry.writes, &node.writes, "write"),
+        _ => (node.entry.initial, &node.initial, "initial"),
+    };
+    let mut whole = true;
+    let mut edges = Vec::new();
+    for InputDecl { name, edge, at, here } in given {
+        let known = declared.iter().any(|d| d.name == name);
+        if !known {
+            faults
+                .add("unknown-input", *here, format!("`{}` has no `{key}` edge `{name}`", node.entry.name))
+                .nearest(name, declared.iter().map(|d| d.name));
+        }
+        match follow(experiment, stage, edge, *at, faults) {
+            Some((Target::Stage { .. }, _)) => {
+                faults.add("wrong-rate", *at, format!("`{key}`: a register takes what its own stage computes in a step"));
+                whole = false;
+            }
+            Some((target, item)) if known => edges.push(Edge { role, input: name.clone(), target, item, at: *at }),
+            _ => whole = false,
+        }
+    }
+    // a misspelt one was told, with the name that it should have
+    if !given.iter().any(|g| !declared.iter().any(|d| d.name == g.name)) {
+        for input in declared.iter().filter(|d| !d.optional && !given.iter().any(|g| g.name == d.name)) {
+            whole = false;
+            faults
+                .add(
+                    "missing-input",
+                    node.at,
+                    format!("`{}` ({}) needs `{key}` = {{ {} = \"node.port\" }}", node.path, node.entry.name, input.name),
+                )
+                .help(format!("{}: {}", input.name, input.doc));
+        }
+    }
+    whole.then_some(edges)
 }
 
 fn node_edges(
@@ -192,7 +249,7 @@ fn node_edges(
             whole = false;
         }
         match follow(experiment, stage, edge, *at, faults) {
-            Some((target, item)) => edges.push(Edge { input: name.clone(), target, item, at: *at }),
+            Some((target, item)) => edges.push(Edge { role: Role::Read, input: name.clone(), target, item, at: *at }),
             None => whole = false,
         }
     }
@@ -211,6 +268,27 @@ fn node_edges(
     whole.then_some(edges)
 }
 
+/// An order in which shapes can be inferred: a register comes after what is written to it, unless that depends on the register.
+pub fn inference_order(order: &[usize], edges: &[Vec<Edge>]) -> Vec<usize> {
+    let mut out: Vec<usize> = Vec::with_capacity(order.len());
+    let mut done = vec![false; edges.len()];
+    let there = |done: &[bool], i: usize, writes: bool| {
+        edges[i].iter().filter(|e| writes || e.role != Role::Write).all(|e| match e.target {
+            // what lies in a cycle is in no order
+            Target::Node { node, .. } => done[node] || !order.contains(&node),
+            Target::Stage { .. } => true,
+        })
+    };
+    while out.len() < order.len() {
+        let waiting = || order.iter().copied().filter(|i| !done[*i]);
+        let next = waiting().find(|i| there(&done, *i, true)).or_else(|| waiting().find(|i| there(&done, *i, false)));
+        let Some(next) = next else { break };
+        done[next] = true;
+        out.push(next);
+    }
+    out
+}
+
 /// Nodes in an order in which each comes after what it reads and what it is said to be `after`; among those that are
 /// free, by their paths. A cycle is a fault, and what waits for it is left out.
 pub fn order(stage: &StageDecl, edges: &[Vec<Edge>], faults: &mut Faults) -> Vec<usize> {
@@ -218,7 +296,7 @@ pub fn order(stage: &StageDecl, edges: &[Vec<Edge>], faults: &mut Faults) -> Vec
     let mut graph = DiGraph::<usize, ()>::with_capacity(n, n);
     let index: Vec<NodeIndex> = (0..n).map(|i| graph.add_node(i)).collect();
     for (i, list) in edges.iter().enumerate() {
-        for edge in list {
+        for edge in list.iter().filter(|e| e.role != Role::Write) {
             if let Target::Node { node, .. } = edge.target {
                 graph.update_edge(index[node], index[i], ());
             }

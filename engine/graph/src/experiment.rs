@@ -1,11 +1,11 @@
 //! An experiment as the graph file states it: names, models, stages; groups expanded; edges not yet followed.
 
-use crate::drive::read_drive;
+use crate::drive::{read_drive, read_momentum};
 use crate::fault::Faults;
 use crate::group;
 use crate::kind::{AnyKind, Entry, Library};
 use crate::source::At;
-use crate::stage::Drive;
+use crate::stage::{Drive, Ema};
 use crate::tree::{Item, Table, Value};
 use indexmap::IndexMap;
 use std::sync::Arc;
@@ -24,6 +24,8 @@ pub struct ModelDecl {
     pub at: At,
     pub entry: &'static Entry,
     pub kind: Arc<dyn AnyKind>,
+    /// The model that this one averages.
+    pub ema: Option<Ema>,
     /// The model's path in the reference's state dict, or one path a layer.
     pub names: Vec<String>,
 }
@@ -84,8 +86,15 @@ pub struct NodeDecl {
     pub model: Option<String>,
     /// Input name and the edge's text.
     pub inputs: Vec<InputDecl>,
+    /// Of a register.
+    pub writes: Vec<InputDecl>,
+    pub initial: Vec<InputDecl>,
+    /// Of a register: its tensors' names in the reference's state dict.
+    pub names: Vec<String>,
     pub after: Vec<(String, At)>,
     pub mode: Option<Mode>,
+    /// The item axis of which each item is a pass of its own.
+    pub passes: Option<(String, At)>,
     pub table: Table,
 }
 
@@ -108,7 +117,7 @@ pub enum Mode {
 /// Keys of a graph's top level.
 const TOP: &[&str] = &["schema", "name", "about", "seed", "values", "models", "groups", "stages", "published", "sweep"];
 /// Keys of a node that are the language's, not its kind's.
-pub const NODE_KEYS: &[&str] = &["kind", "apply", "in", "after", "write", "initial", "mode", "passes"];
+pub const NODE_KEYS: &[&str] = &["kind", "apply", "in", "after", "write", "initial", "mode", "passes", "names"];
 
 pub fn is_name(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
@@ -146,16 +155,22 @@ pub fn read(tree: Table, library: &Library, faults: &mut Faults) -> Experiment {
         }
     };
     let mut models = IndexMap::new();
-    for (model, at, table) in tables(&tree, "models", faults) {
+    let (averages, owners): (Vec<_>, Vec<_>) = tables(&tree, "models", faults).into_iter().partition(|(_, _, t)| t.get("ema_of").is_some());
+    for (model, at, table) in owners {
         if let Some(decl) = read_model(&model, at, table, library, faults) {
             models.insert(model, decl);
         }
     }
-    let groups = group::read(&tree, faults);
-    let names = |key: &str| -> Vec<String> {
+    let names_of = |key: &str| -> Vec<String> {
         tree.get(key).and_then(Item::as_table).map(|t| t.keys().map(String::from).collect()).unwrap_or_default()
     };
-    let (model_names, group_names) = (names("models"), names("groups"));
+    for (model, at, table) in averages {
+        if let Some(decl) = read_average(&model, at, table, &models, &names_of("models"), faults) {
+            models.insert(model, decl);
+        }
+    }
+    let groups = group::read(&tree, faults);
+    let (model_names, group_names) = (names_of("models"), names_of("groups"));
     for (group, entry) in tree.get("groups").and_then(Item::as_table).into_iter().flat_map(Table::iter) {
         if model_names.iter().any(|m| m == group) {
             faults.add("bad-name", entry.key, format!("`{group}` is a model too: `apply` could mean either"));
@@ -230,10 +245,6 @@ pub(crate) fn text_list(item: &Item, key: &str, faults: &mut Faults) -> Vec<(Str
 
 fn read_model(model: &str, at: At, mut table: Table, library: &Library, faults: &mut Faults) -> Option<ModelDecl> {
     let names = table.take("names").map(|e| text_list(&e.item, "names", faults)).unwrap_or_default();
-    if let Some(entry) = table.entry("ema_of") {
-        faults.not_yet(entry.key, "models that average another (ema_of)");
-        return None;
-    }
     let kind = table.take("kind").map(|e| e.item);
     let Some(kind) = kind else {
         faults.add("missing-setting", at, format!("the model `{model}` needs a `kind`"));
@@ -250,7 +261,59 @@ fn read_model(model: &str, at: At, mut table: Table, library: &Library, faults: 
         return None;
     }
     let kind = (entry.build)(&table, at, faults)?;
-    Some(ModelDecl { at, entry, kind: kind.into(), names: names.into_iter().map(|(n, _)| n).collect() })
+    Some(ModelDecl { at, entry, kind: kind.into(), ema: None, names: names.into_iter().map(|(n, _)| n).collect() })
+}
+
+/// A model that averages another: its kind and settings are that one's.
+fn read_average(
+    model: &str,
+    at: At,
+    mut table: Table,
+    models: &IndexMap<String, ModelDecl>,
+    declared: &[String],
+    faults: &mut Faults,
+) -> Option<ModelDecl> {
+    let before = faults.told();
+    let names = table.take("names").map(|e| text_list(&e.item, "names", faults)).unwrap_or_default();
+    let entry = table.take("ema_of")?;
+    let of = kind_name(&entry.item, "ema_of", faults).map(String::from);
+    if let Some(kind) = table.take("kind") {
+        faults.add("kind-and-ema", kind.key, format!("`{model}` averages another model and has its kind: take `kind` out"));
+    }
+    let momentum = match table.take("momentum") {
+        Some(entry) => read_momentum(&entry.item, faults),
+        None => {
+            faults.add("missing-setting", at, format!("`{model}` averages another model and needs `momentum`")).help("momentum = 0.999");
+            None
+        }
+    };
+    for (key, entry) in table.iter() {
+        faults
+            .add("unknown-setting", entry.key, format!("a model that averages another has no setting `{key}`"))
+            .nearest(key, ["ema_of", "momentum", "names"]);
+    }
+    let of = of?;
+    let Some(source) = models.get(&of) else {
+        if of == model || !declared.contains(&of) {
+            let known = declared.iter().map(String::as_str).filter(|n| *n != model);
+            faults.add("unknown-model", entry.item.at, format!("there is no other model `{of}` to average")).nearest(&of, known);
+        } else if models.is_empty() || declared.contains(&of) {
+            // one with faults of its own, or one that is an average itself
+            faults.add("ema-of-ema", entry.item.at, format!("`{of}` cannot be averaged: it averages another model, or is at fault itself"));
+        }
+        return None;
+    };
+    if source.ema.is_some() {
+        faults.add("ema-of-ema", entry.item.at, format!("`{of}` cannot be averaged: it averages another model itself"));
+    }
+    let momentum = momentum?;
+    (faults.told() == before).then(|| ModelDecl {
+        at,
+        entry: source.entry,
+        kind: Arc::clone(&source.kind),
+        ema: Some(Ema { of, momentum }),
+        names: names.into_iter().map(|(n, _)| n).collect(),
+    })
 }
 
 fn read_stage(at: At, mut table: Table, scope: &group::Scope, faults: &mut Faults) -> StageDecl {
@@ -271,6 +334,8 @@ fn read_stage(at: At, mut table: Table, scope: &group::Scope, faults: &mut Fault
         }
         Some(_) => {}
     }
-    let drive = read_drive(at, &mut table, scope.model_names, faults);
+    let registers = out.nodes.iter().filter(|n| n.entry.state.is_some()).map(|n| n.path.clone());
+    let stateful: Vec<String> = scope.model_names.iter().cloned().chain(registers).collect();
+    let drive = read_drive(at, &mut table, scope.model_names, &stateful, faults);
     StageDecl { at, drive, table: full, nodes: out.nodes, broken: out.broken, aliases: out.aliases }
 }

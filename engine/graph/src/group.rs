@@ -2,7 +2,7 @@
 
 use crate::experiment::{is_name, kind_name, tables, text_list, Alias, Broken, InputDecl, Mode, ModelDecl, NodeDecl, NODE_KEYS};
 use crate::fault::Faults;
-use crate::kind::{Entry, Library};
+use crate::kind::{Entry, In, Library};
 use crate::source::At;
 use crate::tree::{Item, Table, Value};
 use indexmap::IndexMap;
@@ -78,7 +78,7 @@ pub fn read(tree: &Table, faults: &mut Faults) -> IndexMap<String, Group> {
         let nodes = tables(&table, "nodes", faults);
         let inputs = known_inputs.then_some(inputs);
         if let Some(inputs) = &inputs {
-            let edges = nodes.iter().filter_map(|(_, _, t)| t.get("in")).flat_map(edges_of);
+            let edges = nodes.iter().flat_map(|(_, _, t)| ["in", "write", "initial"].map(|k| t.get(k))).flatten().flat_map(edges_of);
             for (edge, at) in edges.chain(outputs.iter().map(|(_, e, at)| (e.as_str(), *at))) {
                 let Some(port) = edge.strip_prefix("in.").map(|p| p.split('[').next().unwrap_or(p)) else { continue };
                 if !inputs.iter().any(|i| i == port) {
@@ -162,11 +162,9 @@ impl Scope<'_> {
     }
 
     fn expand_in(&self, path: &str, at: At, mut table: Table, frame: &Frame, out: &mut Expanded, faults: &mut Faults) {
-        for (key, what) in [("write", "registers (write)"), ("initial", "initial edges"), ("passes", "one pass for each item (passes)")] {
-            if let Some(entry) = table.take(key) {
-                faults.not_yet(entry.key, what);
-            }
-        }
+        let taken = |table: &mut Table, key: &str| table.take(key).map(|e| (e.key, e.item));
+        let (write, initial) = (taken(&mut table, "write"), taken(&mut table, "initial"));
+        let passes = taken(&mut table, "passes");
         let input = table.take("in").map(|e| e.item);
         let mut after = frame.after.clone();
         let before = faults.told();
@@ -187,22 +185,46 @@ impl Scope<'_> {
         let mut broken = Broken { after: after.clone(), ..Broken::at(path, at) };
         match (table.take("kind").map(|e| e.item), table.take("apply").map(|e| (e.key, e.item))) {
             (Some(kind), None) => {
-                if let Some(at) = mode_at {
-                    faults.add("unknown-setting", at, "`mode` belongs to a node that applies a model");
+                for at in mode_at.into_iter().chain(passes.as_ref().map(|(at, _)| *at)) {
+                    let key = if Some(at) == mode_at { "mode" } else { "passes" };
+                    faults.add("unknown-setting", at, format!("`{key}` belongs to a node that applies a model"));
                 }
                 let entry = self.node_kind(&kind, faults);
                 let Some(entry) = entry else {
                     broken.inputs = loose(input.as_ref(), frame);
                     return out.broken.push(broken);
                 };
+                let names = match entry.state {
+                    Some(_) => table.take("names").map(|e| text_list(&e.item, "names", faults)).unwrap_or_default(),
+                    None => Vec::new(),
+                };
+                let names = names.into_iter().map(|(n, _)| n).collect();
                 let inputs = inputs(entry, input, frame, faults);
+                let (writes, whole_writes) = register_edges(entry, "write", entry.writes, write, frame, faults);
+                let (initial, whole_initial) = register_edges(entry, "initial", entry.initial, initial, frame, faults);
                 let kind = (entry.build)(&table, at, faults);
                 match (kind, inputs) {
-                    (Some(kind), (inputs, true)) if after_read => {
-                        let kind = kind.into();
-                        out.nodes.push(NodeDecl { path: path.into(), at, entry, kind, model: None, inputs, after, mode: None, table });
+                    (Some(kind), (inputs, true)) if after_read && whole_writes && whole_initial => {
+                        let (kind, path) = (kind.into(), path.to_string());
+                        let (model, mode, passes) = (None, None, None);
+                        out.nodes.push(NodeDecl {
+                            path,
+                            at,
+                            entry,
+                            kind,
+                            model,
+                            inputs,
+                            writes,
+                            initial,
+                            names,
+                            after,
+                            mode,
+                            passes,
+                            table,
+                        });
                     }
-                    (_, (inputs, whole)) => {
+                    (_, (mut inputs, whole)) => {
+                        inputs.extend(writes.into_iter().chain(initial).map(|d| InputDecl { name: String::new(), ..d }));
                         out.broken.push(Broken { entry: whole.then_some(entry), inputs, ..broken });
                     }
                 }
@@ -212,6 +234,9 @@ impl Scope<'_> {
                     broken.inputs = loose(input.as_ref(), frame);
                     return out.broken.push(broken);
                 };
+                for (key, at) in [("write", &write), ("initial", &initial)].into_iter().filter_map(|(k, e)| Some((k, e.as_ref()?.0))) {
+                    faults.add("unknown-setting", at, format!("`{key}` belongs to a register (a kind of the family `memory`)"));
+                }
                 for (key, entry) in table.iter() {
                     faults
                         .add("unknown-setting", entry.key, format!("a node that applies `{name}` has no setting `{key}`"))
@@ -228,15 +253,33 @@ impl Scope<'_> {
                 } else if let Some(model) = self.models.get(name) {
                     let (entry, kind) = (model.entry, Arc::clone(&model.kind));
                     let (inputs, whole) = inputs(entry, input, frame, faults);
-                    if whole && after_read {
-                        let model = Some(name.to_string());
-                        out.nodes.push(NodeDecl { path: path.into(), at, entry, kind, model, inputs, after, mode, table });
+                    let before = faults.told();
+                    let passes = passes.and_then(|(_, item)| kind_name(&item, "passes", faults).map(|p| (p.to_string(), item.at)));
+                    if whole && after_read && faults.told() == before {
+                        let (model, path) = (Some(name.to_string()), path.to_string());
+                        let (writes, initial, names) = (Vec::new(), Vec::new(), Vec::new());
+                        out.nodes.push(NodeDecl {
+                            path,
+                            at,
+                            entry,
+                            kind,
+                            model,
+                            inputs,
+                            writes,
+                            initial,
+                            names,
+                            after,
+                            mode,
+                            passes,
+                            table,
+                        });
                     } else {
                         out.broken.push(Broken { inputs, ..broken });
                     }
                 } else if let Some(group) = self.groups.get(name) {
-                    if let Some(at) = mode_at {
-                        faults.add("unknown-setting", at, "`mode` belongs to a node that applies a model");
+                    for at in mode_at.into_iter().chain(passes.as_ref().map(|(at, _)| *at)) {
+                        let key = if Some(at) == mode_at { "mode" } else { "passes" };
+                        faults.add("unknown-setting", at, format!("`{key}` belongs to a node that applies a model"));
                     }
                     if frame.is_in(name) {
                         faults.add("group-cycle", apply.at, format!("the group `{name}` applies itself"));
@@ -349,6 +392,40 @@ fn inputs(entry: &'static Entry, input: Option<Item>, frame: &Frame, faults: &mu
         Value::Array(a) if many => a.iter().enumerate().for_each(|(i, item)| push(&i.to_string(), item, faults)),
         _ => {
             faults.add("wrong-type", item.at, "`in` is an edge, \"node.port\", or a table of edges");
+            whole = false;
+        }
+    }
+    (out, whole)
+}
+
+/// `write` or `initial` of a register: a text where the kind declares one such edge, else a table; and whether all of it could be read.
+fn register_edges(
+    entry: &'static Entry,
+    key: &str,
+    declared: &'static [In],
+    given: Option<(At, Item)>,
+    frame: &Frame,
+    faults: &mut Faults,
+) -> (Vec<InputDecl>, bool) {
+    let Some((at, item)) = given else { return (Vec::new(), true) };
+    if declared.is_empty() {
+        let fault = faults.add("unknown-setting", at, format!("`{}` has no `{key}` edges", entry.name));
+        if entry.state.is_none() {
+            fault.help("they belong to a register (a kind of the family `memory`)");
+        }
+        return (Vec::new(), false);
+    }
+    let (mut out, mut whole) = (Vec::new(), true);
+    let mut push = |name: &str, item: &Item, faults: &mut Faults| match edge_text(item, faults).and_then(|e| frame.edge(&e, item.at)) {
+        Some((edge, at)) => out.push(InputDecl { name: name.to_string(), edge, at, here: item.at }),
+        None => whole = false,
+    };
+    match (&item.value, declared) {
+        (Value::String(_), [only]) => push(only.name, &item, faults),
+        (Value::Table(t), _) => t.iter().for_each(|(name, e)| push(name, &e.item, faults)),
+        _ => {
+            let names: Vec<String> = declared.iter().map(|d| format!("{} = \"node.port\"", d.name)).collect();
+            faults.add("wrong-type", item.at, format!("`{key}` is a table of edges: {{ {} }}", names.join(", ")));
             whole = false;
         }
     }

@@ -1,6 +1,6 @@
 //! Types, shapes, rates and item axes along the edges.
 
-use crate::edges::{Edge, Target};
+use crate::edges::{Edge, Role, Target};
 use crate::experiment::NodeDecl;
 use crate::fault::Faults;
 use crate::kind::{Axes, In, Inputs, Place};
@@ -16,17 +16,41 @@ pub struct Inferred {
     pub inputs: Inputs,
     /// For each edge, the axis and position of the chosen item.
     pub items: Vec<Option<(usize, usize)>>,
+    /// Of the folded axes, the one of which each item is a pass of its own.
+    pub passes: Option<usize>,
+    /// Whether something is written to the register that depends on its own output: it is looked at afterwards.
+    pub late: bool,
+}
+
+/// What is known of the port behind an edge.
+pub enum Known {
+    Port(Port),
+    /// Not yet: it depends on the node that asks.
+    Later,
+    /// A fault was told there.
+    Never,
 }
 
 /// Infers a node's outputs from its inputs' ports. `None` where a fault was told, here or upstream.
-pub fn infer(node: &NodeDecl, edges: &[Edge], port: impl Fn(&Target) -> Option<Port>, faults: &mut Faults) -> Option<Inferred> {
+pub fn infer(node: &NodeDecl, edges: &[Edge], port: impl Fn(&Target) -> Known, faults: &mut Faults) -> Option<Inferred> {
     let before = faults.told();
-    let mut seen: Vec<(&Edge, Port, Option<(usize, usize)>)> = Vec::new();
-    let mut whole = true;
-    for edge in edges {
-        let Some(mut p) = port(&edge.target) else {
-            whole = false;
-            continue;
+    let mut seen: Vec<(&Edge, Port)> = Vec::new();
+    let (mut whole, mut late) = (true, false);
+    let mut items: Vec<Option<(usize, usize)>> = vec![None; edges.len()];
+    for (e, edge) in edges.iter().enumerate() {
+        let mut p = match port(&edge.target) {
+            Known::Port(p) => p,
+            Known::Later => {
+                if edge.item.is_some() {
+                    faults.add("item-axis", edge.at, "what is written to a register and depends on its output is written whole");
+                }
+                late = true;
+                continue;
+            }
+            Known::Never => {
+                whole = false;
+                continue;
+            }
         };
         if matches!(edge.target, Target::Stage { .. }) && p.rate != Rate::Stage {
             faults
@@ -38,40 +62,30 @@ pub fn infer(node: &NodeDecl, edges: &[Edge], port: impl Fn(&Target) -> Option<P
                 .help("gather it there first, with a kind of the family `collect`");
             continue;
         }
-        let item = match &edge.item {
-            None => None,
-            Some(item) => {
-                let found: Vec<(usize, usize)> =
-                    p.axes.iter().enumerate().filter_map(|(a, axis)| Some((a, axis.items.iter().position(|i| i == item)?))).collect();
-                if found.len() > 1 {
-                    let axes: Vec<&str> = found.iter().map(|(a, _)| p.axes[*a].name.as_str()).collect();
-                    faults.add("unknown-item", edge.at, format!("several item axes have an item `{item}`: {}", axes.join(", ")));
-                    continue;
-                }
-                let Some(&(a, i)) = found.first() else {
-                    let items: Vec<&str> = p.axes.iter().flat_map(|a| a.items.iter().map(String::as_str)).collect();
-                    let message =
-                        if items.is_empty() { "the port has no item axis".to_string() } else { format!("the port has no item `{item}`") };
-                    faults.add("unknown-item", edge.at, message).nearest(item, items);
-                    continue;
-                };
-                p.axes.remove(a);
-                Some((a, i))
+        if let Some(item) = &edge.item {
+            let found: Vec<(usize, usize)> =
+                p.axes.iter().enumerate().filter_map(|(a, axis)| Some((a, axis.items.iter().position(|i| i == item)?))).collect();
+            if found.len() > 1 {
+                let axes: Vec<&str> = found.iter().map(|(a, _)| p.axes[*a].name.as_str()).collect();
+                faults.add("unknown-item", edge.at, format!("several item axes have an item `{item}`: {}", axes.join(", ")));
+                continue;
             }
-        };
-        seen.push((edge, p, item));
+            let Some(&(a, i)) = found.first() else {
+                let items: Vec<&str> = p.axes.iter().flat_map(|a| a.items.iter().map(String::as_str)).collect();
+                let message =
+                    if items.is_empty() { "the port has no item axis".to_string() } else { format!("the port has no item `{item}`") };
+                faults.add("unknown-item", edge.at, message).nearest(item, items);
+                continue;
+            };
+            p.axes.remove(a);
+            items[e] = Some((a, i));
+        }
+        seen.push((edge, p));
     }
     // types and item axes
     let mut fold: Vec<Axis> = Vec::new();
-    for (edge, p, _) in &seen {
-        if let Some(input) = declared(node, &edge.input) {
-            if !input.types.contains(&p.ty) {
-                let want: Vec<String> = input.types.iter().map(|t| t.to_string()).collect();
-                faults
-                    .add("wrong-port-type", edge.at, format!("`{}` takes {}; this is {p}", edge.input, want.join(" or ")))
-                    .help(format!("{}: {}", edge.input, input.doc));
-            }
-        }
+    for (edge, p) in &seen {
+        check_type(node, edge, p, faults);
         if p.rows && node.entry.sample.is_some() && !node.entry.batch && p.rate > Rate::Sample {
             faults.add("wrong-rate", edge.at, format!("`{}` works on single samples; this comes once a {}", node.entry.name, p.rate));
         }
@@ -79,16 +93,9 @@ pub fn infer(node: &NodeDecl, edges: &[Edge], port: impl Fn(&Target) -> Option<P
             continue;
         }
         match node.entry.axes {
-            Axes::Keep => {}
-            Axes::None => {
-                let axis = &p.axes[0];
-                faults
-                    .add("item-axis", edge.at, format!("`{}` takes no item axis; this has the axis `{}`", node.entry.name, axis.name))
-                    .help(format!(
-                        "choose an item, for instance {}",
-                        axis.items.first().map_or(String::new(), |i| format!("\"node.port[{i}]\""))
-                    ));
-            }
+            Axes::Keep if edge.role == Role::Read => {}
+            Axes::Fold if edge.role != Role::Read => takes_no_axis(node, edge, p, faults),
+            Axes::Keep | Axes::None => takes_no_axis(node, edge, p, faults),
             Axes::Fold if fold.is_empty() => fold = p.axes.clone(),
             Axes::Fold if fold == p.axes => {}
             Axes::Fold => {
@@ -96,7 +103,20 @@ pub fn infer(node: &NodeDecl, edges: &[Edge], port: impl Fn(&Target) -> Option<P
             }
         }
     }
-    let stages: Vec<Rate> = seen.iter().filter(|(e, _, _)| matches!(e.target, Target::Node { .. })).map(|(_, p, _)| p.rate).collect();
+    let passes = node.passes.as_ref().and_then(|(axis, at)| {
+        let found = fold.iter().position(|a| a.name == *axis);
+        if found.is_none() && whole && faults.told() == before {
+            let names = fold.iter().map(|a| a.name.as_str());
+            let message = format!("`passes`: what `{}` reads has no item axis `{axis}`", node.path);
+            let fault = faults.add("item-axis", *at, message);
+            if !fold.is_empty() {
+                fault.nearest(axis, names);
+            }
+        }
+        found
+    });
+    let reads = || seen.iter().filter(|(e, _)| e.role == Role::Read);
+    let stages: Vec<Rate> = reads().filter(|(e, _)| matches!(e.target, Target::Node { .. })).map(|(_, p)| p.rate).collect();
     if stages.contains(&Rate::Stage) && stages.iter().any(|r| *r < Rate::Stage) {
         faults
             .add("wrong-rate", node.at, format!("`{}` reads what comes once this stage beside what comes with each batch of it", node.path))
@@ -107,27 +127,34 @@ pub fn infer(node: &NodeDecl, edges: &[Edge], port: impl Fn(&Target) -> Option<P
     }
     // shapes
     let mut dims: BTreeMap<&'static str, Dim> = BTreeMap::new();
-    for (edge, p, _) in &seen {
-        if let Some(input) = declared(node, &edge.input) {
+    for (edge, p) in &seen {
+        if let Some(input) = declared(node, edge) {
             unify(input, &p.shape, &mut dims, edge, faults);
         }
     }
     if faults.told() > before {
         return None;
     }
-    let items = seen.iter().map(|(_, _, item)| *item).collect();
-    let rate = seen.iter().map(|(_, p, _)| p.rate).max().unwrap_or(Rate::Sample).max(node.entry.rate);
+    let rate = match node.entry.state {
+        Some(_) => Rate::State,
+        None if stages.is_empty() => reads().map(|(_, p)| p.rate).max().unwrap_or(Rate::Sample).max(node.entry.rate),
+        // of registers alone: as they are
+        None if stages.iter().all(|r| *r == Rate::State) && node.entry.rate == Rate::Sample => Rate::State,
+        None => reads().map(|(_, p)| p.rate).max().unwrap_or(Rate::Sample).max(node.entry.rate),
+    };
     let folded = node.entry.axes == Axes::Fold;
-    let ports = seen
-        .into_iter()
-        .map(|(e, mut p, _)| {
-            if folded {
-                p.axes.clear();
-            }
-            (e.input.clone(), p)
-        })
-        .collect();
-    let inputs = Inputs { ports, dims };
+    let mut inputs = Inputs { dims, ..Inputs::default() };
+    for (e, mut p) in seen {
+        let list = match e.role {
+            Role::Read => &mut inputs.ports,
+            Role::Initial => &mut inputs.initial,
+            Role::Write => &mut inputs.written,
+        };
+        if folded {
+            p.axes.clear();
+        }
+        list.push((e.input.clone(), p));
+    }
     match node.kind.ports(&inputs) {
         Ok(mut outputs) => {
             given_draws(node, edges, &inputs, &outputs, faults);
@@ -150,7 +177,7 @@ pub fn infer(node: &NodeDecl, edges: &[Edge], port: impl Fn(&Target) -> Option<P
             if faults.told() > before {
                 return None;
             }
-            Some(Inferred { outputs, fold, rate, inputs, items })
+            Some(Inferred { outputs, fold, rate, inputs, items, passes, late })
         }
         Err(fault) => {
             let at = match &fault.place {
@@ -181,7 +208,48 @@ pub(crate) fn axes_text(axes: &[Axis]) -> String {
     axes.iter().map(|a| format!("{} {}", a.name, a.len())).collect::<Vec<_>>().join(", ")
 }
 
-fn declared<'a>(node: &'a NodeDecl, input: &str) -> Option<&'a In> {
+fn check_type(node: &NodeDecl, edge: &Edge, p: &Port, faults: &mut Faults) {
+    if let Some(input) = declared(node, edge) {
+        if !input.types.contains(&p.ty) {
+            let want: Vec<String> = input.types.iter().map(|t| t.to_string()).collect();
+            faults
+                .add("wrong-port-type", edge.at, format!("`{}` takes {}; this is {p}", edge.input, want.join(" or ")))
+                .help(format!("{}: {}", edge.input, input.doc));
+        }
+        if edge.role != Role::Read && p.rate == Rate::Stage {
+            faults.add("wrong-rate", edge.at, format!("`{}`: a register takes what a step computes; this comes once a stage", edge.input));
+        }
+    }
+}
+
+fn takes_no_axis(node: &NodeDecl, edge: &Edge, p: &Port, faults: &mut Faults) {
+    let axis = &p.axes[0];
+    faults
+        .add("item-axis", edge.at, format!("`{}` takes no item axis; this has the axis `{}`", node.entry.name, axis.name))
+        .help(format!("choose an item, for instance {}", axis.items.first().map_or(String::new(), |i| format!("\"node.port[{i}]\""))));
+}
+
+/// Matches what is written to a register and depends on its own output, once that is known.
+pub fn infer_late(node: &NodeDecl, edges: &[(Edge, Port)], found: &mut Inferred, faults: &mut Faults) {
+    let mut dims = found.inputs.dims.clone();
+    for (edge, port) in edges.iter().filter(|(e, _)| !found.inputs.written.iter().any(|(n, _)| *n == e.input)) {
+        check_type(node, edge, port, faults);
+        if !port.axes.is_empty() {
+            takes_no_axis(node, edge, port, faults);
+        } else if let Some(input) = declared(node, edge) {
+            unify(input, &port.shape, &mut dims, edge, faults);
+        }
+    }
+    found.inputs.written.extend(edges.iter().map(|(e, p)| (e.input.clone(), p.clone())));
+}
+
+fn declared<'a>(node: &'a NodeDecl, edge: &Edge) -> Option<&'a In> {
+    let input = edge.input.as_str();
+    match edge.role {
+        Role::Write => return node.entry.writes.iter().find(|i| i.name == input),
+        Role::Initial => return node.entry.initial.iter().find(|i| i.name == input),
+        Role::Read => {}
+    }
     node.entry.inputs.iter().find(|i| i.name == input).or_else(|| {
         let draw = node.entry.outputs.iter().any(|o| o.draw && o.name == input);
         node.entry.inputs.iter().find(|i| i.many && !draw)

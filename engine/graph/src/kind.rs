@@ -23,6 +23,10 @@ pub trait Kind: serde::de::DeserializeOwned + schemars::JsonSchema + Send + Sync
     const RATE: Rate = Rate::Sample;
     /// What happens to item axes.
     const AXES: Axes = Axes::Fold;
+    /// Of a register: what a step leaves in it (`write`).
+    const WRITES: &'static [In] = &[];
+    /// Of a register: what it starts from in the first step (`initial`).
+    const INITIAL: &'static [In] = &[];
 
     /// Faults of the settings that their types do not show.
     fn check(&self, _faults: &mut SettingFaults) {}
@@ -46,6 +50,34 @@ pub trait Kind: serde::de::DeserializeOwned + schemars::JsonSchema + Send + Sync
 pub trait ModelDeclaration: Kind {
     /// Parameters and buffers in PyTorch's names and order.
     fn parameters(&self, inputs: &Inputs) -> Vec<Parameter>;
+}
+
+/// A register kind: state that is no parameter (a queue, a bank, a counter). Its outputs show the value from before the step.
+pub trait RegisterDeclaration: Kind {
+    /// The tensors that it keeps. [`Inputs::written`] says what is written to it.
+    fn state(&self, inputs: &Inputs) -> Vec<State>;
+}
+
+/// One tensor of a register.
+#[derive(Clone, Debug, PartialEq)]
+pub struct State {
+    pub name: &'static str,
+    /// Lengths that only the data knows are bound when it is opened.
+    pub shape: Vec<Dim>,
+    /// [`Type::Float`] or [`Type::Index`].
+    pub ty: Type,
+    pub init: Init,
+    /// How the reference's state dict holds it, if it does.
+    pub reference: Reference,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reference {
+    Same,
+    /// The first axis last: a queue `[K, D]` is `[D, K]` there.
+    FirstAxisLast,
+    /// It has no such tensor.
+    None,
 }
 
 /// One input as a kind declares it.
@@ -136,6 +168,8 @@ pub enum Init {
     /// Uniform in ±bound.
     Uniform(f64),
     Normal(f64),
+    /// Normal, then each row (all axes but the first) scaled to length 1.
+    UnitRows,
 }
 
 /// The video set that a source reads.
@@ -153,12 +187,29 @@ pub struct Source {
 #[derive(Debug, Default)]
 pub struct Inputs {
     pub(crate) ports: Vec<(String, Port)>,
+    /// At `write` and `initial`, where they are known yet.
+    pub(crate) written: Vec<(String, Port)>,
+    pub(crate) initial: Vec<(String, Port)>,
     pub(crate) dims: BTreeMap<&'static str, Dim>,
 }
 
 impl Inputs {
     pub fn new(ports: Vec<(String, Port)>) -> Inputs {
-        Inputs { ports, dims: BTreeMap::new() }
+        Inputs { ports, ..Inputs::default() }
+    }
+    /// Of a register, for tests of single kinds: what is written to it.
+    pub fn with_written(self, written: Vec<(String, Port)>) -> Inputs {
+        Inputs { written, ..self }
+    }
+    /// What is written to a register. A fault where that depends on the register itself.
+    pub fn written(&self, name: &str) -> Result<&Port, PortFault> {
+        self.written.iter().find(|(n, _)| n == name).map(|(_, p)| p).ok_or_else(|| {
+            PortFault::node(format!("its shape comes from what is written at `{name}`, and that depends on the register's own output"))
+        })
+    }
+    /// What a register starts from, where the graph says so.
+    pub fn initial(&self, name: &str) -> Option<&Port> {
+        self.initial.iter().find(|(n, _)| n == name).map(|(_, p)| p)
     }
     pub fn get(&self, name: &str) -> Option<&Port> {
         self.ports.iter().find(|(n, _)| n == name).map(|(_, p)| p)
@@ -241,6 +292,7 @@ impl<K: Kind> AnyKind for K {
 type Build = fn(&Table, crate::source::At, &mut Faults) -> Option<Box<dyn AnyKind>>;
 type RunSample = fn(&dyn Any, &mut crate::host::SampleIo) -> anyhow::Result<()>;
 type Parameters = fn(&dyn Any, &Inputs) -> Vec<Parameter>;
+type States = fn(&dyn Any, &Inputs) -> Vec<State>;
 
 /// A kind in the library's static list.
 pub struct Entry {
@@ -249,12 +301,16 @@ pub struct Entry {
     pub outputs: &'static [Out],
     pub rate: Rate,
     pub axes: Axes,
+    pub writes: &'static [In],
+    pub initial: &'static [In],
     /// Runs on the host, one sample at a time.
     pub sample: Option<RunSample>,
     /// Runs on the device, a batch at a time (or once a stage).
     pub batch: bool,
     /// Owns parameters: declared under `models`, used with `apply`.
     pub parameters: Option<Parameters>,
+    /// Keeps state from step to step.
+    pub state: Option<States>,
     pub schema: fn() -> schemars::Schema,
     pub build: Build,
 }
@@ -282,9 +338,12 @@ impl Entry {
             outputs: K::OUTPUTS,
             rate: K::RATE,
             axes: K::AXES,
+            writes: K::WRITES,
+            initial: K::INITIAL,
             sample: None,
             batch: false,
             parameters: None,
+            state: None,
             schema: schema::<K>,
             build: build::<K>,
         }
@@ -303,6 +362,9 @@ impl Entry {
     }
     pub const fn model<K: ModelDeclaration>() -> Entry {
         Entry { batch: true, parameters: Some(|any, inputs| down::<K>(any).parameters(inputs)), ..Entry::of::<K>() }
+    }
+    pub const fn register<K: RegisterDeclaration>() -> Entry {
+        Entry { batch: true, state: Some(|any, inputs| down::<K>(any).state(inputs)), ..Entry::of::<K>() }
     }
     pub fn family(&self) -> &'static str {
         self.name.split('/').next().unwrap_or(self.name)

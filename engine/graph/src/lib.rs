@@ -6,6 +6,7 @@ pub mod de;
 pub mod docs;
 pub mod draw;
 mod drive;
+mod during;
 pub mod edges;
 pub mod experiment;
 pub mod fault;

@@ -1,6 +1,6 @@
 //! What is used: liveness, guards of branches, and where gradients flow.
 
-use crate::edges::{Edge, Target};
+use crate::edges::{Edge, Role, Target};
 use crate::plan::Guard;
 
 /// Nodes reachable against the edges from these.
@@ -28,6 +28,13 @@ pub fn guards(
     roots: &[usize],
 ) -> Vec<Vec<Guard>> {
     let mut found: Vec<Option<Vec<Guard>>> = vec![None; edges.len()];
+    // what a write needs is needed by every sample; a writer may come after its register
+    let written = (0..edges.len()).filter(|i| live[*i]).flat_map(|i| &edges[i]).filter(|e| e.role == Role::Write);
+    for edge in written {
+        if let Target::Node { node, .. } = edge.target {
+            found[node] = Some(Vec::new());
+        }
+    }
     for r in roots {
         found[*r] = Some(Vec::new());
     }
@@ -35,6 +42,9 @@ pub fn guards(
         let own = found[user].clone().unwrap_or_default();
         let mut branch = 0;
         for edge in &edges[user] {
+            if edge.role == Role::Write {
+                continue;
+            }
             let draw = draws(user, &edge.input);
             let mut path = own.clone();
             if choosers[user] && !draw {

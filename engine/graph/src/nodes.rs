@@ -2,10 +2,10 @@
 
 use crate::assemble::{assemble, Wired};
 use crate::drive::element_at;
-use crate::edges::{self, Target};
+use crate::edges::{self, Edge, Role, Target};
 use crate::experiment::{Experiment, StageDecl};
 use crate::fault::Faults;
-use crate::infer::{infer, Inferred};
+use crate::infer::{infer, infer_late, Inferred, Known};
 use crate::kind::Parameter;
 use crate::live;
 use crate::plan::StagePlan;
@@ -60,16 +60,40 @@ pub(crate) fn plan_stage(
     }
     let order = edges::order(stage, &edges, faults);
     let mut inferred: Vec<Option<Inferred>> = stage.nodes.iter().map(|_| None).collect();
-    for &i in &order {
+    let mut visited = vec![false; stage.nodes.len()];
+    for i in edges::inference_order(&order, &edges) {
         let port = |t: &Target| match t {
-            Target::Node { node, port } => inferred[*node].as_ref().map(|f: &Inferred| f.outputs[*port].clone()),
-            Target::Stage { stage, node, port } => tables.get(&(stage.clone(), node.clone(), port.clone())).cloned(),
+            Target::Node { node, .. } if !visited[*node] => Known::Later,
+            Target::Node { node, port } => {
+                inferred[*node].as_ref().map_or(Known::Never, |f: &Inferred| Known::Port(f.outputs[*port].clone()))
+            }
+            Target::Stage { stage, node, port } => {
+                tables.get(&(stage.clone(), node.clone(), port.clone())).cloned().map_or(Known::Never, Known::Port)
+            }
         };
         if !unresolved[i] {
             inferred[i] = infer(&stage.nodes[i], &edges[i], port, faults);
         }
+        visited[i] = true;
         for (out, port) in stage.nodes[i].entry.outputs.iter().zip(inferred[i].iter().flat_map(|f| &f.outputs)) {
             tables.insert((name.to_string(), stage.nodes[i].path.clone(), out.name.to_string()), port.clone());
+        }
+    }
+    // what is written to a register of whose output it depends
+    for i in 0..stage.nodes.len() {
+        let late = |e: &&Edge| e.role == Role::Write && matches!(e.target, Target::Node { node, .. } if inferred[node].is_some());
+        if inferred[i].as_ref().is_some_and(|f| f.late) {
+            let edges: Vec<(Edge, Port)> = edges[i]
+                .iter()
+                .filter(late)
+                .filter_map(|e| match e.target {
+                    Target::Node { node, port } => Some((e.clone(), inferred[node].as_ref()?.outputs[port].clone())),
+                    Target::Stage { .. } => None,
+                })
+                .collect();
+            if let Some(found) = inferred[i].as_mut() {
+                infer_late(&stage.nodes[i], &edges, found, faults);
+            }
         }
     }
     for a in &asked {
@@ -89,7 +113,12 @@ pub(crate) fn plan_stage(
     let evaluates = |i: usize| inferred[i].rate == Rate::Stage && inferred[i].outputs.iter().any(Port::is_scalar);
     let is_root = |i: &usize| asked.iter().any(|a| a.node == *i) || wanted.contains(&stage.nodes[*i].path.as_str()) || evaluates(*i);
     let roots: Vec<usize> = (0..stage.nodes.len()).filter(is_root).collect();
-    let live = live::upstream(&edges, roots.iter().copied());
+    // outside of training nothing is written
+    let mut reading = edges.clone();
+    if !stage.drive.trains() {
+        reading.iter_mut().for_each(|list| list.retain(|e| e.role != Role::Write));
+    }
+    let live = live::upstream(&reading, roots.iter().copied());
     let switched_off = live::upstream(&whole, roots.iter().copied());
     // the last of a chain is told, with what nothing else needs
     let idle = |i: usize| !live[i] && !switched_off[i];
@@ -119,6 +148,7 @@ pub(crate) fn plan_stage(
     let minimise = asked.iter().find(|a| a.key == "minimise").map(|a| (a.node, a.port));
     let reported = asked.iter().map(|a| (a.text.clone(), (a.node, a.port))).collect();
     let source = sources.first().copied();
+    let edges = reading;
     let wired = Wired { experiment, name, stage, edges, order, inferred, live, roots, minimise, reported, source };
     let (plan, parameters) = assemble(&wired, faults);
     Some(PlannedStage { plan, parameters, unused })

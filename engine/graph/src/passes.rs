@@ -1,13 +1,13 @@
 //! What holds between passes and between stages: who updates buffers first, and where weights come from.
 
-use crate::edges::{self, Edge, Target};
+use crate::edges::{self, Edge, Role, Target};
 use crate::experiment::{Experiment, Mode, StageDecl};
 use crate::fault::Faults;
 use crate::kind::Parameter;
 use crate::live;
 use crate::plan::StagePlan;
 use crate::source::At;
-use crate::stage::Origin;
+use crate::stage::{Checkpoint, Origin};
 
 /// Two passes that update the same buffers, neither feeding the other, need `after`.
 pub(crate) fn check_passes(
@@ -15,16 +15,23 @@ pub(crate) fn check_passes(
     edges: &[Vec<Edge>],
     order: &[usize],
     parameters: &[(String, Vec<Parameter>, At)],
-    trains: &dyn Fn(&str) -> bool,
+    in_training: &dyn Fn(&str) -> bool,
     faults: &mut Faults,
 ) {
     let buffered = |model: &str| parameters.iter().any(|(m, list, _)| m == model && list.iter().any(|p| !p.role.trained()));
     let mut edges = edges.to_vec();
+    edges.iter_mut().for_each(|list| list.retain(|e| e.role != Role::Write));
     for (i, node) in stage.nodes.iter().enumerate() {
         for (name, at) in &node.after {
             for (j, other) in stage.nodes.iter().enumerate() {
                 if edges::is_at(&other.path, name) {
-                    edges[i].push(Edge { input: String::new(), target: Target::Node { node: j, port: 0 }, item: None, at: *at });
+                    edges[i].push(Edge {
+                        role: Role::Read,
+                        input: String::new(),
+                        target: Target::Node { node: j, port: 0 },
+                        item: None,
+                        at: *at,
+                    });
                 }
             }
         }
@@ -34,7 +41,7 @@ pub(crate) fn check_passes(
         .copied()
         .filter(|i| {
             let node = &stage.nodes[*i];
-            let training = node.mode.map_or_else(|| node.model.as_deref().is_some_and(trains), |m| m == Mode::Train);
+            let training = node.mode.map_or_else(|| node.model.as_deref().is_some_and(in_training), |m| m == Mode::Train);
             training && node.model.as_deref().is_some_and(buffered)
         })
         .collect();
@@ -101,8 +108,8 @@ pub(crate) fn check_origins(experiment: &Experiment, stages: &[StagePlan], fault
                             .help(format!("weights = \"{}\", or weights = \"initial\"", trained[0]));
                     }
                 }
-                Some(Origin::Initial) => {}
-                Some(Origin::Stage { stage: from, epoch }) => {
+                Some(Origin::Initial | Origin::File { .. }) => {}
+                Some(Origin::Stage { stage: from, at: checkpoint }) => {
                     // one that does not come before was told as a cycle, or could not be planned
                     let Some(other) = stages[..i].iter().find(|s| s.name == *from) else { continue };
                     let at = origin_at(decl, model, at);
@@ -113,10 +120,14 @@ pub(crate) fn check_origins(experiment: &Experiment, stages: &[StagePlan], fault
                         faults
                             .add("no-origin", at, format!("the stage `{from}` does not apply `{model}`"))
                             .help(format!("weights = {{ {model} = \"initial\", \"*\" = \"{from}\" }}, or the stage that trains it"));
-                    } else if let (Some(epoch), Some(epochs)) = (epoch, other.drive.settings.epochs) {
+                    } else if let (Checkpoint::Epoch(epoch), Some(epochs)) = (checkpoint, other.drive.settings.epochs) {
                         if !(1..=epochs).contains(epoch) {
                             faults.add("no-origin", at, format!("the stage `{from}` has epochs 1 to {epochs}"));
                         }
+                    } else if *checkpoint == Checkpoint::Best && other.drive.keep.as_ref().is_none_or(|k| k.best.is_none()) {
+                        faults
+                            .add("no-origin", at, format!("the stage `{from}` keeps no best checkpoint"))
+                            .help("there: keep = { best = \"stage/node.port\" }");
                     }
                 }
             }

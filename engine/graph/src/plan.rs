@@ -1,9 +1,9 @@
 //! What a stage computes, in what order, and where: the outcome of the check.
 
-use crate::kind::{AnyKind, Entry, Parameter, Source};
+use crate::kind::{AnyKind, Entry, Parameter, Reference, Source, State};
 use crate::port::{Axis, Port, Rate, Type};
 use crate::source::At;
-use crate::stage::Drive;
+use crate::stage::{Drive, During, Ema};
 use indexmap::IndexMap;
 use std::sync::Arc;
 
@@ -22,6 +22,8 @@ pub struct Plan {
 pub struct ModelPlan {
     pub entry: &'static Entry,
     pub kind: Arc<dyn AnyKind>,
+    /// The model that this one averages.
+    pub ema: Option<Ema>,
     /// Paths in the reference's state dict: one for the model, or one a layer.
     pub names: Vec<String>,
     pub parameters: Vec<Parameter>,
@@ -49,7 +51,11 @@ impl ModelPlan {
     }
     /// A parameter's path in the reference's state dict, where the graph names the model there.
     pub fn reference_name(&self, parameter: &str) -> Option<String> {
-        match self.names.as_slice() {
+        self.name_under(&self.names, parameter)
+    }
+    /// The same under other names: one for the model, or one a layer.
+    pub fn name_under(&self, names: &[String], parameter: &str) -> Option<String> {
+        match names {
             [] => None,
             [one] => Some(format!("{one}.{parameter}")),
             layers => {
@@ -76,6 +82,8 @@ pub struct StagePlan {
     pub needs: Vec<String>,
     /// Models applied here, and whether this stage trains them.
     pub models: Vec<(String, bool)>,
+    /// The stage that trains while this one runs again and again, and after how many of its epochs each.
+    pub during: Option<During>,
     /// Outputs of groups by application and name, and the node and output behind each.
     pub aliases: Vec<((String, String), (usize, usize))>,
 }
@@ -97,10 +105,14 @@ pub struct NodePlan {
     pub kind: Arc<dyn AnyKind>,
     pub model: Option<String>,
     pub inputs: Vec<InputPlan>,
+    /// Of a register.
+    pub register: Option<Register>,
     pub outputs: Vec<Port>,
     pub rate: Rate,
     /// Item axes that are folded into the rows while the node runs.
     pub fold: Vec<Axis>,
+    /// The one of these axes of which each item is a pass of its own.
+    pub passes: Option<usize>,
     pub place: Place,
     /// Only the rows that took these branches reach the node.
     pub guards: Vec<Guard>,
@@ -108,6 +120,27 @@ pub struct NodePlan {
     pub gradient: bool,
     /// Whether a model runs with batch statistics and dropout.
     pub training: bool,
+}
+
+/// What a register keeps and what changes it.
+#[derive(Clone, Debug)]
+pub struct Register {
+    pub state: Vec<State>,
+    /// Paths in the reference's state dict of those tensors that it has, in order.
+    pub names: Vec<String>,
+    /// Applied after a training step; none in a stage that does not train.
+    pub writes: Vec<InputPlan>,
+    /// Read in the first step, before the output.
+    pub initial: Vec<InputPlan>,
+}
+
+impl Register {
+    /// A tensor's path in the reference's state dict, and how it lies there.
+    pub fn reference_name(&self, tensor: &str) -> Option<(&str, Reference)> {
+        let there = self.state.iter().filter(|s| s.reference != Reference::None);
+        let (state, name) = there.zip(&self.names).find(|(s, _)| s.name == tensor)?;
+        Some((name, state.reference))
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -148,6 +181,14 @@ pub struct Guard {
     pub choose: usize,
     /// Which of its inputs.
     pub branch: usize,
+}
+
+impl NodePlan {
+    /// What it reads in a step, and what is written to it after.
+    pub fn reads(&self) -> impl Iterator<Item = &InputPlan> {
+        let register = self.register.iter();
+        self.inputs.iter().chain(register.flat_map(|r| r.initial.iter().chain(&r.writes)))
+    }
 }
 
 impl StagePlan {

@@ -33,6 +33,8 @@ impl fmt::Display for Type {
 /// How often a value comes about; what it means, not where it is computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Rate {
+    /// A register's value: the same in every process, from before the step.
+    State,
     /// One for each video, independent of the others in the batch.
     Sample,
     /// Depends on the batch as a whole.
@@ -44,6 +46,7 @@ pub enum Rate {
 impl fmt::Display for Rate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Rate::State => "state",
             Rate::Sample => "sample",
             Rate::Batch => "batch",
             Rate::Stage => "stage",

@@ -61,7 +61,44 @@ pub enum Optimiser {
 }
 
 pub const OPTIMISERS: &[&str] = &["sgd"];
-pub const SCHEDULES: &[&str] = &["constant", "steps", "cosine"];
+pub const SCHEDULES: &[&str] = &["constant", "steps", "cosine", "plateau"];
+pub const MOMENTA: &[&str] = &["cosine"];
+
+/// A model that averages another: `p = momentum * p + (1 - momentum) * source` at the start of a training step (MoCo, eq. 2).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ema {
+    pub of: String,
+    pub momentum: Momentum,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Momentum {
+    Constant(f64),
+    Cosine(CosineMomentum),
+}
+
+/// Half a cosine over the steps of the stage (BYOL, section 3.2).
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CosineMomentum {
+    /// In the first step, from 0 to 1.
+    pub from: f64,
+    /// After the last step, from 0 to 1.
+    pub to: f64,
+}
+
+impl Momentum {
+    /// `step` counts from 0 among the `steps` of the stage.
+    pub fn at(&self, step: u64, steps: u64) -> f64 {
+        match self {
+            Momentum::Constant(m) => *m,
+            Momentum::Cosine(c) => {
+                let way = step as f64 / (steps as f64).max(1.0);
+                c.to - (c.to - c.from) * 0.5 * ((std::f64::consts::PI * way).cos() + 1.0)
+            }
+        }
+    }
+}
 
 /// The learning rate stays as the optimiser says.
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
@@ -86,18 +123,55 @@ pub struct Cosine {
     pub warm_up: f64,
 }
 
+/// The learning rate is multiplied by `factor` when a metric got no better for more than `patience` epochs in which it was
+/// taken (`torch.optim.lr_scheduler.ReduceLROnPlateau`: better means by more than a ten-thousandth, relative).
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Plateau {
+    /// The metric: `node.port` of this stage (its mean over an epoch), or `stage/node.port` of one that runs during it.
+    pub on: String,
+    /// In `(0, 1)`.
+    pub factor: f64,
+    /// Epochs without a better value that are borne, from 0.
+    pub patience: u64,
+    /// Which values are better; without it `lowest` for a port named `loss`, else `highest`.
+    pub goal: Option<Goal>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Goal {
+    Highest,
+    Lowest,
+}
+
+impl Goal {
+    /// As the graph says; else by the metric's name.
+    pub fn of(given: Option<Goal>, metric: &str) -> Goal {
+        given.unwrap_or(if metric.ends_with(".loss") { Goal::Lowest } else { Goal::Highest })
+    }
+    /// Whether a value beats the best so far; what is no number never does.
+    pub fn better(self, value: f64, best: f64) -> bool {
+        match self {
+            Goal::Highest => value > best,
+            Goal::Lowest => value < best,
+        }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq)]
 pub enum Schedule {
     Constant(Constant),
     Steps(Steps),
     Cosine(Cosine),
+    Plateau(Plateau),
 }
 
 impl Schedule {
-    /// What the learning rate is multiplied by. `epoch` and `step` count from 0; `step` is that of the whole stage.
+    /// What the learning rate is multiplied by, as far as epoch and step say it (a plateau's own factor comes on top). `epoch` and `step` count from 0; `step` is that of the whole stage.
     pub fn factor(&self, epoch: u64, step: u64, steps: u64) -> f64 {
         match self {
-            Schedule::Constant(_) => 1.0,
+            Schedule::Constant(_) | Schedule::Plateau(_) => 1.0,
             Schedule::Steps(s) => (0..s.at.iter().filter(|at| **at <= epoch).count()).fold(1.0, |f, _| f * s.factor),
             Schedule::Cosine(c) => {
                 let rise = c.warm_up * steps as f64;
@@ -113,12 +187,67 @@ impl Schedule {
     }
 }
 
-/// Which checkpoints stay: the newest ones. A checkpoint that another stage names stays as well.
+/// Which checkpoints stay: the newest, and the best by a metric. A checkpoint that another stage names stays as well.
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Keep {
-    /// How many of the newest, from 1.
-    pub last: u64,
+    /// How many of the newest, from 1; without it the last one.
+    pub last: Option<u64>,
+    /// The metric by which one more is kept: `node.port` of this stage, or `stage/node.port` of one that runs during it.
+    pub best: Option<String>,
+    /// Which values are best; without it `lowest` for a port named `loss`, else `highest`.
+    pub goal: Option<Goal>,
+}
+
+/// When a stage runs while another trains.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct During {
+    /// The stage that trains.
+    pub stage: String,
+    /// After each of so many of its epochs, from 1; and after its last.
+    pub every: u64,
+}
+
+/// Settings of the optimiser for some of the parameters.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ParameterGroup {
+    pub name: String,
+    /// Paths `model/parameter` with `*` for any text; `:norm` and `:bias` (alone or after a path) take these roles only.
+    pub patterns: Vec<String>,
+    pub optimiser: Optimiser,
+}
+
+impl ParameterGroup {
+    /// Whether a parameter belongs to the group.
+    pub fn matches(&self, path: &str, role: crate::kind::Role) -> bool {
+        use crate::kind::Role;
+        self.patterns.iter().any(|p| {
+            let (path_pattern, wanted) = p.split_once(':').map_or((p.as_str(), None), |(p, r)| (p, Some(r)));
+            let fits = match wanted {
+                None => true,
+                Some("norm") => role == Role::Norm,
+                Some(_) => role == Role::Bias,
+            };
+            fits && (path_pattern.is_empty() || glob(path_pattern, path))
+        })
+    }
+}
+
+/// `*` stands for any text, also an empty one or one with `/`.
+fn glob(pattern: &str, text: &str) -> bool {
+    let mut parts = pattern.split('*');
+    let first = parts.next().unwrap_or_default();
+    let Some(mut rest) = text.strip_prefix(first) else { return false };
+    let mut parts: Vec<&str> = parts.collect();
+    let Some(last) = parts.pop() else { return rest.is_empty() };
+    for part in parts {
+        match rest.find(part) {
+            Some(at) => rest = &rest[at + part.len()..],
+            None => return false,
+        }
+    }
+    rest.ends_with(last)
 }
 
 /// Where a model's values come from at the start of a stage.
@@ -126,8 +255,20 @@ pub struct Keep {
 pub enum Origin {
     /// Drawn anew from the seed and the parameter's path.
     Initial,
-    /// As an earlier stage left them: after so many completed epochs, or at its end.
-    Stage { stage: String, epoch: Option<u64> },
+    /// As an earlier stage left them.
+    Stage { stage: String, at: Checkpoint },
+    /// A safetensors file, relative to the working folder; `names` where it calls the model otherwise than the graph does.
+    File { file: std::path::PathBuf, names: Option<Vec<String>> },
+}
+
+/// Which checkpoint of a stage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Checkpoint {
+    Last,
+    /// After so many completed epochs.
+    Epoch(u64),
+    /// The one that its `keep.best` chose.
+    Best,
 }
 
 /// Everything about a stage but its nodes.
@@ -137,8 +278,11 @@ pub struct Drive {
     pub optimiser: Option<Optimiser>,
     pub schedule: Option<Schedule>,
     pub keep: Option<Keep>,
-    /// Model (or `*`) and origin.
+    /// Model or register (or `*`) and origin.
     pub weights: Vec<(String, Origin)>,
+    pub during: Option<During>,
+    /// In the file's order; a parameter belongs to at most one.
+    pub parameters: Vec<ParameterGroup>,
 }
 
 impl Drive {
@@ -187,6 +331,32 @@ mod tests {
                 assert!((now / want - 1.0).abs() < 1e-9, "{} epoch {epoch}: {now} {want}", s["name"]);
             }
         }
+    }
+
+    #[test]
+    fn a_momentum_goes_from_one_end_to_the_other() {
+        let m = Momentum::Cosine(CosineMomentum { from: 0.99, to: 1.0 });
+        assert!((m.at(0, 100) - 0.99).abs() < 1e-12 && (m.at(100, 100) - 1.0).abs() < 1e-12);
+        assert!((m.at(50, 100) - 0.995).abs() < 1e-12);
+    }
+
+    #[test]
+    fn groups_of_parameters() {
+        use crate::kind::Role;
+        let group = |patterns: &[&str]| ParameterGroup {
+            name: "g".into(),
+            patterns: patterns.iter().map(|p| p.to_string()).collect(),
+            optimiser: Optimiser::Sgd(Sgd { lr: 1.0, momentum: 0.0, weight_decay: 0.0 }),
+        };
+        assert!(group(&["encoder/*"]).matches("encoder/conv1.weight", Role::Weight));
+        assert!(!group(&["encoder/*"]).matches("head/weight", Role::Weight));
+        assert!(
+            group(&["*.weight"]).matches("encoder/a.weight", Role::Weight) && !group(&["*.weight"]).matches("m/a.weights", Role::Weight)
+        );
+        assert!(group(&["m/*a*b"]).matches("m/xaxb", Role::Weight) && !group(&["m/*a*b"]).matches("m/xb", Role::Weight));
+        assert!(group(&[":norm"]).matches("m/bn.bias", Role::Norm) && !group(&[":norm"]).matches("m/fc.bias", Role::Bias));
+        assert!(group(&["m/*:bias"]).matches("m/fc.bias", Role::Bias) && !group(&["n/*:bias"]).matches("m/fc.bias", Role::Bias));
+        assert!(group(&["m/fc.bias"]).matches("m/fc.bias", Role::Bias) && !group(&["m/fc"]).matches("m/fc.bias", Role::Bias));
     }
 
     #[test]

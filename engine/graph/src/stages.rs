@@ -1,5 +1,6 @@
 //! The stages of an experiment and what they share: their order, tables, models.
 
+use crate::during;
 use crate::edges::{self, Target};
 use crate::experiment::{Experiment, StageDecl};
 use crate::fault::Faults;
@@ -52,7 +53,14 @@ pub(crate) fn plan(experiment: &Experiment, faults: &mut Faults) -> Option<Plan>
         }
     }
     let models = models(experiment, parameters, faults);
+    during::settle(experiment, &mut stages, faults);
     passes::check_origins(experiment, &stages, faults);
+    during::check_averages(experiment, &stages, faults);
+    // a stage that could not be planned might have the metric
+    if stages.len() == experiment.stages.len() {
+        during::check_metrics(experiment, &stages, faults);
+    }
+    during::check_groups(experiment, &stages, &models, faults);
     if !faults.is_empty() {
         return None;
     }
@@ -86,7 +94,13 @@ fn models(
             }
             models.insert(
                 name.clone(),
-                ModelPlan { entry: decl.entry, kind: decl.kind.clone(), names: decl.names.clone(), parameters: list },
+                ModelPlan {
+                    entry: decl.entry,
+                    kind: decl.kind.clone(),
+                    ema: decl.ema.clone(),
+                    names: decl.names.clone(),
+                    parameters: list,
+                },
             );
         } else if !applied.contains(&name.as_str()) && !unread {
             faults.add("unused", decl.at, format!("no node applies the model `{name}`")).help("apply it, or take it out");
@@ -161,6 +175,11 @@ pub(crate) fn stage_needs(experiment: &Experiment, stage: &StageDecl) -> Vec<(St
             _ => {}
         }
     }
+    if let Some(during) = &stage.drive.during {
+        if !out.iter().any(|(n, _)| *n == during.stage) {
+            out.push((during.stage.clone(), stage.table.get("during").map_or(stage.at, |i| i.at)));
+        }
+    }
     for (other, _, at) in reads(experiment, stage) {
         if !out.iter().any(|(n, _)| *n == other) {
             out.push((other, at));
@@ -171,7 +190,11 @@ pub(crate) fn stage_needs(experiment: &Experiment, stage: &StageDecl) -> Vec<(St
 
 fn edges_are_known(experiment: &Experiment, stage: &StageDecl) -> bool {
     let mut quiet = Faults::default();
-    let inputs = stage.nodes.iter().flat_map(|n| &n.inputs).chain(stage.broken.iter().flat_map(|b| &b.inputs));
+    let inputs = stage
+        .nodes
+        .iter()
+        .flat_map(|n| n.inputs.iter().chain(&n.writes).chain(&n.initial))
+        .chain(stage.broken.iter().flat_map(|b| &b.inputs));
     inputs.for_each(|i| drop(edges::follow(experiment, stage, &i.edge, i.at, &mut quiet)));
     quiet.is_empty() && stage.broken.iter().all(|b| b.entry.is_some() || b.model.is_some())
 }
@@ -180,7 +203,11 @@ fn edges_are_known(experiment: &Experiment, stage: &StageDecl) -> bool {
 fn reads(experiment: &Experiment, stage: &StageDecl) -> Vec<(String, String, At)> {
     // faults of edges are told where their nodes are planned
     let mut quiet = Faults::default();
-    let inputs = stage.nodes.iter().flat_map(|n| &n.inputs).chain(stage.broken.iter().flat_map(|b| &b.inputs));
+    let inputs = stage
+        .nodes
+        .iter()
+        .flat_map(|n| n.inputs.iter().chain(&n.writes).chain(&n.initial))
+        .chain(stage.broken.iter().flat_map(|b| &b.inputs));
     inputs
         .filter_map(|input| match edges::follow(experiment, stage, &input.edge, input.at, &mut quiet) {
             Some((Target::Stage { stage, node, .. }, _)) => Some((stage, node, input.at)),

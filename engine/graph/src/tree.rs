@@ -72,6 +72,10 @@ impl Table {
     pub fn entry(&self, key: &str) -> Option<&Entry> {
         self.0.get(key)
     }
+    /// Puts an entry in the place of the one of that key, or at the end.
+    pub fn insert(&mut self, key: &str, entry: Entry) {
+        self.0.insert(key.to_string(), entry);
+    }
     pub fn take(&mut self, key: &str) -> Option<Entry> {
         self.0.shift_remove(key)
     }

@@ -3,7 +3,7 @@
 use crate::weights::Weights;
 use anyhow::{anyhow, bail, Result};
 use dv_graph::draw::{Key, Pass, Rng, Sample};
-use dv_graph::kind::{Entry, Kind, ModelDeclaration};
+use dv_graph::kind::{Entry, Kind, ModelDeclaration, RegisterDeclaration};
 use std::any::Any;
 use std::collections::HashMap;
 use tch::{Device, Kind as Dtype, Tensor};
@@ -16,6 +16,28 @@ pub trait BatchKind: Kind {
 /// A kind of model. `forward` may be applied at several nodes; parameters come by PyTorch's names.
 pub trait ModelKind: ModelDeclaration {
     fn forward(&self, weights: &Weights, io: &mut BatchIo) -> Result<()>;
+}
+
+/// A kind of register. All its methods run without gradient but `read`, and change the state in place.
+pub trait RegisterKind: RegisterDeclaration {
+    /// Shows the state of before the step.
+    fn read(&self, state: &State, io: &mut BatchIo) -> Result<()>;
+    /// Takes what stands at the `initial` edges, once, before the first `read`.
+    fn start(&self, _state: &State, _io: &BatchIo) -> Result<()> {
+        Ok(())
+    }
+    /// Takes what stands at the `write` edges, when the step is over: the whole batch in sample order.
+    fn write(&self, state: &State, io: &BatchIo) -> Result<()>;
+}
+
+/// A register's tensors by the names that it declared.
+pub struct State<'a>(pub(crate) &'a HashMap<String, Tensor>);
+
+impl State<'_> {
+    /// Shares the state's storage.
+    pub fn get(&self, name: &str) -> Tensor {
+        self.0.get(name).unwrap_or_else(|| panic!("the register declared no tensor `{name}`")).shallow_clone()
+    }
 }
 
 /// Rows of a whole stage, keyed by sample id, in the source's order.
@@ -86,6 +108,8 @@ pub struct BatchIo<'a> {
     pub(crate) world: usize,
     pub(crate) device: Device,
     pub(crate) inputs: Vec<(String, Value)>,
+    /// Of index inputs, how many values there are.
+    pub(crate) ranges: Vec<(String, usize)>,
     pub(crate) outputs: HashMap<&'static str, Value>,
 }
 
@@ -100,7 +124,17 @@ impl<'a> BatchIo<'a> {
         device: Device,
         inputs: Vec<(String, Value)>,
     ) -> BatchIo<'a> {
-        BatchIo { node, pass, step, rows, world, device, inputs, outputs: HashMap::new() }
+        BatchIo { node, pass, step, rows, world, device, inputs, ranges: Vec::new(), outputs: HashMap::new() }
+    }
+    /// How many values the index inputs can take.
+    pub fn with_ranges(self, ranges: Vec<(String, usize)>) -> BatchIo<'a> {
+        BatchIo { ranges, ..self }
+    }
+    /// How many values an index input can take: they lie in `0..range`.
+    pub fn range(&self, name: &str) -> Result<usize> {
+        let found = self.ranges.iter().find(|(n, _)| n == name).map(|(_, r)| *r);
+        found
+            .ok_or_else(|| anyhow!("{}: it is not known how many values the index at `{name}` can take; name the data (--data)", self.node))
     }
     pub fn rows(&self) -> &'a [Row] {
         self.rows
@@ -177,6 +211,16 @@ impl<'a> BatchIo<'a> {
 
 type RunBatch = fn(&dyn Any, &mut BatchIo) -> Result<()>;
 type RunModel = fn(&dyn Any, &Weights, &mut BatchIo) -> Result<()>;
+type Read = fn(&dyn Any, &State, &mut BatchIo) -> Result<()>;
+type Write = fn(&dyn Any, &State, &BatchIo) -> Result<()>;
+
+/// How a register runs.
+#[derive(Clone, Copy)]
+pub struct RunRegister {
+    pub read: Read,
+    pub start: Write,
+    pub write: Write,
+}
 
 /// How a kind runs on the device.
 #[derive(Clone, Copy)]
@@ -185,6 +229,7 @@ pub enum Run {
     Host,
     Batch(RunBatch),
     Model(RunModel),
+    Register(RunRegister),
 }
 
 /// One line of a family's static list.
@@ -209,6 +254,14 @@ impl NodeEntry {
     /// A node that can run on either.
     pub const fn both<K: dv_graph::host::SampleKind + BatchKind>() -> NodeEntry {
         NodeEntry { graph: Entry::both::<K>(), run: Run::Batch(|any, io| BatchKind::run(down::<K>(any), io)) }
+    }
+    pub const fn register<K: RegisterKind>() -> NodeEntry {
+        let run = RunRegister {
+            read: |any, state, io| down::<K>(any).read(state, io),
+            start: |any, state, io| down::<K>(any).start(state, io),
+            write: |any, state, io| down::<K>(any).write(state, io),
+        };
+        NodeEntry { graph: Entry::register::<K>(), run: Run::Register(run) }
     }
     pub const fn model<K: ModelKind>() -> NodeEntry {
         NodeEntry { graph: Entry::model::<K>(), run: Run::Model(|any, weights, io| down::<K>(any).forward(weights, io)) }

@@ -2,9 +2,11 @@
 //! each file whole or not there; `state.json` is written last and makes the folder count.
 
 use crate::optimise::Running;
+use crate::schedule::{Best, Plateaued};
 use crate::store::Store;
 use crate::tensors;
 use anyhow::{bail, Context, Result};
+use dv_graph::stage::Checkpoint;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs;
@@ -24,6 +26,8 @@ pub struct State {
     pub device: String,
     /// Fingerprints of the packed sets that were read.
     pub data: BTreeMap<String, String>,
+    pub plateau: Plateaued,
+    pub best: Option<Best>,
 }
 
 fn folder(run: &Path, stage: &str, epoch: u64) -> PathBuf {
@@ -34,8 +38,19 @@ fn folder(run: &Path, stage: &str, epoch: u64) -> PathBuf {
 pub fn save(run: &Path, state: &State, store: &Store, optimiser: &Running, fsync: bool) -> Result<()> {
     let dir = folder(run, &state.stage, state.epoch);
     fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
-    let models = store.named().map(|(n, t)| (n, t.shallow_clone())).collect();
-    tensors::write_with(&dir.join("models.safetensors"), &models, fsync)?;
+    // of a stage that runs again and again: what is written anew does not count until it is whole
+    match fs::remove_file(dir.join("state.json")) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e).with_context(|| format!("cannot replace {}", dir.display())),
+        _ => {}
+    }
+    let named = |registers: bool| -> BTreeMap<String, tch::Tensor> {
+        let own = |n: &str| n.rsplit_once('/').is_some_and(|(owner, _)| store.models.contains_key(owner));
+        store.named().filter(|(n, _)| own(n) != registers).map(|(n, t)| (n, t.shallow_clone())).collect()
+    };
+    tensors::write_with(&dir.join("models.safetensors"), &named(false), fsync)?;
+    if !store.registers.is_empty() {
+        tensors::write_with(&dir.join("registers.safetensors"), &named(true), fsync)?;
+    }
     tensors::write_with(&dir.join("optimiser.safetensors"), &optimiser.state(), fsync)?;
     tensors::write_atomically(&dir.join("state.json"), serde_json::to_string_pretty(state)?.as_bytes(), fsync)
 }
@@ -64,21 +79,31 @@ pub fn prune(run: &Path, stage: &str, last: u64, named: &[u64]) -> Result<()> {
     Ok(())
 }
 
-/// Reads one model's values as the stage left them after `epoch` epochs, or at its end.
-pub fn load_model(run: &Path, stage: &str, epoch: Option<u64>, model: &str, store: &mut Store) -> Result<()> {
+/// Reads the values of one model or register as the stage left them.
+pub fn load(run: &Path, stage: &str, at: Checkpoint, name: &str, store: &mut Store) -> Result<()> {
     let there = epochs(run, stage);
-    let epoch = match epoch.or(there.last().copied()) {
-        Some(e) if there.contains(&e) => e,
-        Some(e) => bail!("the stage `{stage}` left no checkpoint of epoch {e} in {}", run.display()),
-        None => bail!("the stage `{stage}` left no checkpoint in {}", run.display()),
+    let Some(last) = there.last() else { bail!("the stage `{stage}` left no checkpoint in {}", run.display()) };
+    let epoch = match at {
+        Checkpoint::Last => *last,
+        Checkpoint::Epoch(e) if there.contains(&e) => e,
+        Checkpoint::Epoch(e) => bail!("the stage `{stage}` left no checkpoint of epoch {e} in {}", run.display()),
+        Checkpoint::Best => {
+            let best = read_state(run, stage, *last)?.best.and_then(|b| b.at).filter(|e| there.contains(e));
+            best.with_context(|| format!("the stage `{stage}` kept no best checkpoint in {}", run.display()))?
+        }
     };
-    let path = folder(run, stage, epoch).join("models.safetensors");
+    let file = if store.models.contains_key(name) { "models.safetensors" } else { "registers.safetensors" };
+    let path = folder(run, stage, epoch).join(file);
     let values = tensors::read(&path)?;
-    let target = store.models.get_mut(model).with_context(|| format!("no model `{model}`"))?;
-    let names: Vec<String> = target.order.iter().map(|(n, _)| n.clone()).collect();
-    for name in names {
-        let value = values.get(&format!("{model}/{name}")).with_context(|| format!("{} has no `{model}/{name}`", path.display()))?;
-        target.set(&name, value).with_context(|| path.display().to_string())?;
+    for tensor in store.names_of(name) {
+        let value = values.get(&format!("{name}/{tensor}")).with_context(|| format!("{} has no `{name}/{tensor}`", path.display()))?;
+        store.set(name, &tensor, value).with_context(|| path.display().to_string())?;
     }
     Ok(())
+}
+
+fn read_state(run: &Path, stage: &str, epoch: u64) -> Result<State> {
+    let path = folder(run, stage, epoch).join("state.json");
+    let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    serde_json::from_str(&text).with_context(|| format!("{} is damaged", path.display()))
 }

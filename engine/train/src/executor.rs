@@ -1,15 +1,19 @@
 //! Runs a stage's device nodes on one batch, and its end nodes once.
 
-use crate::batch::{BatchIo, NodeEntry, Row, Run, Table, Value};
+mod choice;
+mod fold;
+mod registers;
+
+use crate::batch::{BatchIo, NodeEntry, Row, Run, State, Table, Value};
 use crate::caught::caught;
 use crate::shim::Autocast;
-use crate::store::Store;
+use crate::store::{bound, Lengths, Store};
 use crate::transfer::HostColumns;
 use anyhow::{anyhow, bail, Context, Result};
-use dv_graph::draw::{Key, Pass, Sample};
-use dv_graph::plan::{From, NodePlan, Place, StagePlan};
-use dv_graph::port::Port;
-use dv_graph::stage::Precision;
+use dv_graph::draw::{Pass, Sample};
+use dv_graph::plan::{From, InputPlan, NodePlan, Place, StagePlan};
+use dv_graph::stage::{BatchNorm, Precision};
+use fold::{join, WHOLE};
 use std::collections::HashMap;
 use std::sync::Arc;
 use tch::{Device, Kind, Tensor};
@@ -80,6 +84,8 @@ pub struct Executor<'a> {
     pub feeds: Feeds,
     /// Record gradients everywhere (a gradient of a fed edge is asked for).
     pub all_gradients: bool,
+    /// Lengths that only the data knows.
+    pub lengths: Lengths,
 }
 
 impl<'a> Executor<'a> {
@@ -87,16 +93,18 @@ impl<'a> Executor<'a> {
     pub fn new(stage: Arc<StagePlan>, registry: &'a Registry, device: Device) -> Executor<'a> {
         let places = stage.nodes.iter().map(|n| n.place).collect();
         let active = vec![true; stage.nodes.len()];
-        Executor { stage, places, active, registry, device, feeds: Feeds::default(), all_gradients: false }
+        Executor { stage, places, active, registry, device, feeds: Feeds::default(), all_gradients: false, lengths: Lengths::new() }
     }
 
-    /// Only what the asked outputs need, given the feeds. Host nodes that a feed touches move to the device.
+    /// Only what the asked outputs need, given the feeds; with `commits` also what is written to the registers among that.
+    /// Host nodes that a feed touches move to the device.
     pub fn for_outputs(
         stage: Arc<StagePlan>,
         registry: &'a Registry,
         device: Device,
         feeds: Feeds,
         asked: &[(usize, usize)],
+        commits: bool,
     ) -> Executor<'a> {
         let mut executor = Executor::new(stage, registry, device);
         executor.feeds = feeds;
@@ -119,7 +127,9 @@ impl<'a> Executor<'a> {
                 continue;
             }
             executor.active[node] = true;
-            for input in &plan.inputs {
+            let reads = plan.inputs.iter().chain(plan.register.iter().flat_map(|r| &r.initial));
+            let writes = plan.register.iter().flat_map(|r| &r.writes).filter(|_| commits);
+            for input in reads.chain(writes) {
                 if executor.feeds.inputs.contains_key(&(node, input.name.clone())) {
                     continue;
                 }
@@ -181,8 +191,7 @@ impl<'a> Executor<'a> {
         }
         let chooses = self.stage.nodes.iter().any(|n| n.guards.iter().any(|g| g.choose == i)) || self.is_chooser(plan);
         let choice = if chooses { Some(self.choice(i, step, values, choices)?.clone()) } else { None };
-        let items: usize = plan.fold.iter().map(|a| a.len()).product();
-        let mut inputs: Vec<(String, Value)> = Vec::new();
+        let mut inputs: Vec<(String, Value, usize)> = Vec::new();
         let mut branch = 0;
         for input in &plan.inputs {
             let draw = plan.entry.outputs.iter().any(|o| o.draw && o.name == input.name);
@@ -201,35 +210,40 @@ impl<'a> Executor<'a> {
                 Some(fed) => Value::Tensor(rows_of(fed, &wanted, step)),
                 None => self.input(input, &wanted, step, values)?,
             };
-            inputs.push((input.name.clone(), self.folded(plan, input, value, items)?));
+            inputs.push((input.name.clone(), value, self.axes_of(input)));
         }
         if let Some(choice) = &choice {
             let drawn: Vec<i64> = rows.iter().map(|r| choice[*r] as i64).collect();
             let name = plan.entry.outputs.iter().find(|o| o.draw).map_or("choice", |o| o.name);
-            inputs.push((name.into(), Value::Tensor(Tensor::from_slice(&drawn).to_device(self.device))));
+            inputs.push((name.into(), Value::Tensor(Tensor::from_slice(&drawn).to_device(self.device)), 0));
         }
         for (port, out) in plan.entry.outputs.iter().enumerate() {
             if let (true, None, Some(fed)) = (out.draw, &choice, self.feeds.outputs.get(&(i, port))) {
                 let value = Value::Tensor(rows_of(fed, &rows, step));
-                let folded = self.fold_value(plan, plan.outputs[port].axes.len(), value, items)?;
-                inputs.push((out.name.into(), folded));
+                inputs.push((out.name.into(), value, plan.outputs[port].axes.len()));
             }
         }
         for ((node, name), fed) in &self.feeds.inputs {
             // optional inputs that the graph leaves open
-            if *node == i && !inputs.iter().any(|(n, _)| n == name) {
-                inputs.push((name.clone(), Value::Tensor(rows_of(fed, &rows, step))));
+            if *node == i && !inputs.iter().any(|(n, _, _)| n == name) {
+                inputs.push((name.clone(), Value::Tensor(rows_of(fed, &rows, step)), WHOLE));
             }
         }
-        let list: Vec<Row> = rows.iter().flat_map(|r| (0..items).map(|item| Row { sample: step.samples[*r], item })).collect();
-        let outputs = self.call(plan, store, step, &list, inputs)?;
+        self.start(plan, store, step, values)?;
+        let outputs = match plan.passes {
+            None => self.pass(plan, store, step, &rows, &inputs, None)?,
+            // one pass for each item, in order; then side by side again
+            Some(axis) => {
+                let passes = (0..plan.fold[axis].len()).map(|item| self.pass(plan, store, step, &rows, &inputs, Some((axis, item))));
+                join(plan, axis, passes.collect::<Result<_>>()?)
+            }
+        };
         for (port, declared) in plan.entry.outputs.iter().enumerate() {
             if self.feeds.outputs.contains_key(&(i, port)) {
                 continue;
             }
             if let Some(value) = outputs.get(declared.name) {
-                let value = unfolded(plan, &plan.outputs[port], value.shallow_clone(), rows.len());
-                values.values.insert((i, port), value);
+                values.values.insert((i, port), value.shallow_clone());
             }
         }
         if rows.len() < step.samples.len() {
@@ -238,51 +252,8 @@ impl<'a> Executor<'a> {
         Ok(())
     }
 
-    fn is_chooser(&self, plan: &NodePlan) -> bool {
-        let mut rng = Key::initial(0, "").rng();
-        let names: Vec<&str> = plan.inputs.iter().map(|i| i.name.as_str()).collect();
-        !names.is_empty() && plan.kind.pick(&mut rng, &names).is_some()
-    }
-
-    /// The branch of each row of the batch at a choosing node.
-    fn choice<'c>(&self, node: usize, step: &Step, values: &Values, choices: &'c mut HashMap<usize, Vec<usize>>) -> Result<&'c Vec<usize>> {
-        use std::collections::hash_map::Entry;
-        Ok(match choices.entry(node) {
-            Entry::Occupied(known) => known.into_mut(),
-            Entry::Vacant(place) => place.insert(self.draw_choice(node, step, values)?),
-        })
-    }
-
-    /// Fed, brought by an edge, or drawn.
-    fn draw_choice(&self, node: usize, step: &Step, values: &Values) -> Result<Vec<usize>> {
-        let plan = &self.stage.nodes[node];
-        let draw = plan.entry.outputs.iter().position(|o| o.draw).ok_or_else(|| anyhow!("`{}` shows no draw", plan.path))?;
-        let branches = self.stage.branches(node);
-        let given = match (self.feeds.outputs.get(&(node, draw)), plan.inputs.iter().find(|i| i.name == plan.entry.outputs[draw].name)) {
-            (Some(fed), _) => Value::Tensor(fed.shallow_clone()),
-            (None, Some(input)) => self.input(input, &(0..step.samples.len()).collect::<Vec<_>>(), step, values)?,
-            (None, None) => {
-                let pick = |s: &Sample| plan.kind.pick(&mut Key::sample(step.pass, *s, 0, &plan.path).rng(), &branches).unwrap_or(0);
-                return Ok(step.samples.iter().map(pick).collect());
-            }
-        };
-        let given = given.tensor().ok_or_else(|| anyhow!("a choice is an index"))?.to_kind(Kind::Int64).to_device(Device::Cpu);
-        let list = Vec::<i64>::try_from(given.flatten(0, -1))?;
-        if list.len() != step.samples.len() {
-            bail!("{} choices for {} rows", list.len(), step.samples.len());
-        }
-        list.into_iter()
-            .map(|c| {
-                usize::try_from(c)
-                    .ok()
-                    .filter(|c| *c < branches.len())
-                    .ok_or_else(|| anyhow!("the choice {c} is none of the {} branches", branches.len()))
-            })
-            .collect()
-    }
-
     /// One input's value on the wanted rows of the batch, an item taken where the edge takes one.
-    fn input(&self, input: &dv_graph::plan::InputPlan, wanted: &[usize], step: &Step, values: &Values) -> Result<Value> {
+    fn input(&self, input: &InputPlan, wanted: &[usize], step: &Step, values: &Values) -> Result<Value> {
         let From::Node { node: from, port } = input.from else {
             bail!("`{}` reads a table of another stage: it runs at the end", input.name)
         };
@@ -317,30 +288,15 @@ impl<'a> Executor<'a> {
         Ok(Value::Tensor(tensor))
     }
 
-    fn folded(&self, plan: &NodePlan, input: &dv_graph::plan::InputPlan, value: Value, items: usize) -> Result<Value> {
-        let From::Node { node, port } = input.from else { return Ok(value) };
-        let spec = &self.stage.nodes[node].outputs[port];
-        if !spec.rows {
-            return Ok(value);
-        }
-        self.fold_value(plan, spec.axes.len() - usize::from(input.item.is_some()), value, items)
-    }
-
-    /// Item axes folded into the rows; a value without them is repeated for each item.
-    fn fold_value(&self, plan: &NodePlan, axes: usize, value: Value, items: usize) -> Result<Value> {
-        let Value::Tensor(t) = &value else { return Ok(value) };
-        if plan.fold.is_empty() {
-            return Ok(value);
-        }
-        Ok(Value::Tensor(if axes > 0 { t.flatten(0, axes as i64) } else { t.repeat_interleave_self_int(items as i64, 0, None) }))
-    }
-
+    #[allow(clippy::too_many_arguments)]
     fn call(
         &self,
         plan: &NodePlan,
         store: &Store,
         step: &Step,
         rows: &[Row],
+        positions: &[usize],
+        items: usize,
         mut inputs: Vec<(String, Value)>,
     ) -> Result<HashMap<&'static str, Value>> {
         let run = self.registry.run(plan.entry.name)?;
@@ -355,7 +311,8 @@ impl<'a> Executor<'a> {
             }
         }
         let drive = &self.stage.drive;
-        let mut io = BatchIo::new(&plan.path, step.pass, step.step, rows, drive.world(), self.device, inputs);
+        let ranges = plan.inputs.iter().filter_map(|i| Some((i.name.clone(), self.range(i)?))).collect();
+        let mut io = BatchIo::new(&plan.path, step.pass, step.step, rows, drive.world(), self.device, inputs).with_ranges(ranges);
         let bf16 = plan.model.is_some() && drive.settings.precision == Some(Precision::Bf16);
         // a guard, not `no_grad(f)`: that would leave gradients off after a panic
         let _off = (!plan.gradient && !self.all_gradients).then(tch::no_grad_guard);
@@ -366,12 +323,34 @@ impl<'a> Executor<'a> {
                 Run::Model(f) => {
                     let name = plan.model.as_deref().unwrap_or_default();
                     let model = store.models.get(name).ok_or_else(|| anyhow!("the model `{name}` has no values here"))?;
-                    f(plan.kind.as_any(), &model.weights(name, plan.training), &mut io)
+                    let weights = model.weights(name, plan.training).per_part(self.parts(positions, items, step));
+                    f(plan.kind.as_any(), &weights, &mut io)
+                }
+                Run::Register(r) => {
+                    let state = store.registers.get(&plan.path).ok_or_else(|| anyhow!("the register has no values here"))?;
+                    (r.read)(plan.kind.as_any(), &State(&state.tensors), &mut io)
                 }
                 Run::Host => bail!("it runs on the host only: feed what it gives, or let it read videos"),
             }
         })?;
         Ok(io.finish())
+    }
+
+    /// How many values an index can take, where that is known.
+    fn range(&self, input: &InputPlan) -> Option<usize> {
+        let From::Node { node, port } = input.from else { return None };
+        bound(self.stage.nodes[node].outputs[port].range.as_ref()?, &self.lengths)
+    }
+
+    /// Rows of each part of the world, where batch norm sees these one by one.
+    fn parts(&self, positions: &[usize], items: usize, step: &Step) -> Vec<i64> {
+        let drive = &self.stage.drive;
+        let (world, batch) = (drive.world(), step.samples.len().max(1));
+        if drive.settings.batch_norm != Some(BatchNorm::PerRank) || world < 2 {
+            return Vec::new();
+        }
+        let of = |part: usize| (positions.iter().filter(|p| **p * world / batch == part).count() * items) as i64;
+        (0..world).map(of).filter(|n| *n > 0).collect()
     }
 
     /// Runs the end nodes over the stage's tables and those of earlier stages.
@@ -397,7 +376,7 @@ impl<'a> Executor<'a> {
             }
             let step = Step { pass, step: 0, samples: &[] };
             let outputs = self
-                .call(plan, &Store::default(), &step, &[], inputs)
+                .call(plan, &Store::default(), &step, &[], &[], 1, inputs)
                 .with_context(|| format!("node `{}` ({})", plan.path, plan.entry.name))?;
             for (port, declared) in plan.entry.outputs.iter().enumerate() {
                 if let Some(value) = outputs.get(declared.name) {
@@ -416,16 +395,4 @@ fn rows_of(fed: &Tensor, rows: &[usize], step: &Step) -> Tensor {
     }
     let at: Vec<i64> = rows.iter().map(|r| *r as i64).collect();
     fed.index_select(0, &Tensor::from_slice(&at).to_device(fed.device()))
-}
-
-fn unfolded(plan: &NodePlan, port: &Port, value: Value, rows: usize) -> Value {
-    match &value {
-        Value::Tensor(t) if port.rows && !plan.fold.is_empty() => {
-            let mut shape = vec![rows as i64];
-            shape.extend(plan.fold.iter().map(|a| a.len() as i64));
-            shape.extend(&t.size()[1..]);
-            Value::Tensor(t.reshape(&shape[..]))
-        }
-        _ => value,
-    }
 }

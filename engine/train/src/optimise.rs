@@ -3,50 +3,67 @@
 use crate::shim;
 use crate::store::Store;
 use anyhow::Result;
-use dv_graph::stage::{Optimiser, Sgd};
+use dv_graph::stage::{Optimiser, ParameterGroup, Sgd};
 use std::collections::BTreeMap;
 use tch::Tensor;
 
 /// An optimiser and its state for the trained parameters of some models.
 pub struct Running {
-    settings: Sgd,
-    /// `model/name` and the tensor, detached, sharing the model's storage.
-    parameters: Vec<(String, Tensor)>,
-    buffers: Vec<Tensor>,
+    parameters: Vec<Trained>,
     steps: u64,
 }
 
+struct Trained {
+    /// `model/name`
+    path: String,
+    /// Detached, sharing the model's storage.
+    tensor: Tensor,
+    buffer: Tensor,
+    /// Of its group, or of the stage.
+    settings: Sgd,
+}
+
 impl Running {
-    pub fn new(optimiser: &Optimiser, store: &Store, models: &[String]) -> Running {
-        let Optimiser::Sgd(settings) = optimiser;
-        let parameters: Vec<(String, Tensor)> = models
-            .iter()
-            .filter_map(|m| Some((m, store.models.get(m)?)))
-            .flat_map(|(m, model)| model.trained().map(move |(n, t)| (format!("{m}/{n}"), t.shallow_clone())))
-            .collect();
-        let buffers = parameters.iter().map(|(_, t)| t.detach().zeros_like()).collect();
-        Running { settings: settings.clone(), parameters, buffers, steps: 0 }
+    pub fn new(optimiser: &Optimiser, groups: &[ParameterGroup], store: &Store, models: &[String]) -> Running {
+        let mut parameters = Vec::new();
+        for (m, model) in models.iter().filter_map(|m| Some((m, store.models.get(m)?))) {
+            for (n, role) in model.order.iter().filter(|(_, role)| role.trained()) {
+                let path = format!("{m}/{n}");
+                let group = groups.iter().find(|g| g.matches(&path, *role));
+                let Optimiser::Sgd(settings) = group.map_or(optimiser, |g| &g.optimiser);
+                let tensor = model.tensors[n].shallow_clone();
+                parameters.push(Trained { path, buffer: tensor.detach().zeros_like(), tensor, settings: settings.clone() });
+            }
+        }
+        Running { parameters, steps: 0 }
     }
 
     /// One step at `factor` times the learning rate; gradients are taken and cleared. A parameter without a gradient stays.
     pub fn step(&mut self, factor: f64) -> Result<()> {
-        let (mut p, mut g, mut b) = (Vec::new(), Vec::new(), Vec::new());
-        for ((_, tensor), buffer) in self.parameters.iter().zip(&self.buffers) {
-            let gradient = tensor.grad();
-            if gradient.defined() {
-                p.push(tensor.detach());
-                g.push(gradient);
-                b.push(buffer.shallow_clone());
+        let mut done: Vec<&Sgd> = Vec::new();
+        for settings in self.parameters.iter().map(|p| &p.settings) {
+            if done.contains(&settings) {
+                continue;
+            }
+            done.push(settings);
+            let (mut p, mut g, mut b) = (Vec::new(), Vec::new(), Vec::new());
+            for own in self.parameters.iter().filter(|own| own.settings == *settings) {
+                let gradient = own.tensor.grad();
+                if gradient.defined() {
+                    p.push(own.tensor.detach());
+                    g.push(gradient);
+                    b.push(own.buffer.shallow_clone());
+                }
+            }
+            let s = settings;
+            // the kernel takes no empty list
+            if !p.is_empty() {
+                tch::no_grad(|| shim::fused_sgd(&p, &g, &b, s.lr * factor, s.momentum, s.weight_decay, self.steps == 0))?;
             }
         }
-        let s = &self.settings;
-        // the kernel takes no empty list
-        if !p.is_empty() {
-            tch::no_grad(|| shim::fused_sgd(&p, &g, &b, s.lr * factor, s.momentum, s.weight_decay, self.steps == 0))?;
-        }
         self.steps += 1;
-        for (_, tensor) in &mut self.parameters {
-            tensor.zero_grad();
+        for own in &mut self.parameters {
+            own.tensor.zero_grad();
         }
         Ok(())
     }
@@ -54,7 +71,7 @@ impl Running {
     /// The state as tensors: momentum buffers under `momentum/<path>`, and `steps`.
     pub fn state(&self) -> BTreeMap<String, Tensor> {
         let mut out: BTreeMap<String, Tensor> =
-            self.parameters.iter().zip(&self.buffers).map(|((n, _), b)| (format!("momentum/{n}"), b.shallow_clone())).collect();
+            self.parameters.iter().map(|p| (format!("momentum/{}", p.path), p.buffer.shallow_clone())).collect();
         out.insert("steps".into(), Tensor::from(self.steps as i64));
         out
     }
@@ -82,7 +99,7 @@ mod tests {
             let mut store = Store::default();
             let model = Model { tensors: HashMap::from([("x".to_string(), x.shallow_clone())]), order: vec![("x".into(), Role::Weight)] };
             store.models.insert("m".into(), model);
-            let mut sgd = Running::new(&Optimiser::Sgd(Sgd { lr, momentum: 0.9, weight_decay }), &store, &["m".into()]);
+            let mut sgd = Running::new(&Optimiser::Sgd(Sgd { lr, momentum: 0.9, weight_decay }), &[], &store, &["m".into()]);
             for step in 0..3 {
                 let loss: Tensor = (&case["given.w"] * (&x - &case["given.target"]).square() * 0.5).sum(Kind::Float);
                 loss.backward();
@@ -105,7 +122,7 @@ mod tests {
         let x = Tensor::ones([2], (Kind::Float, tch::Device::Cpu)).set_requires_grad(true);
         let model = Model { tensors: HashMap::from([("x".to_string(), x.shallow_clone())]), order: vec![("x".into(), Role::Weight)] };
         store.models.insert("m".into(), model);
-        let mut sgd = Running::new(&Optimiser::Sgd(Sgd { lr: 1.0, momentum: 0.9, weight_decay: 0.1 }), &store, &["m".into()]);
+        let mut sgd = Running::new(&Optimiser::Sgd(Sgd { lr: 1.0, momentum: 0.9, weight_decay: 0.1 }), &[], &store, &["m".into()]);
         sgd.step(1.0).unwrap();
         assert!(x.equal(&Tensor::ones([2], (Kind::Float, tch::Device::Cpu))));
     }

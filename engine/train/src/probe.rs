@@ -4,12 +4,13 @@ mod host;
 mod tables;
 
 use crate::executor::{Executor, Feeds, Registry, Step};
+use crate::import::{first_axis_last, WeightsFile};
 use crate::optimise::Running;
-use crate::store::{Model, Store};
-use crate::tensors;
+use crate::store::Store;
 use crate::transfer::to_device;
 use anyhow::{bail, Context, Result};
 use dv_graph::draw::{Pass, Sample};
+use dv_graph::kind::Reference;
 use dv_graph::plan::{From, Place, Plan, StagePlan};
 use dv_graph::sample::epoch::Rows;
 use dv_graph::sample::loader::Loader;
@@ -54,23 +55,31 @@ pub fn probe(plan: &mut Plan, registry: &Registry, probe: &Probe) -> Result<BTre
         }
     }
     let stage = Arc::new(stage);
-    let mut store = Store::default();
-    for (name, trained) in &stage.models {
-        let mut model = Model::initial(name, &plan.models[name], plan.seed, probe.device);
-        model.require_gradient(*trained);
-        store.models.insert(name.clone(), model);
+    let file = probe.weights.as_ref().map(|path| WeightsFile::read(path)).transpose()?;
+    let rows = stage.source().and_then(|s| Rows::open(&probe.data, &s, &stage.nodes[stage.source.unwrap_or(0)].path).ok());
+    let mut lengths = crate::stage::lengths(rows.as_ref());
+    if let Some(file) = &file {
+        file.lengths(&stage, &mut lengths);
     }
-    if let Some(path) = &probe.weights {
-        load(path, plan, &mut store)?;
+    let mut store = crate::stage::initial(plan, &stage, &lengths, probe.device)?;
+    match file {
+        Some(file) => file.load_all(plan, &stage, &mut store)?,
+        None => {
+            let averages = stage.models.iter().filter_map(|(m, _)| Some((plan.models[m].ema.as_ref()?.of.clone(), m.clone())));
+            averages.into_iter().try_for_each(|(of, m)| store.copy_model(&of, &m))?;
+        }
     }
     let fetches: Vec<(String, Asked)> =
         probe.fetches.iter().map(|t| Ok((t.clone(), asked(&stage, plan, &store, t)?))).collect::<Result<_>>()?;
     let steps = probe.steps.unwrap_or(1);
     let mut out = BTreeMap::new();
     let mut optimiser = match (&stage.drive.optimiser, probe.steps) {
-        (Some(o), Some(_)) => {
-            Some(Running::new(o, &store, &stage.models.iter().filter(|(_, t)| *t).map(|(m, _)| m.clone()).collect::<Vec<_>>()))
-        }
+        (Some(o), Some(_)) => Some(Running::new(
+            o,
+            &stage.drive.parameters,
+            &store,
+            &stage.models.iter().filter(|(_, t)| *t).map(|(m, _)| m.clone()).collect::<Vec<_>>(),
+        )),
         (None, Some(_)) => bail!("the stage `{}` does not train: --steps needs an optimiser", stage.name),
         _ => None,
     };
@@ -102,7 +111,13 @@ pub fn probe(plan: &mut Plan, registry: &Registry, probe: &Probe) -> Result<BTre
         let loss = stage.minimise.filter(|_| optimiser.is_some() || !probe.gradients.is_empty());
         wanted.extend(loss);
         wanted.extend(gradient_leaves.iter().copied());
-        let mut executor = Executor::for_outputs(Arc::clone(&stage), registry, probe.device, feeds, &wanted);
+        let registers = fetches.iter().filter_map(|(_, a)| match a {
+            Asked::After(path) => stage.node(path.rsplit_once('/')?.0).filter(|n| stage.nodes[*n].register.is_some()),
+            Asked::Output(..) => None,
+        });
+        wanted.extend(registers.map(|n| (n, 0)));
+        let mut executor = Executor::for_outputs(Arc::clone(&stage), registry, probe.device, feeds, &wanted, optimiser.is_some());
+        executor.lengths = lengths.clone();
         if !gradient_leaves.is_empty() {
             executor.all_gradients = true;
         }
@@ -113,12 +128,17 @@ pub fn probe(plan: &mut Plan, registry: &Registry, probe: &Probe) -> Result<BTre
             None => (0..rows.unwrap_or(0) as u64).map(|id| Sample { id, occurrence: 0 }).collect(),
         };
         let _off = (loss.is_none() && probe.gradients.is_empty()).then(tch::no_grad_guard);
-        let mut values = executor.run(&store, &Step { pass: &pass, step: step as u64, samples: &samples }, host.map(|(c, _)| c))?;
+        if probe.train || optimiser.is_some() {
+            let frozen = &stage.drive.settings.frozen;
+            store.average(&plan.models, &stage.models, frozen, step as u64, steps as u64);
+        }
+        let now = Step { pass: &pass, step: step as u64, samples: &samples };
+        let mut values = executor.run(&store, &now, host.map(|(c, _)| c))?;
         tables::end(&executor, &pass, &mut values)?;
         for (text, a) in &fetches {
             if let Asked::Output(n, p) = a {
                 let value = tables::value(&values, *n, *p).with_context(|| format!("--fetch {text}: no value"))?;
-                kept.entry(text.clone()).or_default().push(value.detach().contiguous());
+                kept.entry(text.clone()).or_default().push(value.detach().copy());
             }
         }
         if let Some((n, p)) = loss {
@@ -150,6 +170,7 @@ pub fn probe(plan: &mut Plan, registry: &Registry, probe: &Probe) -> Result<BTre
         }
         if let (Some(optimiser), Some(schedule)) = (&mut optimiser, &stage.drive.schedule) {
             optimiser.step(schedule.factor(0, step as u64, steps as u64))?;
+            executor.commit(&store, &now, &values)?;
         }
     }
     for (text, list) in kept {
@@ -159,8 +180,12 @@ pub fn probe(plan: &mut Plan, registry: &Registry, probe: &Probe) -> Result<BTre
     for (text, a) in &fetches {
         if let Asked::After(path) = a {
             let state = optimiser.as_ref().and_then(|o| o.state().remove(path));
-            let value = state.or_else(|| store.get(path).map(Tensor::shallow_clone)).context("checked above")?;
-            out.insert(text.clone(), value.detach().copy());
+            let value = state.or_else(|| store.get(path).map(Tensor::shallow_clone));
+            let value = value.with_context(|| format!("--fetch {text}: without --steps no optimiser runs"))?.detach();
+            // as the reference has it, where it is asked for by that name
+            let turned =
+                reference_of(&stage, path).is_some_and(|(name, r)| r == Reference::FirstAxisLast && *text == format!("after.{name}"));
+            out.insert(text.clone(), if turned { first_axis_last(&value) } else { value.copy() });
         }
     }
     plan.stages.insert(index, Arc::try_unwrap(stage).map_err(|_| anyhow::anyhow!("the stage is still in use"))?);
@@ -248,10 +273,21 @@ fn unknown(stage: &StagePlan, text: &str) -> String {
     format!("the stage `{}` has no `{text}`{near}", stage.name)
 }
 
-/// A parameter by `model/path`, or by the reference's name.
-fn parameter(plan: &Plan, store: &Store, text: &str) -> Option<String> {
+/// The reference's name of a register's tensor `path/tensor`.
+fn reference_of<'a>(stage: &'a StagePlan, path: &str) -> Option<(&'a str, Reference)> {
+    let (node, tensor) = path.rsplit_once('/')?;
+    stage.nodes[stage.node(node)?].register.as_ref()?.reference_name(tensor)
+}
+
+/// A parameter by `model/path`, a register's tensor by `node/tensor`, or either by the reference's name.
+fn parameter(plan: &Plan, stage: &StagePlan, store: &Store, text: &str) -> Option<String> {
     if store.get(text).is_some() {
         return Some(text.to_string());
+    }
+    let registers = store.registers.iter().flat_map(|(r, state)| state.order.iter().map(move |t| format!("{r}/{t}")));
+    let named = |path: &String| reference_of(stage, path).is_some_and(|(name, _)| name == text);
+    if let Some(path) = registers.into_iter().find(|path| named(path)) {
+        return Some(path);
     }
     store.models.keys().find_map(|m| {
         let model = plan.models.get(m)?;
@@ -266,10 +302,10 @@ fn asked(stage: &StagePlan, plan: &Plan, store: &Store, text: &str) -> Result<As
     }
     if let Some(name) = text.strip_prefix("after.") {
         // of the optimiser: `momentum/encoder/conv1.weight`
-        if let Some(path) = name.strip_prefix("momentum/").and_then(|n| parameter(plan, store, n)) {
+        if let Some(path) = name.strip_prefix("momentum/").and_then(|n| parameter(plan, stage, store, n)) {
             return Ok(Asked::After(format!("momentum/{path}")));
         }
-        return match parameter(plan, store, name) {
+        return match parameter(plan, stage, store, name) {
             Some(path) => Ok(Asked::After(path)),
             None => {
                 let all: Vec<String> = store.named().map(|(n, _)| n).collect();
@@ -286,39 +322,6 @@ fn leaf(stage: &StagePlan, plan: &Plan, store: &Store, values: &crate::executor:
     if let Some((n, p)) = stage.output(text) {
         return values.tensor(n, p).map(Tensor::shallow_clone).with_context(|| format!("--grad {text}: no value"));
     }
-    let path = parameter(plan, store, text).with_context(|| format!("--grad {text}: no such parameter or edge"))?;
+    let path = parameter(plan, stage, store, text).with_context(|| format!("--grad {text}: no such parameter or edge"))?;
     Ok(store.get(&path).context("found above")?.shallow_clone())
-}
-
-/// Values for the models by `model/path` or by the reference's names. What matches nothing, on either side, is a fault.
-fn load(path: &Path, plan: &Plan, store: &mut Store) -> Result<()> {
-    let mut values = tensors::read(path)?;
-    let mut missing = Vec::new();
-    let all: Vec<String> = store.named().map(|(n, _)| n).collect();
-    for full in &all {
-        let Some((model, name)) = full.split_once('/') else { continue };
-        let reference = plan.models[model].reference_name(name);
-        let value = values.remove(full).or_else(|| values.remove(reference.as_deref()?));
-        match (value, store.models.get_mut(model)) {
-            (Some(v), Some(m)) => m.set(name, &v).with_context(|| format!("{}: {full}", path.display()))?,
-            _ => missing.push(reference.unwrap_or_else(|| full.clone())),
-        }
-    }
-    // a checkpoint holds the graph's other models as well
-    for (name, model) in &plan.models {
-        for p in &model.parameters {
-            values.remove(&format!("{name}/{}", p.name));
-            model.reference_name(&p.name).and_then(|n| values.remove(&n));
-        }
-    }
-    if !missing.is_empty() || !values.is_empty() {
-        let list = |names: Vec<String>| if names.is_empty() { "none".to_string() } else { names.join(", ") };
-        bail!(
-            "{}: weights that match nothing\n  the graph asks for, and the file lacks: {}\n  the file holds, and the graph knows nothing of: {}",
-            path.display(),
-            list(missing),
-            list(values.into_keys().collect())
-        );
-    }
-    Ok(())
 }

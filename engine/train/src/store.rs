@@ -1,10 +1,11 @@
-//! The parameters of all models, and how they come about: from the seed, or from a file.
+//! The parameters of all models and the state of all registers, and how they come about: from the seed, or from a file.
 
 use crate::weights::Weights;
 use anyhow::{bail, Context, Result};
 use dv_graph::draw::Key;
 use dv_graph::kind::{Init, Parameter, Role};
-use dv_graph::plan::ModelPlan;
+use dv_graph::plan::{ModelPlan, Register};
+use dv_graph::port::{Dim, Type};
 use indexmap::IndexMap;
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -17,20 +18,46 @@ pub struct Model {
     pub order: Vec<(String, Role)>,
 }
 
-/// All models that a stage applies.
+/// All that a stage keeps from step to step: the models that it applies, and its registers by their nodes' paths.
 #[derive(Default)]
 pub struct Store {
     pub models: IndexMap<String, Model>,
+    pub registers: IndexMap<String, RegisterState>,
+}
+
+/// A register's tensors, in the order in which it declares them.
+pub struct RegisterState {
+    pub tensors: HashMap<String, Tensor>,
+    pub order: Vec<String>,
+}
+
+/// Whether a register has taken what stands at its `initial` edges: int64, 0-d, 0 or 1.
+pub const STARTED: &str = "started";
+
+/// Lengths that only the data knows, by their names.
+pub type Lengths = HashMap<String, usize>;
+
+/// A register's length as a number.
+pub fn bound(dim: &Dim, lengths: &Lengths) -> Option<usize> {
+    match dim {
+        Dim::Known(n) => Some(*n),
+        Dim::Symbol(name) => lengths.get(&**name).copied(),
+    }
 }
 
 /// Values drawn from the seed and the parameter's path `model/name`: the same whatever else the graph holds.
 fn initial(seed: u64, path: &str, p: &Parameter) -> Tensor {
-    let n: usize = p.shape.iter().product();
-    let shape: Vec<i64> = p.shape.iter().map(|d| *d as i64).collect();
     if p.role == Role::Counter {
-        return Tensor::zeros(&shape[..], (Kind::Int64, Device::Cpu));
+        return Tensor::zeros(p.shape.iter().map(|d| *d as i64).collect::<Vec<_>>(), (Kind::Int64, Device::Cpu));
     }
-    let values: Vec<f32> = match p.init {
+    drawn(seed, path, &p.shape, p.init)
+}
+
+fn drawn(seed: u64, path: &str, shape: &[usize], init: Init) -> Tensor {
+    let n: usize = shape.iter().product();
+    let rows = shape.first().copied().unwrap_or(1);
+    let shape: Vec<i64> = shape.iter().map(|d| *d as i64).collect();
+    let values: Vec<f32> = match init {
         Init::Constant(value) => vec![value as f32; n],
         Init::Uniform(bound) => {
             let mut rng = Key::initial(seed, path).rng();
@@ -39,6 +66,15 @@ fn initial(seed: u64, path: &str, p: &Parameter) -> Tensor {
         Init::Normal(deviation) => {
             let mut rng = Key::initial(seed, path).rng();
             (0..n).map(|_| (rng.normal() * deviation) as f32).collect()
+        }
+        Init::UnitRows => {
+            let mut rng = Key::initial(seed, path).rng();
+            let mut values: Vec<f64> = (0..n).map(|_| rng.normal()).collect();
+            for row in values.chunks_mut((n / rows.max(1)).max(1)) {
+                let length = row.iter().map(|x| x * x).sum::<f64>().sqrt().max(1e-12);
+                row.iter_mut().for_each(|x| *x /= length);
+            }
+            values.into_iter().map(|x| x as f32).collect()
         }
     };
     Tensor::from_slice(&values).reshape(&shape[..])
@@ -52,10 +88,6 @@ impl Model {
     }
     pub fn weights<'a>(&'a self, name: &'a str, training: bool) -> Weights<'a> {
         Weights::new(name, &self.tensors, training)
-    }
-    /// Parameters that are trained, in PyTorch's order.
-    pub fn trained(&self) -> impl Iterator<Item = (&str, &Tensor)> {
-        self.order.iter().filter(|(_, role)| role.trained()).map(|(n, _)| (n.as_str(), &self.tensors[n]))
     }
     /// Whether gradients are recorded for the trained parameters.
     pub fn require_gradient(&mut self, on: bool) {
@@ -76,14 +108,98 @@ impl Model {
     }
 }
 
-impl Store {
-    /// Every tensor as `model/name`, in order.
-    pub fn named(&self) -> impl Iterator<Item = (String, &Tensor)> {
-        self.models.iter().flat_map(|(m, model)| model.order.iter().map(move |(n, _)| (format!("{m}/{n}"), &model.tensors[n])))
+impl RegisterState {
+    /// Values drawn from the seed and `path/tensor`. A length that nobody knows is a fault.
+    pub fn initial(path: &str, plan: &Register, seed: u64, lengths: &Lengths, device: Device) -> Result<RegisterState> {
+        let mut state = RegisterState { tensors: HashMap::new(), order: Vec::new() };
+        for s in &plan.state {
+            let shape: Vec<usize> = s
+                .shape
+                .iter()
+                .map(|d| {
+                    bound(d, lengths)
+                        .with_context(|| format!("the register `{path}`: the length `{d}` is known only with the data (--data)"))
+                })
+                .collect::<Result<_>>()?;
+            let mut tensor = drawn(seed, &format!("{path}/{}", s.name), &shape, s.init);
+            if s.ty == Type::Index {
+                tensor = tensor.to_kind(Kind::Int64);
+            }
+            state.put(s.name, tensor.to_device(device));
+        }
+        if !plan.initial.is_empty() {
+            state.put(STARTED, Tensor::zeros([], (Kind::Int64, device)));
+        }
+        Ok(state)
     }
+    fn put(&mut self, name: &str, tensor: Tensor) {
+        self.tensors.insert(name.to_string(), tensor);
+        self.order.push(name.to_string());
+    }
+    /// Replaces a tensor's values; the shape must agree.
+    pub fn set(&mut self, name: &str, value: &Tensor) -> Result<()> {
+        let own = self.tensors.get(name).with_context(|| format!("no tensor `{name}`"))?;
+        if own.size() != value.size() {
+            bail!("`{name}` has the shape {:?}, the file {:?}", own.size(), value.size());
+        }
+        tch::no_grad(|| own.shallow_clone().copy_(value));
+        Ok(())
+    }
+}
+
+impl Store {
+    /// Models that average others take their step: `p = momentum * p + (1 - momentum) * source`, parameters only. Before the step's passes.
+    pub fn average(&self, models: &IndexMap<String, ModelPlan>, trained: &[(String, bool)], frozen: &[String], step: u64, steps: u64) {
+        for (name, model) in &self.models {
+            let Some(ema) = models.get(name).and_then(|m| m.ema.as_ref()) else { continue };
+            let moves = trained.iter().any(|(m, t)| *m == ema.of && *t) && !frozen.contains(name);
+            let (Some(source), true) = (self.models.get(&ema.of), moves) else { continue };
+            let momentum = ema.momentum.at(step, steps);
+            tch::no_grad(|| {
+                for (p, _) in model.order.iter().filter(|(_, role)| role.trained()) {
+                    let own = model.tensors[p].shallow_clone();
+                    let mean = &own * momentum + &source.tensors[p] * (1.0 - momentum);
+                    own.shallow_clone().copy_(&mean);
+                }
+            });
+        }
+    }
+    /// A model's values from another of the same kind.
+    pub fn copy_model(&mut self, from: &str, to: &str) -> Result<()> {
+        let source = self.models.get(from).with_context(|| format!("no model `{from}`"))?;
+        let values: Vec<(String, Tensor)> = source.order.iter().map(|(n, _)| (n.clone(), source.tensors[n].detach())).collect();
+        let target = self.models.get_mut(to).with_context(|| format!("no model `{to}`"))?;
+        values.iter().try_for_each(|(n, v)| target.set(n, v))
+    }
+    /// Names of a model's or register's tensors.
+    pub fn names_of(&self, name: &str) -> Vec<String> {
+        match (self.models.get(name), self.registers.get(name)) {
+            (Some(m), _) => m.order.iter().map(|(n, _)| n.clone()).collect(),
+            (None, Some(r)) => r.order.clone(),
+            (None, None) => Vec::new(),
+        }
+    }
+    /// Replaces a tensor of a model or register.
+    pub fn set(&mut self, owner: &str, name: &str, value: &Tensor) -> Result<()> {
+        match (self.models.get_mut(owner), self.registers.get_mut(owner)) {
+            (Some(m), _) => m.set(name, value),
+            (None, Some(r)) => r.set(name, value),
+            (None, None) => bail!("no model or register `{owner}`"),
+        }
+    }
+    /// Every tensor as `model/name` or `register/name`, in order.
+    pub fn named(&self) -> impl Iterator<Item = (String, &Tensor)> {
+        let models =
+            self.models.iter().flat_map(|(m, model)| model.order.iter().map(move |(n, _)| (format!("{m}/{n}"), &model.tensors[n])));
+        models.chain(self.registers.iter().flat_map(|(r, state)| state.order.iter().map(move |n| (format!("{r}/{n}"), &state.tensors[n]))))
+    }
+    /// A tensor by `owner/name`: parameters have no `/` in their names, registers may have it in theirs.
     pub fn get(&self, path: &str) -> Option<&Tensor> {
-        let (model, name) = path.split_once('/')?;
-        self.models.get(model)?.tensors.get(name)
+        let (owner, name) = path.rsplit_once('/')?;
+        match self.models.get(owner) {
+            Some(model) => model.tensors.get(name),
+            None => self.registers.get(owner)?.tensors.get(name),
+        }
     }
     /// Writes all tensors.
     pub fn save(&self, path: &Path) -> Result<()> {

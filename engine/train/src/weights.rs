@@ -9,6 +9,8 @@ pub struct Weights<'a> {
     tensors: &'a HashMap<String, Tensor>,
     /// Batch statistics and dropout (training), or running statistics.
     training: bool,
+    /// Rows of each part of the world, where batch norm sees them one by one.
+    parts: Vec<i64>,
 }
 
 /// PyTorch's defaults.
@@ -17,7 +19,11 @@ const EPSILON: f64 = 1e-5;
 
 impl<'a> Weights<'a> {
     pub fn new(model: &'a str, tensors: &'a HashMap<String, Tensor>, training: bool) -> Weights<'a> {
-        Weights { model, tensors, training }
+        Weights { model, tensors, training, parts: Vec::new() }
+    }
+    /// Batch norm for each part of the rows alone (`batch_norm = "per_rank"`); the running statistics are the first part's.
+    pub fn per_part(self, parts: Vec<i64>) -> Weights<'a> {
+        Weights { parts, ..self }
     }
     pub fn training(&self) -> bool {
         self.training
@@ -42,16 +48,17 @@ impl<'a> Weights<'a> {
                 let _ = of("num_batches_tracked").shallow_clone().g_add_scalar_(1);
             });
         }
-        x.batch_norm(
-            Some(of("weight")),
-            Some(of("bias")),
-            Some(of("running_mean")),
-            Some(of("running_var")),
-            self.training,
-            MOMENTUM,
-            EPSILON,
-            true,
-        )
+        let norm = |x: &Tensor, running: bool| {
+            let of = |leaf: &str| Some(of(leaf));
+            let (mean, variance) = if running { (of("running_mean"), of("running_var")) } else { (None, None) };
+            x.batch_norm(of("weight"), of("bias"), mean, variance, self.training, MOMENTUM, EPSILON, true)
+        };
+        if !self.training || self.parts.len() < 2 {
+            return norm(x, true);
+        }
+        let parts = x.split_with_sizes(&self.parts[..], 0);
+        let parts: Vec<Tensor> = parts.iter().enumerate().map(|(rank, part)| norm(part, rank == 0)).collect();
+        Tensor::cat(&parts, 0)
     }
     /// `x [N, inputs]`
     pub fn linear(&self, x: &Tensor, name: &str) -> Tensor {

@@ -1,0 +1,167 @@
+//! One stage: its models and registers from their origins, then training, or one pass that extracts and evaluates;
+//! and the stages that run while another trains.
+
+use crate::batch::Table;
+use crate::checkpoint;
+use crate::evaluate::evaluate;
+use crate::executor::Registry;
+use crate::folder::Folder;
+use crate::import;
+use crate::store::{Lengths, Model, RegisterState, Store};
+use crate::train::train;
+use anyhow::{Context, Result};
+use dv_graph::plan::{Plan, StagePlan};
+use dv_graph::sample::epoch::Rows;
+use dv_graph::stage::{Checkpoint, Origin};
+use serde_json::json;
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+use tch::Device;
+
+/// How a run computes: what does not change its meaning.
+#[derive(Clone, Debug)]
+pub struct Machine {
+    pub data: PathBuf,
+    pub device: Device,
+    /// Loader threads.
+    pub threads: usize,
+    pub compute_threads: i32,
+}
+
+/// Tables that stages of this call left, by stage, node and output.
+pub type Tables = HashMap<(String, String, String), Table>;
+
+/// What a stage is run with.
+pub struct StageContext<'a> {
+    pub plan: &'a Plan,
+    /// All stages of the plan, in its order.
+    pub stages: &'a [Arc<StagePlan>],
+    pub registry: &'a Registry,
+    pub machine: &'a Machine,
+    pub folder: &'a mut Folder,
+    pub tables: &'a mut Tables,
+}
+
+impl StageContext<'_> {
+    /// Epochs of a stage's checkpoints that other stages name.
+    pub(crate) fn named_epochs(&self, stage: &str) -> Vec<u64> {
+        let origins = self.stages.iter().flat_map(|s| &s.drive.weights);
+        origins
+            .filter_map(|(_, o)| match o {
+                Origin::Stage { stage: from, at: Checkpoint::Epoch(e) } if from == stage => Some(*e),
+                _ => None,
+            })
+            .collect()
+    }
+}
+
+/// Metrics of a finished stage, by name.
+pub type Metrics = Vec<(String, f64)>;
+
+/// A stage that trains at this moment, for those that run during it.
+struct Outer<'a> {
+    name: &'a str,
+    store: &'a Store,
+    /// Completed epochs.
+    epoch: u64,
+}
+
+/// Runs one stage to its end, and with it those that run during it.
+pub fn run_stage(cx: &mut StageContext, stage: &Arc<StagePlan>) -> Result<Metrics> {
+    run(cx, stage, None)
+}
+
+/// Runs what runs during a stage, after one of its epochs. The metrics come under `stage/node.port`.
+pub(crate) fn run_during(cx: &mut StageContext, stage: &StagePlan, store: &Store, epoch: u64, last: bool) -> Result<Metrics> {
+    let mut out = Metrics::new();
+    for inner in cx.stages {
+        let Some(during) = inner.during.as_ref().filter(|d| d.stage == stage.name) else { continue };
+        if epoch % during.every == 0 || last {
+            let outer = Outer { name: &stage.name, store, epoch };
+            let metrics = run(cx, inner, Some(&outer)).with_context(|| format!("stage `{}`, during `{}`", inner.name, stage.name))?;
+            out.extend(metrics.into_iter().map(|(n, v)| (format!("{}/{n}", inner.name), v)));
+        }
+    }
+    Ok(out)
+}
+
+fn run(cx: &mut StageContext, stage: &Arc<StagePlan>, outer: Option<&Outer>) -> Result<Metrics> {
+    let start = Instant::now();
+    let rows = match stage.source() {
+        Some(source) => Some(Rows::open(&cx.machine.data, &source, &stage.nodes[stage.source.unwrap_or(0)].path)?),
+        None => None,
+    };
+    let mut store = store(cx, stage, &lengths(rows.as_ref()), outer)?;
+    let data: BTreeMap<String, String> = rows.iter().zip(stage.source()).map(|(r, s)| (s.set, r.set.fingerprint.clone())).collect();
+    let metrics = if stage.trains() {
+        let rows = rows.context("a stage that trains has a source")?;
+        train(cx, stage, &mut store, rows, &data)?
+    } else {
+        evaluate(cx, stage, &store, rows)?
+    };
+    let seconds = start.elapsed().as_secs_f64();
+    let mut line = json!({"stage": stage.name, "seconds": seconds, "metrics": to_json(&metrics)});
+    if let Some(outer) = outer {
+        line["during"] = json!({"stage": outer.name, "epoch": outer.epoch});
+    }
+    cx.folder.log(&line)?;
+    cx.folder.finish_stage(&stage.name, &metrics, seconds, &data)?;
+    Ok(metrics)
+}
+
+pub(crate) fn to_json(metrics: &[(String, f64)]) -> serde_json::Value {
+    metrics.iter().map(|(n, v)| (n.clone(), json!(v))).collect::<serde_json::Map<_, _>>().into()
+}
+
+/// The lengths that a stage's data knows: `videos`, the rows that its source reads, and `classes`.
+pub fn lengths(rows: Option<&Rows>) -> Lengths {
+    let Some(rows) = rows else { return Lengths::new() };
+    Lengths::from([("videos".to_string(), rows.ids.len()), ("classes".to_string(), rows.set.classes.len())])
+}
+
+/// The stage's models and registers from their origins.
+fn store(cx: &StageContext, stage: &StagePlan, lengths: &Lengths, outer: Option<&Outer>) -> Result<Store> {
+    let (plan, device) = (cx.plan, cx.machine.device);
+    let mut store = initial(plan, stage, lengths, device)?;
+    let names: Vec<String> = store.models.keys().chain(store.registers.keys()).cloned().collect();
+    let mut averages = Vec::new();
+    for name in &names {
+        match stage.drive.origin(name) {
+            Some(Origin::Stage { stage: from, .. }) if outer.is_some_and(|o| o.name == from) => {
+                let outer = outer.context("checked")?.store;
+                for tensor in store.names_of(name) {
+                    let value = outer.get(&format!("{name}/{tensor}")).with_context(|| format!("`{from}` has no `{name}/{tensor}`"))?;
+                    store.set(name, &tensor, &value.detach())?;
+                }
+            }
+            Some(Origin::Stage { stage: from, at }) => checkpoint::load(&cx.folder.path, from, *at, name, &mut store)?,
+            Some(Origin::File { file, names }) => import::load(file, names.as_deref(), plan, stage, name, &mut store)?,
+            Some(Origin::Initial) => {}
+            None => averages.extend(plan.models.get(name).and_then(|m| m.ema.as_ref()).map(|e| (e.of.clone(), name.clone()))),
+        }
+    }
+    // a model that averages another begins as that one does
+    for (of, name) in averages {
+        store.copy_model(&of, &name)?;
+    }
+    Ok(store)
+}
+
+/// All from the seed.
+pub(crate) fn initial(plan: &Plan, stage: &StagePlan, lengths: &Lengths, device: Device) -> Result<Store> {
+    let mut store = Store::default();
+    for (name, trained) in &stage.models {
+        let mut model = Model::initial(name, &plan.models[name], plan.seed, device);
+        model.require_gradient(*trained);
+        store.models.insert(name.clone(), model);
+    }
+    for node in &stage.nodes {
+        if let Some(register) = &node.register {
+            let state = RegisterState::initial(&node.path, register, plan.seed, lengths, device)?;
+            store.registers.insert(node.path.clone(), state);
+        }
+    }
+    Ok(store)
+}
