@@ -52,7 +52,7 @@ fn number(value: f64, kind: Kind) -> Json {
 #[derive(Clone, Copy)]
 pub struct Scope<'a> {
     pub case: &'a Case,
-    /// Of the file's name, and `table.KEY` of the map.
+    /// Of the file's name, and `map.KEY` of the map.
     pub variables: &'a BTreeMap<String, String>,
     pub tables: &'a Json,
     /// In a call that is made for each of a list.
@@ -63,12 +63,12 @@ pub struct Scope<'a> {
     pub found: &'a BTreeMap<String, Tensor>,
 }
 
-const GROUPS: [&str; 7] = ["input.", "given.", "params.", "row.", "expected.", "result.", "table."];
+const GROUPS: [&str; 7] = ["input.", "given.", "params.", "row.", "expected.", "result.", "map."];
 
 /// The edges and gradients that an expression asks the engine for.
 pub fn asked(text: &str) -> Vec<String> {
     let mut out = Vec::new();
-    for (i, step) in text.split(" | ").enumerate() {
+    for (i, step) in text.split(" ?? ").flat_map(|one| one.split(" | ").enumerate()) {
         let words: Vec<&str> = step.split_whitespace().collect();
         let sources: &[&str] = match (i, words.first()) {
             (0, _) => &words,
@@ -102,10 +102,12 @@ impl Scope<'_> {
             let name = end.map(|e| &rest[open + 1..e]).filter(|n| !n.is_empty() && n.chars().all(|c| c.is_ascii_alphanumeric() || "_.".contains(c)));
             match (name, end) {
                 (Some(name), Some(end)) => {
-                    let value = match name.strip_prefix("row.") {
-                        Some(path) => self.row.and_then(|r| walk(r, path)).map(|j| j.as_str().map_or(j.to_string(), String::from)),
-                        None => self.variables.get(name).cloned(),
+                    let row = match name.strip_prefix("row.") {
+                        Some(path) => self.row.and_then(|r| walk(r, path)),
+                        None => self.row.filter(|_| name == "row"),
                     };
+                    let row = row.map(|j| j.as_str().map_or(j.to_string(), String::from));
+                    let value = row.or_else(|| self.variables.get(name).cloned());
                     out += &rest[..open];
                     out += &value.with_context(|| format!("there is no `{name}` in `{text}`"))?;
                     rest = &rest[end + 1..];
@@ -125,7 +127,7 @@ impl Scope<'_> {
             ("row", "") => json(self.row),
             ("row", path) => json(self.row.and_then(|r| walk(r, path))),
             ("params", path) => json(walk(&self.case.json["params"], path)),
-            ("table", path) => json(walk(self.tables, path)),
+            ("map", path) => json(walk(self.tables, path)),
             ("expected", path) => json(self.case.json["expected"].get(path)),
             ("given", path) => self.case.given(path).cloned().map(Value::Tensor),
             ("input", path) => self.case.input(path)?.map(Value::Tensor),
@@ -150,7 +152,14 @@ impl Scope<'_> {
         bail!("the case has no {}", text.replace(" ? ", " and no "))
     }
 
+    /// `A ?? B`: the first of which all is there.
     pub fn value(&self, text: &str) -> Result<Value> {
+        let mut all = text.split(" ?? ").map(|one| self.one(one));
+        let first = all.next().context("an expression")?;
+        all.fold(first, |found, next| found.or(next))
+    }
+
+    fn one(&self, text: &str) -> Result<Value> {
         let filled = self.fill(text)?;
         let mut steps = filled.split(" | ");
         let mut value = self.first(steps.next().unwrap_or_default().trim())?;
@@ -191,7 +200,25 @@ impl Scope<'_> {
             "draws" => {
                 let Value::Json(Json::Array(list)) = &value else { bail!("draws are a list") };
                 let of = |d: &&Json| d["call"].as_str().is_some_and(|c| words.contains(&c));
-                return Ok(Value::Json(list.iter().filter(of).map(|d| d["value"].clone()).collect()));
+                let found: Vec<Json> = list.iter().filter(of).map(|d| d["value"].clone()).collect();
+                ensure!(!found.is_empty(), "there are none");
+                return Ok(Value::Json(Json::Array(found)));
+            }
+            "choose" => {
+                let Value::Json(json) = &value else { bail!("a tensor is no choice") };
+                let word = words.get(usize::from(json.as_bool() != Some(true))).context("two values")?;
+                return Ok(Value::Json(literal(word).context("a value")?));
+            }
+            "among" => {
+                let Value::Json(Json::Array(list)) = &value else { bail!("texts are a list") };
+                let place = |j: &Json| j.as_str().and_then(|t| words.iter().position(|w| *w == t)).with_context(|| format!("{j} is not among them"));
+                let places = list.iter().map(|j| Ok(place(j)? as f64)).collect::<Result<Vec<_>>>()?;
+                return Ok(Value::Tensor(Tensor::new(Kind::Index, &[places.len()], places)));
+            }
+            "jitter" => {
+                let Value::Json(json) = &value else { bail!("draws are JSON") };
+                let threshold = self.case.json["params"]["p"].as_f64().unwrap_or(1.0);
+                return crate::jitter::draws(json, threshold, words.first().copied().unwrap_or_default()).map(Value::Tensor);
             }
             _ => {}
         }
@@ -209,6 +236,47 @@ impl Scope<'_> {
             "add" => tensor(t.add_axis(count(0)?)),
             "repeat" => tensor(Tensor::stack(&vec![t; count(0)?], 0)),
             "order" => tensor(t.permute(&counts()?)),
+            "join" => {
+                ensure!(t.shape.len() > 1, "it has one axis");
+                let shape = [&[t.shape[0] * t.shape[1]], &t.shape[2..]].concat();
+                tensor(t.reshape(&shape))
+            }
+            "head" | "like" | "tail" => {
+                let other = self.first(&words.join(" "))?.tensor()?;
+                let (n, mut values) = (other.values.len(), t.values);
+                let sorted = |v: &[f64]| v.windows(2).all(|w| w[0] < w[1]);
+                if *name == "like" && n > 2 && sorted(&other.values) {
+                    values.sort_by(f64::total_cmp);
+                }
+                let start = if *name == "tail" { values.len().saturating_sub(n) } else { 0 };
+                let values: Vec<f64> = values.into_iter().skip(start).take(n).collect();
+                Ok(Value::Tensor(Tensor::new(t.kind, &[values.len()], values)))
+            }
+            "chunks" => {
+                let (n, size) = (t.shape.first().copied().unwrap_or(0), count(0)?.max(1));
+                let list: Vec<Vec<usize>> = (0..n).collect::<Vec<_>>().chunks(size).map(<[usize]>::to_vec).collect();
+                Ok(Value::Json(serde_json::json!(list)))
+            }
+            "over" => {
+                let by = count(0)? as f64;
+                Ok(Value::Tensor(t.map(|v| (v / by).floor())))
+            }
+            "from" => {
+                let whole = count(0)? as f64;
+                Ok(Value::Tensor(Tensor { kind: Kind::Float, ..t }.map(|v| whole - v)))
+            }
+            "swaps" => {
+                let items = count(0)?;
+                let order = |pair: &[f64]| {
+                    let mut order: Vec<f64> = (0..items).map(|i| i as f64).collect();
+                    let first = pair[0] as usize % items;
+                    order.swap(first, (first + pair[1] as usize + 1) % items);
+                    order
+                };
+                let rows: Vec<Vec<f64>> = t.values.chunks_exact(2).map(order).collect();
+                Ok(Value::Tensor(Tensor::new(Kind::Index, &[rows.len(), items], rows.concat())))
+            }
+            "sum" => Ok(Value::Tensor(Tensor::scalar(t.values.iter().sum()))),
             "flat" => {
                 let n = t.values.len();
                 tensor(t.reshape(&[n]))
@@ -233,13 +301,11 @@ impl Scope<'_> {
                 let factor = self.tensor(words[0])?.values.first().copied().context("a factor")?;
                 Ok(Value::Tensor(Tensor { kind: Kind::Float, ..t }.map(|v| v * factor)))
             }
-            "root" => Ok(Value::Tensor(t.map(f64::sqrt))),
             "mean" => {
                 let mean = t.values.iter().sum::<f64>() / t.values.len().max(1) as f64;
                 Ok(Value::Tensor(Tensor::scalar(mean)))
             }
             "float" => Ok(Value::Tensor(Tensor { kind: Kind::Float, ..t })),
-            "index" => Ok(Value::Tensor(Tensor { kind: Kind::Index, ..t })),
             "first_column" => {
                 let rows = t.shape.first().copied().unwrap_or(0);
                 Ok(Value::Tensor(Tensor::new(Kind::Index, &[rows], vec![0.0; rows])))

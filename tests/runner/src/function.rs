@@ -28,6 +28,8 @@ pub fn run(name: &str, with: &Arguments) -> Result<BTreeMap<String, Tensor>> {
     let (output, tensor) = match name {
         "resize" => ("frame", resize(with)?),
         "schedule" => ("lr", schedule(with)?),
+        "none" => return Ok(BTreeMap::new()),
+        "place" => ("place", place(with)?),
         "held_out" => {
             let seed = u32::try_from(whole(with, "seed")?)?;
             let rows = dv_datasets::held_out(whole(with, "rows")? as usize, whole(with, "count")? as usize, seed);
@@ -36,6 +38,15 @@ pub fn run(name: &str, with: &Arguments) -> Result<BTreeMap<String, Tensor>> {
         other => bail!("there is no function `{other}`"),
     };
     Ok(BTreeMap::from([(output.to_string(), tensor)]))
+}
+
+/// Which of several branches each draw in 0..1 takes.
+fn place(with: &Arguments) -> Result<Tensor> {
+    let draws: Vec<f64> = serde_json::from_value(json(with, "draws")?.clone())?;
+    let weights: Vec<Vec<f64>> = serde_json::from_value(json(with, "weights")?.clone())?;
+    ensure!(draws.len() == weights.len(), "{} draws, {} lists of weights", draws.len(), weights.len());
+    let places = draws.iter().zip(&weights).map(|(draw, weights)| dv_graph::draw::place(*draw, weights) as f64).collect();
+    Ok(Tensor::new(Kind::Index, &[draws.len()], places))
 }
 
 /// What packing does to a frame `[H, W, 3]`.

@@ -4,6 +4,7 @@ pub mod case;
 pub mod expression;
 pub mod function;
 pub mod generate;
+pub mod jitter;
 pub mod map;
 pub mod numbered;
 pub mod probe;

@@ -8,9 +8,9 @@ use std::path::Path;
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Map {
-    /// Values that expressions name as `table.NAME.KEY`.
+    /// Values that expressions name as `map.NAME.KEY`.
     #[serde(default)]
-    pub table: serde_json::Value,
+    pub map: serde_json::Value,
     pub family: Vec<Family>,
 }
 
@@ -40,10 +40,14 @@ pub struct Call {
     pub each: Option<String>,
     /// Frames of the one video of a set whose frames show their numbers.
     pub video: Option<String>,
+    /// Rows that have this are left out.
+    pub unless: Option<String>,
     pub set: BTreeMap<String, String>,
     pub feed: BTreeMap<String, String>,
     /// Patterns of the case's names, and what dv calls them: `"*" = "encoder/*"`. Without it no weights are given.
     pub weights: Option<BTreeMap<String, String>>,
+    /// Further weights.
+    pub values: BTreeMap<String, String>,
     /// Fetch what the case's names `after.*`, `grad_norm:*` and `grad_sample:*` say.
     pub parameters: bool,
     /// The case's names and how their values come about; a name that starts with `_` is for later calls.

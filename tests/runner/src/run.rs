@@ -29,18 +29,22 @@ const NO_ROW: [Option<&Json>; 1] = [None];
 
 impl Runner<'_> {
     pub fn case(&self, case: &Case) -> Result<Vec<Compared>> {
-        let (family, variables) = self.map.family(&case.name)?;
+        let (family, mut variables) = self.map.family(&case.name)?;
+        variables.insert("case".into(), case.name.clone());
         let expected: BTreeSet<String> = case.expected().into_iter().collect();
         let mut results: BTreeMap<String, Tensor> = BTreeMap::new();
         let mut compared = Vec::new();
         for call in &family.call {
             let empty = BTreeMap::new();
-            let whole = Scope { case, variables: &variables, tables: &self.map.table, row: None, results: &results, found: &empty };
+            let whole = Scope { case, variables: &variables, tables: &self.map.map, row: None, results: &results, found: &empty };
             let list = call.each.as_ref().map(|e| whole.value(e)).transpose()?.map(list).transpose()?;
             let rows: Vec<Option<&Json>> = list.as_ref().map_or(NO_ROW.to_vec(), |l| l.iter().map(Some).collect());
             let mut made: BTreeMap<String, Vec<Tensor>> = BTreeMap::new();
             for (i, row) in rows.iter().enumerate() {
                 let before = Scope { row: *row, ..whole };
+                if call.unless.as_ref().is_some_and(|e| before.value(e).is_ok()) {
+                    continue;
+                }
                 let wanted = wanted(call, &expected, &before)?;
                 if wanted.is_empty() && call.same.is_empty() && !call.parameters {
                     continue;
@@ -117,6 +121,11 @@ impl Runner<'_> {
         }
         if let Some(patterns) = &call.weights {
             probe.weights = Some(case.weights()?.into_iter().map(|(n, w)| (renamed(patterns, &n), w)).collect::<Raw>());
+        }
+        for (name, value) in &call.values {
+            let value = scope.tensor(value)?;
+            let (dtype, bytes) = value.bytes();
+            probe.weights.get_or_insert_default().insert(name.clone(), (dtype, value.shape, bytes));
         }
         if call.parameters {
             for name in case.expected() {
