@@ -2,7 +2,7 @@
 
 use crate::{quickstart, setup, sh, Result};
 
-/// Writes `docs/nodes.md`; a test of the node library compares it.
+/// Writes `docs/nodes.md` and `docs/faults.md`; tests of the crates compare them.
 pub fn run() -> Result<()> {
     setup::run(None)?;
     quickstart::build()?;
@@ -11,5 +11,12 @@ pub fn run() -> Result<()> {
     let path = sh::root().join("docs/nodes.md");
     std::fs::write(&path, text).map_err(|fault| format!("{}: {fault}", path.display()))?;
     eprintln!("wrote docs/nodes.md");
+    // the page of faults, and what is told of each bad graph, are written by the test that else compares them
+    let test = ["test", "--release", "-p", "dv-graph", "--test", "faults"];
+    let done = std::process::Command::new("cargo").args(test).current_dir(sh::root()).env("DV_WRITE", "1").status();
+    if !done.is_ok_and(|s| s.success()) {
+        return Err("docs/faults.md could not be written: the test `faults` of dv-graph failed".into());
+    }
+    eprintln!("wrote docs/faults.md");
     Ok(())
 }

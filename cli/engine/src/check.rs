@@ -4,9 +4,10 @@ use anyhow::Result;
 use dv_cli::args::{Check, With};
 use dv_cli::exit::Exit;
 use dv_cli::out;
-use dv_graph::check::{check, check_data, Checked};
+use dv_graph::check::{check_data, Checked};
 use dv_graph::merge::Setting;
 use dv_graph::plan::Plan;
+use dv_graph::sweep::{self, Swept};
 use std::path::Path;
 
 pub fn settings(with: &With) -> Vec<Setting> {
@@ -18,12 +19,13 @@ fn named(with: &With) -> bool {
     with.data.is_some() || std::env::var_os("DV_DATA").is_some_and(|d| !d.is_empty())
 }
 
-fn read(graph: &Path, with: &With) -> Checked {
-    let mut checked = check(graph, &settings(with), &dv_nodes::library());
-    if let Some(plan) = &checked.plan {
-        check_data(plan, &with.data_dir(), named(with), &mut checked.faults);
+/// All points of a sweep; the one of any other graph.
+fn read(graph: &Path, with: &With) -> Swept {
+    let mut swept = sweep::check(graph, &settings(with), &dv_nodes::library());
+    for point in &swept.points {
+        check_data(&point.plan, &with.data_dir(), named(with), &mut swept.faults);
     }
-    checked
+    swept
 }
 
 pub fn verb(args: &Check) -> Result<()> {
@@ -35,7 +37,8 @@ pub fn verb(args: &Check) -> Result<()> {
             out::note(text.trim_end());
         }
         match checked.faults.len() {
-            0 => out::line(format_args!("{}: ok", graph.display()))?,
+            0 if checked.axes.is_empty() => out::line(format_args!("{}: ok", graph.display()))?,
+            0 => out::line(format_args!("{}: ok, {} points", graph.display(), checked.points.len()))?,
             n => {
                 bad += 1;
                 out::note(format_args!("{}: {n} fault{}", graph.display(), if n == 1 { "" } else { "s" }));
