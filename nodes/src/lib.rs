@@ -5,6 +5,7 @@ pub mod batch;
 pub mod clip;
 pub mod collect;
 pub mod evaluate;
+pub mod flow;
 pub mod head;
 pub mod loss;
 pub mod memory;
@@ -32,6 +33,7 @@ pub static NODES: &[&[NodeEntry]] = &[
     view::NODES,
     batch::NODES,
     order::NODES,
+    flow::NODES,
     backbone::NODES,
     head::NODES,
     memory::NODES,

@@ -49,6 +49,11 @@ impl Case {
         let normed = |name: &str| shapes.iter().any(|(n, _)| *n == format!("{}.running_mean", name.rsplit_once('.').map_or("", |p| p.0)));
         shapes.iter().map(|(name, shape)| (name.clone(), weight(name, shape, normed(name)))).collect()
     }
+    /// Buffers with a recipe of their own: memory banks and queues.
+    pub fn special(&self) -> HashMap<String, Tensor> {
+        let specs = self.json["weights"]["special"].as_object().unwrap();
+        specs.iter().map(|(name, spec)| (name.clone(), special(spec))).collect()
+    }
     /// The largest error over the tolerance: 1 or less passes.
     fn error(&self, name: &str, actual: &Tensor) -> Result<f64, String> {
         if let Some(rule) = self.json["scalars"].get(name) {
@@ -207,6 +212,37 @@ fn weight(name: &str, shape: &[usize], normed: bool) -> Tensor {
     };
     let values: Vec<f32> = (0..shape.iter().product()).map(|_| rule(stream.normal()) as f32).collect();
     Tensor::from_slice(&values).reshape(int(shape)).set_requires_grad(!leaf.starts_with("running"))
+}
+
+/// A buffer that does not follow the rules of weights.
+fn special(spec: &serde_json::Value) -> Tensor {
+    let shape: Vec<usize> = serde_json::from_value(spec["shape"].clone()).unwrap();
+    if let Some(values) = spec.get("values") {
+        let values: Vec<i64> = serde_json::from_value(values.clone()).unwrap();
+        return Tensor::from_slice(&values).reshape(int(&shape));
+    }
+    let mut stream = Stream::new(spec["seed"].as_u64().unwrap() as u32);
+    let n = shape.iter().product();
+    let unit = |values: Vec<f64>, shape: &[usize], axis: i64| {
+        let z = Tensor::from_slice(&values).reshape(int(shape));
+        (&z / z.square().sum_dim_intlist([axis].as_slice(), true, None).sqrt()).to_kind(Kind::Float)
+    };
+    let number = |key: &str| spec[key].as_u64().unwrap() as usize;
+    match spec["kind"].as_str().unwrap() {
+        // uniform in +-sqrt(3 / dim)
+        "memory" => {
+            let s = 1.0 / (shape[1] as f64 / 3.0).sqrt();
+            let values: Vec<f32> = stream.units(n).into_iter().map(|u| (u * 2.0 * s - s) as f32).collect();
+            Tensor::from_slice(&values).reshape(int(&shape))
+        }
+        "unit" => unit((0..n).map(|_| stream.normal()).collect(), &shape, spec["axis"].as_i64().unwrap()),
+        // a series in each column, its segments of unit length
+        "series_queue" => {
+            let values = (0..n).map(|_| stream.normal()).collect();
+            unit(values, &[number("n_series"), number("series_dim"), shape[1]], 1).reshape(int(&shape))
+        }
+        other => panic!("no rule for buffers of kind {other}"),
+    }
 }
 
 /// Clips `[..., C, T, H, W]`: three parts of blocks of 4 frames x 8 x 8 pixels, one of noise.

@@ -2,15 +2,12 @@
 
 use crate::{quickstart, setup, sh, Result};
 
-/// Writes `docs/nodes.md` and `docs/faults.md`; tests of the crates compare them.
+/// Writes `docs/nodes.md`, `schema/graph.json` and `docs/faults.md`; tests of the crates compare them.
 pub fn run() -> Result<()> {
     setup::run(None)?;
     quickstart::build()?;
-    let dv = sh::target().join("release/dv");
-    let text = sh::capture(&dv, &["nodes"]).ok_or("`dv nodes` failed")?;
-    let path = sh::root().join("docs/nodes.md");
-    std::fs::write(&path, text).map_err(|fault| format!("{}: {fault}", path.display()))?;
-    eprintln!("wrote docs/nodes.md");
+    write("docs/nodes.md", &["nodes"])?;
+    write("schema/graph.json", &["nodes", "--format", "schema"])?;
     // the page of faults, and what is told of each bad graph, are written by the test that else compares them
     let test = ["test", "--release", "-p", "dv-graph", "--test", "faults"];
     let done = std::process::Command::new("cargo").args(test).current_dir(sh::root()).env("DV_WRITE", "1").status();
@@ -18,5 +15,14 @@ pub fn run() -> Result<()> {
         return Err("docs/faults.md could not be written: the test `faults` of dv-graph failed".into());
     }
     eprintln!("wrote docs/faults.md");
+    Ok(())
+}
+
+fn write(name: &str, args: &[&str]) -> Result<()> {
+    let dv = sh::target().join("release/dv");
+    let text = sh::capture(&dv, args).ok_or_else(|| format!("`dv {}` failed", args.join(" ")))?;
+    let path = sh::root().join(name);
+    std::fs::write(&path, text).map_err(|fault| format!("{}: {fault}", path.display()))?;
+    eprintln!("wrote {name}");
     Ok(())
 }

@@ -1,13 +1,14 @@
 //! `dv check`, and how the other verbs read a graph.
 
+use crate::kinds::Kinds;
 use anyhow::Result;
 use dv_cli::args::{Check, With};
 use dv_cli::exit::Exit;
 use dv_cli::out;
-use dv_graph::check::{check_data, Checked};
+use dv_graph::check::{check, check_data, Checked};
 use dv_graph::merge::Setting;
 use dv_graph::plan::Plan;
-use dv_graph::sweep::{self, Swept};
+use dv_graph::sweep;
 use std::path::Path;
 
 pub fn settings(with: &With) -> Vec<Setting> {
@@ -19,36 +20,47 @@ fn named(with: &With) -> bool {
     with.data.is_some() || std::env::var_os("DV_DATA").is_some_and(|d| !d.is_empty())
 }
 
-/// All points of a sweep; the one of any other graph.
-fn read(graph: &Path, with: &With) -> Swept {
-    let mut swept = sweep::check(graph, &settings(with), &dv_nodes::library());
-    for point in &swept.points {
-        check_data(&point.plan, &with.data_dir(), named(with), &mut swept.faults);
+/// Reads a graph, and looks at the sets that it names.
+pub fn read(graph: &Path, with: &With, kinds: &Kinds) -> Checked {
+    let mut checked = check(graph, &settings(with), &kinds.library());
+    if let Some(plan) = &checked.plan {
+        check_data(plan, &with.data_dir(), named(with), &mut checked.faults);
     }
-    swept
+    checked
 }
 
-pub fn verb(args: &Check) -> Result<()> {
+pub fn verb(args: &Check, kinds: &Kinds) -> Result<()> {
     let mut bad = 0;
     for graph in &args.graphs {
-        let checked = read(graph, &args.with);
-        let text = checked.faults.render(&checked.sources);
-        if !text.is_empty() {
-            out::note(text.trim_end());
+        // all points of a sweep; the one of any other graph
+        let mut swept = sweep::check(graph, &settings(&args.with), &kinds.library());
+        for point in &swept.points {
+            check_data(&point.plan, &args.with.data_dir(), named(&args.with), &mut swept.faults);
         }
-        match checked.faults.len() {
-            0 if checked.axes.is_empty() => out::line(format_args!("{}: ok", graph.display()))?,
-            0 => out::line(format_args!("{}: ok, {} points", graph.display(), checked.points.len()))?,
-            n => {
-                bad += 1;
-                out::note(format_args!("{}: {n} fault{}", graph.display(), if n == 1 { "" } else { "s" }));
-            }
+        let points = swept.at.map(|_| format!(", {} points", swept.points.len())).unwrap_or_default();
+        if tell(graph, &Checked { sources: swept.sources, faults: swept.faults, plan: None }) {
+            out::line(format_args!("{}: ok{points}", graph.display()))?;
+        } else {
+            bad += 1;
         }
     }
     if bad > 0 {
         return Err(Exit::INPUT.into());
     }
     Ok(())
+}
+
+/// Tells faults and notes, and gives whether there was no fault.
+pub fn tell(graph: &Path, checked: &Checked) -> bool {
+    let text = checked.faults.render(&checked.sources);
+    if !text.is_empty() {
+        out::note(text.trim_end());
+    }
+    match checked.faults.len() {
+        0 => return true,
+        n => out::note(format_args!("{}: {n} fault{}", graph.display(), if n == 1 { "" } else { "s" })),
+    }
+    false
 }
 
 /// The plan of a graph without faults; else they are told and the status is 1.

@@ -125,8 +125,8 @@ fn schema(table: &Table, faults: &mut Faults) {
     match table.entry("schema").map(|e| &e.item) {
         Some(Item { value: Value::Integer(n), at }) if *n > SCHEMA => {
             faults
-                .add("newer-schema", *at, format!("this graph has schema {n}; this dv reads up to {SCHEMA}"))
-                .help("use a newer dv, or the graph in its older form");
+                .add("newer-schema", *at, format!("this graph has schema {n}; dv {} reads up to {SCHEMA}", env!("CARGO_PKG_VERSION")))
+                .help(format!("take a dv newer than {}, or write the graph in schema {SCHEMA}", env!("CARGO_PKG_VERSION")));
         }
         Some(Item { value: Value::Integer(1..), .. }) | None => {}
         Some(item) => {

@@ -9,6 +9,8 @@ pub mod mirror;
 pub mod normalize;
 pub mod random_crop;
 pub mod random_sized_crop;
+pub mod repeat_frame;
+pub mod residual;
 pub mod resize;
 
 use dv_graph::kind::{In, Out};
@@ -24,6 +26,8 @@ pub static NODES: &[NodeEntry] = &[
     NodeEntry::batch::<color_jitter::ColorJitter>(),
     NodeEntry::batch::<gaussian_blur::GaussianBlur>(),
     NodeEntry::batch::<normalize::Normalize>(),
+    NodeEntry::batch::<residual::Residual>(),
+    NodeEntry::both::<repeat_frame::RepeatFrame>(),
     NodeEntry::batch::<choose::Choose>(),
 ];
 
