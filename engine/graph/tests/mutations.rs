@@ -106,9 +106,9 @@ fn each_value_of_another_type_is_told_where_it_stands() {
             let places = key.at.start..=key.value.at.start + text.len() as u32;
             let there = faults.iter().any(|f| places.contains(&f.at.start));
             // a value is told where it is used, with its own place; an empty `in` connects nothing
-            let elsewhere = said.contains("the value `") || text == "{}" && said.contains("needs the input");
-            // a weight may be `true`
-            if !(there || elsewhere && !faults.is_empty()) && !(text == "true" && key.path.contains(".weights.")) {
+            let elsewhere = !faults.is_empty() && (said.contains("the value `") || text == "{}" && said.contains("needs the input"));
+            let may_be_true = text == "true" && key.path.contains(".weights.");
+            if !there && !elsewhere && !may_be_true {
                 wrong.push(format!("{} = {text}: {} faults\n{said}", key.path, faults.len()));
             }
         }
