@@ -25,12 +25,14 @@ pub(crate) struct Wired<'a> {
     pub roots: Vec<usize>,
     pub minimise: Option<(usize, usize)>,
     pub reported: Vec<(String, (usize, usize))>,
+    /// Tables that are left as files.
+    pub files: Vec<(String, (usize, usize))>,
     pub source: Option<usize>,
 }
 
 /// The plan of a stage, and its models' parameters at each application: where each node runs, for which rows, whether with gradient.
 pub(crate) fn assemble(wired: &Wired, faults: &mut Faults) -> (StagePlan, Vec<(String, Vec<Parameter>, At)>) {
-    let Wired { experiment, name, stage, edges, inferred, live, roots, minimise, reported, source, .. } = wired;
+    let Wired { experiment, name, stage, edges, inferred, live, roots, minimise, reported, files, source, .. } = wired;
     let (stage, inferred, minimise) = (*stage, inferred.as_slice(), *minimise);
     let drive = &stage.drive;
     let order: Vec<usize> = wired.order.iter().copied().filter(|i| live[*i]).collect();
@@ -181,6 +183,7 @@ pub(crate) fn assemble(wired: &Wired, faults: &mut Faults) -> (StagePlan, Vec<(S
         needs: stage_needs(experiment, stage).into_iter().map(|(n, _)| n).collect(),
         models,
         during: drive.during.clone(),
+        files: files.iter().map(|(text, (n, p))| (text.clone(), (position[*n], *p))).collect(),
         aliases,
     };
     (plan, parameters)
