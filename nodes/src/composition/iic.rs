@@ -16,9 +16,8 @@ fn one_step_equals_the_reference() {
     let case = Case::open("d_iic_train_step_repeat");
     let (weights, special) = (case.weights(), case.special());
     let bank: Bank = kind("momentum = 0.5");
-    let banks: HashMap<&str, HashMap<String, Tensor>> = ["l", "ab", "neg"]
-        .map(|name| (name, HashMap::from([("rows".to_string(), special[&format!("memory_{name}")].copy())])))
-        .into();
+    let banks: HashMap<&str, HashMap<String, Tensor>> =
+        ["l", "ab", "neg"].map(|name| (name, HashMap::from([("rows".to_string(), special[&format!("memory_{name}")].copy())]))).into();
 
     let clips = case.input("inputs");
     let residual = run(&kind::<Residual>("rescale = true"), 3, vec![("clips", clips.shallow_clone())]).take("clips");
