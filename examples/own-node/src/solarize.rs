@@ -32,7 +32,7 @@ impl Kind for Solarize {
 impl BatchKind for Solarize {
     fn run(&self, io: &mut BatchIo) -> Result<()> {
         let clips = unit_floats(&io.tensor("clips")?);
-        io.put("clips", (1.0 - &clips).where_self(&clips.gt(self.threshold), &clips));
+        io.put("clips", (1f64 - &clips).where_self(&clips.gt(self.threshold), &clips));
         Ok(())
     }
 }
