@@ -171,7 +171,7 @@ mod tests {
 
     /// One u8 tensor of a safetensors file, with its shape.
     fn tensor(case: &str, name: &str) -> (Vec<usize>, Vec<u8>) {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/parity");
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/parity/cases");
         let bytes = std::fs::read(format!("{path}/{case}.safetensors")).unwrap();
         let head = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
         let json: serde_json::Value = serde_json::from_slice(&bytes[8..8 + head]).unwrap();

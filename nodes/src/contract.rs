@@ -25,6 +25,8 @@ fn example(name: &str) -> Option<(&'static str, Vec<(&'static str, Port)>)> {
     Some(match name {
         "source/shards" => ("set = 'a'\nsplit = 'b'\nhold_out = 0\nheight = 64\nwidth = 80", vec![]),
         "clip/stage_prototype" => ("length = 8\nstride = 4\ntime_flip = 0.5", vec![frames()]),
+        "clip/random_padded" => ("length = 8\nstride = 4", vec![frames()]),
+        "clip/windows" => ("clips = 3\nlength = 8\nstride = 4", vec![frames()]),
         "clip/uniform" => ("clips = 10\nlength = 8\nstride = 4", vec![frames()]),
         "clip/random" => ("length = 16\nstride = 1", vec![frames()]),
         "clip/tuple" => ("clips = 3\nlength = 16\nstride = 1\ngap = 8", vec![frames()]),
@@ -33,7 +35,10 @@ fn example(name: &str) -> Option<(&'static str, Vec<(&'static str, Port)>)> {
         "view/random_crop" | "view/center_crop" | "view/resize" => ("size = 56", vec![clips()]),
         "view/random_sized_crop" => ("side = [48, 64]\nsize = 56", vec![clips()]),
         "view/mirror" => ("probability = 0.5", vec![clips()]),
-        "view/color_jitter" => ("brightness = 0.8\ncontrast = 0.8\nsaturation = 0.8\nhue = 0.2\nprobability = 0.64", vec![clips()]),
+        "view/corner_crop" => ("size = 56\ncorner = 'top_left'", vec![clips()]),
+        "view/color_jitter" | "view/color_jitter_frames" => {
+            ("brightness = 0.8\ncontrast = 0.8\nsaturation = 0.8\nhue = 0.2\nprobability = 0.64", vec![clips()])
+        }
         "view/gaussian_blur" => ("sigma = [0.1, 2.0]\nprobability = 0.5", vec![clips()]),
         "view/normalize" => ("mean = [0, 0, 0]\ndeviation = [1, 1, 1]", vec![clips()]),
         "view/residual" => ("rescale = true", vec![clips()]),
@@ -70,6 +75,7 @@ fn example(name: &str) -> Option<(&'static str, Vec<(&'static str, Port)>)> {
         "loss/info_nce" => ("temperature = 0.07", vec![feature("query"), feature("key"), bank("negatives")]),
         "loss/temporal_coherence_queue" => ("temperature = 0.07", vec![series("query"), series("key"), whole("negatives", [12, 64])]),
         "loss/nce_softmax" | "loss/nce" | "loss/nce_constant" => ("temperature = 0.07", banks()),
+        "loss/mean_square" => ("", vec![feature("values")]),
         "loss/sum" => ("weights = { a = 1, b = false }", vec![("a", Port::scalar())]),
         "loss/cross_entropy" => ("", vec![feature("logits"), ("label", Port::index([]))]),
         "collect/mean" => ("over = ['clip']", vec![("rows", feature("rows").1.with_axis(Axis::counted("clip", 10)))]),

@@ -67,10 +67,15 @@ pub fn stack_rows(rows: &[Tensor]) -> Tensor {
     Tensor::stack(&last, 0).permute([0, 4, 1, 2, 3])
 }
 
-/// A random draw of `width` integers a row, as numbers here: asks the device only for draws that were fed.
-pub fn draw_index(io: &mut BatchIo, name: &'static str, width: usize, mut draw: impl FnMut(&mut Rng) -> Vec<i64>) -> Result<Vec<Vec<i64>>> {
+/// A random draw of integers of that shape a row, as numbers here: asks the device only for draws that were fed.
+pub fn draw_index(
+    io: &mut BatchIo,
+    name: &'static str,
+    shape: &[usize],
+    mut draw: impl FnMut(&mut Rng) -> Vec<i64>,
+) -> Result<Vec<Vec<i64>>> {
     let mut drawn = Vec::new();
-    let tensor = io.draw_index(name, &[width as i64], |rng, _| {
+    let tensor = io.draw_index(name, &shape.iter().map(|n| *n as i64).collect::<Vec<_>>(), |rng, _| {
         let row = draw(rng);
         drawn.extend_from_slice(&row);
         row
@@ -78,13 +83,18 @@ pub fn draw_index(io: &mut BatchIo, name: &'static str, width: usize, mut draw: 
     if drawn.is_empty() {
         drawn = Vec::try_from(tensor.to_device(Device::Cpu).flatten(0, -1))?;
     }
-    by_row(io, name, width, drawn)
+    by_row(io, name, shape.iter().product(), drawn)
 }
 
 /// The same for floats.
-pub fn draw_float(io: &mut BatchIo, name: &'static str, width: usize, mut draw: impl FnMut(&mut Rng) -> Vec<f32>) -> Result<Vec<Vec<f32>>> {
+pub fn draw_float(
+    io: &mut BatchIo,
+    name: &'static str,
+    shape: &[usize],
+    mut draw: impl FnMut(&mut Rng) -> Vec<f32>,
+) -> Result<Vec<Vec<f32>>> {
     let mut drawn = Vec::new();
-    let tensor = io.draw_float(name, &[width as i64], |rng, _| {
+    let tensor = io.draw_float(name, &shape.iter().map(|n| *n as i64).collect::<Vec<_>>(), |rng, _| {
         let row = draw(rng);
         drawn.extend_from_slice(&row);
         row
@@ -92,7 +102,7 @@ pub fn draw_float(io: &mut BatchIo, name: &'static str, width: usize, mut draw: 
     if drawn.is_empty() {
         drawn = Vec::try_from(tensor.to_device(Device::Cpu).flatten(0, -1))?;
     }
-    by_row(io, name, width, drawn)
+    by_row(io, name, shape.iter().product(), drawn)
 }
 
 fn by_row<T: Clone>(io: &BatchIo, name: &str, width: usize, drawn: Vec<T>) -> Result<Vec<Vec<T>>> {

@@ -1,6 +1,6 @@
 //! Cases of the parity kit: numbers of the published code, its seeded inputs and weights, its tolerances.
 
-use dv_datasets::Mt19937;
+use dv_parity::generate;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use tch::{Kind, Tensor};
@@ -32,8 +32,8 @@ impl Case {
         let shape: Vec<usize> = serde_json::from_value(spec["shape"].clone()).unwrap();
         let seed = spec["seed"].as_u64().unwrap() as u32;
         match spec["kind"].as_str().unwrap() {
-            "video" => video(&shape, seed),
-            "uniform" => Tensor::from_slice(&Stream::new(seed).units(shape.iter().product())).reshape(int(&shape)).to_kind(Kind::Float),
+            "video" => Tensor::from_slice(&generate::video(&shape, seed)).reshape(int(&shape)),
+            "uniform" => Tensor::from_slice(&generate::uniform(&shape, seed)).reshape(int(&shape)),
             "frame" => frame(shape[0], shape[1], seed),
             other => panic!("no rule for inputs of kind {other}"),
         }
@@ -52,7 +52,12 @@ impl Case {
     /// Buffers with a recipe of their own: memory banks and queues.
     pub fn special(&self) -> HashMap<String, Tensor> {
         let specs = self.json["weights"]["special"].as_object().unwrap();
-        specs.iter().map(|(name, spec)| (name.clone(), special(spec))).collect()
+        let made = |spec| {
+            let t = dv_parity::case::special(spec).unwrap();
+            let kind = if t.kind == dv_parity::tensor::Kind::Index { Kind::Int64 } else { Kind::Float };
+            Tensor::from_slice(&t.values).to_kind(kind).reshape(int(&t.shape))
+        };
+        specs.iter().map(|(name, spec)| (name.clone(), made(spec))).collect()
     }
     /// The largest error over the tolerance: 1 or less passes.
     fn error(&self, name: &str, actual: &Tensor) -> Result<f64, String> {
@@ -88,36 +93,6 @@ impl Case {
     }
     pub fn scalar(&self, name: &str, actual: &Tensor) {
         self.tensor(name, actual);
-    }
-    /// Compares all that is there under the case's names: tells the worst of it in one line. Every failure is told at once;
-    /// what the case has and the outcome lacks is one, but for what starts with a text of `without`.
-    pub fn judge(&self, outcome: &HashMap<String, Tensor>, without: &[&str]) {
-        let names = |group: &str| self.json[group].as_object().map(|o| o.keys().cloned().collect::<Vec<_>>()).unwrap_or_default();
-        let (mut worst, mut failures) = ((0.0, String::from("none")), Vec::new());
-        let (mut compared, mut left_out) = (0, 0);
-        for name in names("expected").into_iter().chain(names("scalars")) {
-            let Some(actual) = outcome.get(&name) else {
-                match without.iter().any(|w| name.starts_with(w)) {
-                    true => left_out += 1,
-                    false => failures.push(format!("{name}: missing")),
-                }
-                continue;
-            };
-            compared += 1;
-            match self.error(&name, actual) {
-                Ok(ratio) => {
-                    if ratio > 1.0 {
-                        failures.push(format!("{name}: {ratio:.3} times the tolerance"));
-                    }
-                    if ratio > worst.0 {
-                        worst = (ratio, name);
-                    }
-                }
-                Err(text) => failures.push(text),
-            }
-        }
-        println!("{}: {compared} compared, {left_out} left out, worst {:.4} of its tolerance ({})", self.name, worst.0, worst.1);
-        assert!(failures.is_empty() && compared > 0, "{}:\n  {}", self.name, failures.join("\n  "));
     }
     /// The numbers of an output that the case keeps.
     pub fn strided(&self, output: &Tensor) -> Tensor {
@@ -157,134 +132,16 @@ fn int(shape: &[usize]) -> Vec<i64> {
     shape.iter().map(|n| *n as i64).collect()
 }
 
-/// numpy's legacy `RandomState`.
-struct Stream {
-    twister: Mt19937,
-    gauss: Option<f64>,
-}
-
-impl Stream {
-    fn new(seed: u32) -> Stream {
-        Stream { twister: Mt19937::new(seed), gauss: None }
-    }
-    fn unit(&mut self) -> f64 {
-        let (a, b) = (self.twister.next_u32() >> 5, self.twister.next_u32() >> 6);
-        (f64::from(a) * 67_108_864.0 + f64::from(b)) / 9_007_199_254_740_992.0
-    }
-    fn units(&mut self, n: usize) -> Vec<f64> {
-        (0..n).map(|_| self.unit()).collect()
-    }
-    fn normal(&mut self) -> f64 {
-        if let Some(second) = self.gauss.take() {
-            return second;
-        }
-        loop {
-            let (x, y) = (2.0 * self.unit() - 1.0, 2.0 * self.unit() - 1.0);
-            let square = x * x + y * y;
-            if square < 1.0 && square != 0.0 {
-                let factor = (-2.0 * square.ln() / square).sqrt();
-                self.gauss = Some(factor * x);
-                return factor * y;
-            }
-        }
-    }
-    /// `randint(0, high)`
-    fn below(&mut self, high: u32) -> u32 {
-        self.twister.up_to(high - 1)
-    }
-}
-
 fn weight(name: &str, shape: &[usize], normed: bool) -> Tensor {
-    let leaf = name.rsplit('.').next().unwrap();
-    if leaf == "num_batches_tracked" {
+    if name.ends_with("num_batches_tracked") {
         return Tensor::zeros(int(shape), (Kind::Int64, tch::Device::Cpu));
     }
-    let mut stream = Stream::new(crc32fast::hash(name.as_bytes()));
-    let scale = (2.0 / shape[1..].iter().product::<usize>() as f64).sqrt();
-    let rule: &dyn Fn(f64) -> f64 = match leaf {
-        "running_mean" => &|z| 0.1 * z,
-        "running_var" => &|z| 1.0 + 0.2 * z.abs(),
-        "weight" if normed => &|z| 1.0 + 0.1 * z,
-        "bias" if normed => &|z| 0.1 * z,
-        "weight" => &|z| z * scale,
-        "bias" => &|z| 0.05 * z,
-        _ => panic!("no rule for {name}"),
-    };
-    let values: Vec<f32> = (0..shape.iter().product()).map(|_| rule(stream.normal()) as f32).collect();
-    Tensor::from_slice(&values).reshape(int(shape)).set_requires_grad(!leaf.starts_with("running"))
-}
-
-/// A buffer that does not follow the rules of weights.
-fn special(spec: &serde_json::Value) -> Tensor {
-    let shape: Vec<usize> = serde_json::from_value(spec["shape"].clone()).unwrap();
-    if let Some(values) = spec.get("values") {
-        let values: Vec<i64> = serde_json::from_value(values.clone()).unwrap();
-        return Tensor::from_slice(&values).reshape(int(&shape));
-    }
-    let mut stream = Stream::new(spec["seed"].as_u64().unwrap() as u32);
-    let n = shape.iter().product();
-    let unit = |values: Vec<f64>, shape: &[usize], axis: i64| {
-        let z = Tensor::from_slice(&values).reshape(int(shape));
-        (&z / z.square().sum_dim_intlist([axis].as_slice(), true, None).sqrt()).to_kind(Kind::Float)
-    };
-    let number = |key: &str| spec[key].as_u64().unwrap() as usize;
-    match spec["kind"].as_str().unwrap() {
-        // uniform in +-sqrt(3 / dim)
-        "memory" => {
-            let s = 1.0 / (shape[1] as f64 / 3.0).sqrt();
-            let values: Vec<f32> = stream.units(n).into_iter().map(|u| (u * 2.0 * s - s) as f32).collect();
-            Tensor::from_slice(&values).reshape(int(&shape))
-        }
-        "unit" => unit((0..n).map(|_| stream.normal()).collect(), &shape, spec["axis"].as_i64().unwrap()),
-        // a series in each column, its segments of unit length
-        "series_queue" => {
-            let values = (0..n).map(|_| stream.normal()).collect();
-            unit(values, &[number("n_series"), number("series_dim"), shape[1]], 1).reshape(int(&shape))
-        }
-        other => panic!("no rule for buffers of kind {other}"),
-    }
-}
-
-/// Clips `[..., C, T, H, W]`: three parts of blocks of 4 frames x 8 x 8 pixels, one of noise.
-fn video(shape: &[usize], seed: u32) -> Tensor {
-    let mut stream = Stream::new(seed);
-    let (lead, [t, h, w]) = (&shape[..shape.len() - 3], <[usize; 3]>::try_from(&shape[shape.len() - 3..]).unwrap());
-    let n: usize = lead.iter().product();
-    let (lt, lh, lw) = (t.div_ceil(4), h.div_ceil(8), w.div_ceil(8));
-    let low = stream.units(n * lt * lh * lw);
-    let noise = stream.units(n * t * h * w);
-    let block = |i: usize| {
-        let (n, t, y, x) = (i / (t * h * w), i / (h * w) % t, i / w % h, i % w);
-        low[((n * lt + t / 4) * lh + y / 8) * lw + x / 8]
-    };
-    let values: Vec<f32> = noise.iter().enumerate().map(|(i, noise)| (0.75 * block(i) + 0.25 * noise) as f32).collect();
-    Tensor::from_slice(&values).reshape(int(shape))
+    let values = generate::weight(name, shape, normed).unwrap();
+    let buffer = name.rsplit('.').next().is_some_and(|leaf| leaf.starts_with("running"));
+    Tensor::from_slice(&values).reshape(int(shape)).set_requires_grad(!buffer)
 }
 
 /// A frame `[H, W, 3]` of bytes: blocks of 16 pixels and noise.
 pub fn frame(h: usize, w: usize, seed: u32) -> Tensor {
-    let mut stream = Stream::new(seed);
-    let (lh, lw) = (h.div_ceil(16), w.div_ceil(16));
-    let low: Vec<u32> = (0..lh * lw * 3).map(|_| stream.below(193)).collect();
-    let value = |(i, noise): (usize, u32)| (low[((i / (w * 3) / 16) * lw + i / 3 % w / 16) * 3 + i % 3] + noise) as u8;
-    let values: Vec<u8> = (0..h * w * 3).map(|i| value((i, stream.below(63)))).collect();
-    Tensor::from_slice(&values).reshape([h as i64, w as i64, 3])
-}
-
-#[test]
-fn generators_give_the_kits_bytes() {
-    let crc = |t: &Tensor| {
-        let flat = t.detach().flatten(0, -1);
-        let bytes: Vec<u8> = match t.kind() {
-            Kind::Uint8 => Vec::try_from(flat).unwrap(),
-            _ => Vec::<f32>::try_from(flat).unwrap().iter().flat_map(|x| x.to_le_bytes()).collect(),
-        };
-        format!("{:08x}", crc32fast::hash(&bytes))
-    };
-    assert_eq!(crc(&weight("conv1.temporal_spatial_conv.weight", &[64, 3, 3, 7, 7], false)), "e58f0f3f");
-    assert_eq!(crc(&weight("bn1.weight", &[64], true)), "bbdfaa97");
-    assert_eq!(crc(&weight("bn1.bias", &[64], true)), "a8fb18e6");
-    assert_eq!(crc(&weight("bn1.running_mean", &[64], true)), "122044a5");
-    assert_eq!(crc(&weight("bn1.running_var", &[64], true)), "1610317f");
-    assert_eq!(crc32fast::hash(b"bn1.weight"), 3_268_608_973);
+    Tensor::from_slice(&generate::frame(h, w, seed)).reshape([h as i64, w as i64, 3])
 }

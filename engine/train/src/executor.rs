@@ -39,9 +39,16 @@ pub struct Feeds {
     pub outputs: HashMap<(usize, usize), Tensor>,
     /// By node and input, where no output has that name.
     pub inputs: HashMap<(usize, String), Tensor>,
+    /// Tables of earlier stages: by stage, node and output.
+    pub tables: HashMap<(String, String, String), Table>,
 }
 
 impl Feeds {
+    /// Whether nothing but draws of a node is fed.
+    fn only_draws(&self, plan: &NodePlan, node: usize) -> bool {
+        self.outputs.keys().filter(|(n, _)| *n == node).all(|(_, port)| plan.entry.outputs[*port].draw)
+            && !self.inputs.keys().any(|(n, _)| *n == node)
+    }
     fn touches(&self, node: usize) -> bool {
         self.outputs.keys().any(|(n, _)| *n == node) || self.inputs.keys().any(|(n, _)| *n == node)
     }
@@ -140,7 +147,9 @@ impl<'a> Executor<'a> {
                     }
                     From::Stage { .. } => false,
                 });
-            if executor.places[i] == Place::Host && fed {
+            // what runs on the host alone takes fed draws there
+            let stays = !executor.stage.nodes[i].entry.batch && executor.feeds.only_draws(&executor.stage.nodes[i], i);
+            if executor.places[i] == Place::Host && fed && !stays {
                 executor.places[i] = Place::Device;
             }
         }

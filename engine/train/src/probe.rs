@@ -1,5 +1,8 @@
 //! Runs a part of a stage on tensors that a person gives, and hands out what its edges carry.
 
+mod host;
+mod tables;
+
 use crate::executor::{Executor, Feeds, Registry, Step};
 use crate::import::{first_axis_last, WeightsFile};
 use crate::optimise::Running;
@@ -92,7 +95,10 @@ pub fn probe(plan: &mut Plan, registry: &Registry, probe: &Probe) -> Result<BTre
                 Some(_) => tensor.select(0, step as i64),
                 None => tensor.shallow_clone(),
             };
-            feed(&stage, text, tensor.to_device(probe.device), &mut feeds, &mut rows)?;
+            let tensor = tensor.to_device(probe.device);
+            if !tables::feed(&stage, text, &tensor, &mut feeds)? {
+                feed(&stage, text, tensor, &mut feeds, &mut rows)?;
+            }
         }
         let gradient_leaves: Vec<(usize, usize)> = probe.gradients.iter().filter_map(|g| stage.output(g)).collect();
         for at in &gradient_leaves {
@@ -127,10 +133,11 @@ pub fn probe(plan: &mut Plan, registry: &Registry, probe: &Probe) -> Result<BTre
             store.average(&plan.models, &stage.models, frozen, step as u64, steps as u64);
         }
         let now = Step { pass: &pass, step: step as u64, samples: &samples };
-        let values = executor.run(&store, &now, host.map(|(c, _)| c))?;
+        let mut values = executor.run(&store, &now, host.map(|(c, _)| c))?;
+        tables::end(&executor, &pass, &mut values)?;
         for (text, a) in &fetches {
             if let Asked::Output(n, p) = a {
-                let value = values.tensor(*n, *p).with_context(|| format!("--fetch {text}: no value (a table is made by a whole run)"))?;
+                let value = tables::value(&values, *n, *p).with_context(|| format!("--fetch {text}: no value"))?;
                 kept.entry(text.clone()).or_default().push(value.detach().copy());
             }
         }
@@ -172,7 +179,9 @@ pub fn probe(plan: &mut Plan, registry: &Registry, probe: &Probe) -> Result<BTre
     }
     for (text, a) in &fetches {
         if let Asked::After(path) = a {
-            let value = store.get(path).context("checked above")?.detach();
+            let state = optimiser.as_ref().and_then(|o| o.state().remove(path));
+            let value = state.or_else(|| store.get(path).map(Tensor::shallow_clone));
+            let value = value.with_context(|| format!("--fetch {text}: without --steps no optimiser runs"))?.detach();
             // as the reference has it, where it is asked for by that name
             let turned =
                 reference_of(&stage, path).is_some_and(|(name, r)| r == Reference::FirstAxisLast && *text == format!("after.{name}"));
@@ -211,6 +220,8 @@ fn host_batch(
     let mut batches = if stage.trains() { open.training(pass, count).0 } else { open.evaluation(pass, count) };
     batches.truncate(1);
     let mut host = HostPlan::new(Arc::clone(stage), executor.places.clone(), &[]);
+    let positions = batches.first().map(|b| b.positions.clone()).unwrap_or_default();
+    host.draws = host::draws(executor, &positions)?;
     host.outputs = needed;
     host.outputs.dedup();
     let outputs = host.outputs.clone();
@@ -290,6 +301,10 @@ fn asked(stage: &StagePlan, plan: &Plan, store: &Store, text: &str) -> Result<As
         return Ok(Asked::Output(n, p));
     }
     if let Some(name) = text.strip_prefix("after.") {
+        // of the optimiser: `momentum/encoder/conv1.weight`
+        if let Some(path) = name.strip_prefix("momentum/").and_then(|n| parameter(plan, stage, store, n)) {
+            return Ok(Asked::After(format!("momentum/{path}")));
+        }
         return match parameter(plan, stage, store, name) {
             Some(path) => Ok(Asked::After(path)),
             None => {

@@ -2,10 +2,12 @@
 
 pub mod at;
 pub mod random;
+pub mod random_padded;
 pub mod stage_prototype;
 pub mod trim;
 pub mod tuple;
 pub mod uniform;
+pub mod windows;
 
 use anyhow::{ensure, Result};
 use dv_graph::host::SampleIo;
@@ -17,8 +19,10 @@ use dv_train::batch::NodeEntry;
 pub static NODES: &[NodeEntry] = &[
     NodeEntry::sample::<stage_prototype::StagePrototype>(),
     NodeEntry::sample::<random::Random>(),
+    NodeEntry::sample::<random_padded::RandomPadded>(),
     NodeEntry::sample::<tuple::Tuple>(),
     NodeEntry::sample::<uniform::Uniform>(),
+    NodeEntry::sample::<windows::Windows>(),
     NodeEntry::sample::<at::At>(),
     NodeEntry::sample::<trim::Trim>(),
 ];
@@ -38,6 +42,17 @@ fn with_clips(port: Port, clips: usize) -> Port {
 fn check_length_and_stride(length: usize, stride: usize, faults: &mut SettingFaults) {
     faults.require(length > 0, "length", "must be at least 1 frame");
     faults.require(stride > 0, "stride", "must be at least 1 frame");
+}
+
+/// Of a video too short for a clip: every `stride`-th frame from `start` on, the rest of the clip its first frame before them
+/// or its last behind.
+fn padded(total: usize, start: usize, length: usize, stride: usize, before: bool) -> Vec<usize> {
+    let there: Vec<usize> = (0..length).map(|j| start + j * stride).take_while(|p| *p < total).collect();
+    let fill = length - there.len();
+    match before {
+        true => std::iter::repeat_n(0, fill).chain(there).collect(),
+        false => there.into_iter().chain(std::iter::repeat_n(total - 1, fill)).collect(),
+    }
 }
 
 /// A draw `start`: uniform over the frames at which so many in a row begin that lie within the video, 0 where it is too short.

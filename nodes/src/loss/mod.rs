@@ -2,6 +2,7 @@
 
 pub mod cross_entropy;
 pub mod info_nce;
+pub mod mean_square;
 pub mod nce;
 pub mod nce_constant;
 pub mod nce_softmax;
@@ -29,6 +30,7 @@ pub static NODES: &[NodeEntry] = &[
     NodeEntry::batch::<nce::Nce>(),
     NodeEntry::batch::<nce_constant::NceConstant>(),
     NodeEntry::batch::<cross_entropy::CrossEntropy>(),
+    NodeEntry::batch::<mean_square::MeanSquare>(),
     NodeEntry::batch::<sum::Sum>(),
 ];
 

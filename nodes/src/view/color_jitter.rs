@@ -33,15 +33,15 @@ const CHANGES: [fn(&Tensor, &Tensor) -> Tensor; 4] = [brightness, contrast, satu
 /// Factors that change nothing.
 const NEUTRAL: [f32; 4] = [1.0, 1.0, 1.0, 0.0];
 
-struct Draw {
-    factors: Vec<f32>,
-    order: Vec<i64>,
-    applied: Vec<i64>,
+pub(super) struct Draw {
+    pub factors: Vec<f32>,
+    pub order: Vec<i64>,
+    pub applied: Vec<i64>,
 }
 
 impl ColorJitter {
     /// All draws of a clip: one stream of numbers, whichever of them is asked for.
-    fn draw(&self, rng: &mut Rng) -> Draw {
+    pub(super) fn draw(&self, rng: &mut Rng) -> Draw {
         let scales = [self.brightness, self.contrast, self.saturation].map(|s| ((1.0 - s).max(0.0), 1.0 + s));
         let ranges = scales.into_iter().chain([(-self.hue, self.hue)]);
         let factors = ranges.map(|(low, high)| rng.uniform(low, high) as f32).collect();
@@ -82,37 +82,41 @@ impl BatchKind for ColorJitter {
     fn run(&self, io: &mut BatchIo) -> Result<()> {
         let clips = io.tensor("clips")?;
         device_size(&clips)?;
-        let factors = draw_float(io, "factors", 4, |rng| self.draw(rng).factors)?;
-        let order = draw_index(io, "order", 4, |rng| self.draw(rng).order)?;
-        let applied = draw_index(io, "applied", 1, |rng| self.draw(rng).applied)?;
-        ensure!(order.iter().flatten().all(|o| (0..4).contains(o)), "`order` must lie in 0..4");
-        let mut x = unit_floats(&clips).contiguous();
-        if x.data_ptr() == clips.data_ptr() {
-            x = x.copy();
-        }
-        let due = |turn: usize, change: usize| -> Vec<usize> {
-            let is_due =
-                |row: &usize| applied[*row][0] != 0 && order[*row][turn] == change as i64 && factors[*row][change] != NEUTRAL[change];
-            (0..factors.len()).filter(is_due).collect()
-        };
-        // at each turn the clips that have the same change to make, together
-        for turn in 0..CHANGES.len() {
-            for (change, apply) in CHANGES.iter().enumerate() {
-                let rows = due(turn, change);
-                if rows.is_empty() {
-                    continue;
-                }
-                let index: Vec<i64> = rows.iter().map(|r| *r as i64).collect();
-                let factor: Vec<f32> = rows.iter().map(|r| factors[*r][change]).collect();
-                let index = Tensor::from_slice(&index).to_device(x.device());
-                let factor = Tensor::from_slice(&factor).reshape([-1, 1, 1, 1, 1]).to_device(x.device());
-                let changed = apply(&x.index_select(0, &index), &factor);
-                let _ = x.index_copy_(0, &index, &changed);
-            }
-        }
-        io.put("clips", x);
+        let factors = draw_float(io, "factors", &[4], |rng| self.draw(rng).factors)?;
+        let order = draw_index(io, "order", &[4], |rng| self.draw(rng).order)?;
+        let applied = draw_index(io, "applied", &[1], |rng| self.draw(rng).applied)?;
+        io.put("clips", jittered(&clips, &factors, &order, &applied)?);
         Ok(())
     }
+}
+
+/// Each row `[3, T, H, W]` with its changes.
+pub(super) fn jittered(clips: &Tensor, factors: &[Vec<f32>], order: &[Vec<i64>], applied: &[Vec<i64>]) -> Result<Tensor> {
+    ensure!(order.iter().flatten().all(|o| (0..4).contains(o)), "`order` must lie in 0..4");
+    let mut x = unit_floats(clips).contiguous();
+    if x.data_ptr() == clips.data_ptr() {
+        x = x.copy();
+    }
+    let due = |turn: usize, change: usize| -> Vec<usize> {
+        let is_due = |row: &usize| applied[*row][0] != 0 && order[*row][turn] == change as i64 && factors[*row][change] != NEUTRAL[change];
+        (0..factors.len()).filter(is_due).collect()
+    };
+    // at each turn the clips that have the same change to make, together
+    for turn in 0..CHANGES.len() {
+        for (change, apply) in CHANGES.iter().enumerate() {
+            let rows = due(turn, change);
+            if rows.is_empty() {
+                continue;
+            }
+            let index: Vec<i64> = rows.iter().map(|r| *r as i64).collect();
+            let factor: Vec<f32> = rows.iter().map(|r| factors[*r][change]).collect();
+            let index = Tensor::from_slice(&index).to_device(x.device());
+            let factor = Tensor::from_slice(&factor).reshape([-1, 1, 1, 1, 1]).to_device(x.device());
+            let changed = apply(&x.index_select(0, &index), &factor);
+            let _ = x.index_copy_(0, &index, &changed);
+        }
+    }
+    Ok(x)
 }
 
 fn blend(x: &Tensor, other: &Tensor, factor: &Tensor) -> Tensor {

@@ -59,8 +59,8 @@ impl BatchKind for GaussianBlur {
     fn run(&self, io: &mut BatchIo) -> Result<()> {
         let clips = io.tensor("clips")?;
         device_size(&clips)?;
-        let sigma = draw_float(io, "sigma", 1, |rng| self.draw(rng).0)?;
-        let applied = draw_index(io, "applied", 1, |rng| self.draw(rng).1)?;
+        let sigma = draw_float(io, "sigma", &[1], |rng| self.draw(rng).0)?;
+        let applied = draw_index(io, "applied", &[1], |rng| self.draw(rng).1)?;
         ensure!(sigma.iter().all(|s| s[0] >= 0.0 && s[0].is_finite()), "`sigma` must be at least 0");
         let mut out = unit_floats(&clips);
         let rows: Vec<usize> = (0..applied.len()).filter(|row| applied[*row][0] != 0).collect();

@@ -57,7 +57,7 @@ impl BatchKind for Mirror {
     fn run(&self, io: &mut BatchIo) -> Result<()> {
         let clips = io.tensor("clips")?;
         device_size(&clips)?;
-        let mirrored = draw_index(io, "mirrored", 1, |rng| vec![i64::from(rng.chance(self.probability))])?;
+        let mirrored = draw_index(io, "mirrored", &[1], |rng| vec![i64::from(rng.chance(self.probability))])?;
         let flags: Vec<bool> = mirrored.iter().map(|m| m[0] != 0).collect();
         let mask = Tensor::from_slice(&flags).reshape([-1, 1, 1, 1, 1]).to_device(clips.device());
         io.put("clips", clips.flip([4]).where_self(&mask, &clips));

@@ -3,6 +3,8 @@
 pub mod center_crop;
 pub mod choose;
 pub mod color_jitter;
+pub mod color_jitter_frames;
+pub mod corner_crop;
 pub mod crop;
 pub mod gaussian_blur;
 pub mod mirror;
@@ -20,10 +22,12 @@ use dv_train::batch::NodeEntry;
 pub static NODES: &[NodeEntry] = &[
     NodeEntry::both::<random_crop::RandomCrop>(),
     NodeEntry::both::<center_crop::CenterCrop>(),
+    NodeEntry::both::<corner_crop::CornerCrop>(),
     NodeEntry::both::<random_sized_crop::RandomSizedCrop>(),
     NodeEntry::both::<resize::Resize>(),
     NodeEntry::both::<mirror::Mirror>(),
     NodeEntry::batch::<color_jitter::ColorJitter>(),
+    NodeEntry::batch::<color_jitter_frames::ColorJitterFrames>(),
     NodeEntry::batch::<gaussian_blur::GaussianBlur>(),
     NodeEntry::batch::<normalize::Normalize>(),
     NodeEntry::batch::<residual::Residual>(),

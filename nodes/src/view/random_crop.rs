@@ -64,7 +64,7 @@ impl BatchKind for RandomCrop {
         let clips = io.tensor("clips")?;
         let [_, _, height, width] = device_size(&clips)?.map(|n| n as usize);
         self.fits([height, width])?;
-        let offsets = draw_index(io, "offset", 2, |rng| self.draw(rng, [height, width]))?;
+        let offsets = draw_index(io, "offset", &[2], |rng| self.draw(rng, [height, width]))?;
         let squares = offsets.iter().map(|o| self.square(o, [height, width])).collect::<Result<Vec<_>>>()?;
         io.put("clips", crop::device(&clips, &squares));
         Ok(())

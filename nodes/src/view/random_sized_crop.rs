@@ -67,7 +67,7 @@ impl BatchKind for RandomSizedCrop {
         let clips = io.tensor("clips")?;
         let [_, _, height, width] = device_size(&clips)?.map(|n| n as usize);
         self.fits([height, width])?;
-        let boxes = draw_index(io, "box", 3, |rng| self.draw(rng, [height, width]))?;
+        let boxes = draw_index(io, "box", &[3], |rng| self.draw(rng, [height, width]))?;
         let squares = boxes.iter().map(|b| Square::new(b[0], b[1], b[2], [height, width])).collect::<Result<Vec<_>>>()?;
         io.put("clips", crop::device_resized(&clips, &squares, self.size));
         Ok(())

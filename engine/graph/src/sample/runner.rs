@@ -16,6 +16,8 @@ pub struct HostPlan {
     pub places: Vec<Place>,
     /// Outputs that the device (or a person) asks for.
     pub outputs: Vec<(usize, usize)>,
+    /// Draws that a person gives, by node: the draw's name, and its values by the row's position.
+    pub draws: HashMap<usize, Vec<(&'static str, HashMap<usize, Value>)>>,
 }
 
 impl HostPlan {
@@ -32,7 +34,7 @@ impl HostPlan {
                 }
             }
         }
-        HostPlan { stage, places, outputs }
+        HostPlan { stage, places, outputs, draws: HashMap::new() }
     }
 
     /// The asked outputs of one sample; `None` where the sample took another branch.
@@ -107,6 +109,12 @@ impl HostPlan {
                 axes -= 1;
             }
             inputs.push((&input.name, value, axes > 0));
+        }
+        for (name, rows) in self.draws.get(&node).into_iter().flatten() {
+            if let Some(value) = rows.get(&position) {
+                inputs.retain(|(n, ..)| n != name);
+                inputs.push((name, value.clone(), !plan.fold.is_empty()));
+            }
         }
         let items: usize = plan.fold.iter().map(|a| a.len()).product();
         let mut parts: Vec<HashMap<&'static str, Value>> = Vec::with_capacity(items);

@@ -1,0 +1,63 @@
+//! Tables in a probe: those of earlier stages are fed, those of this one hold the batch, and end nodes run over them.
+
+use crate::batch::{Table, Value};
+use crate::executor::{Executor, Feeds, Values};
+use anyhow::{bail, Result};
+use dv_graph::draw::Pass;
+use dv_graph::plan::{From, Place, StagePlan};
+use tch::{Kind, Tensor};
+
+/// `STAGE/NODE.PORT` is the rows of a table that the stage reads, with `.label` behind it the rows' classes. False where the
+/// text means no table.
+pub fn feed(stage: &StagePlan, text: &str, tensor: &Tensor, feeds: &mut Feeds) -> Result<bool> {
+    let from = stage.nodes.iter().flat_map(|n| &n.inputs).filter_map(|input| match &input.from {
+        From::Stage { stage, node, port } => Some((stage.clone(), node.clone(), port.clone())),
+        From::Node { .. } => None,
+    });
+    for key in from {
+        let edge = format!("{}/{}.{}", key.0, key.1, key.2);
+        let label = text.strip_prefix(edge.as_str()).is_some_and(|rest| rest == ".label");
+        if text != edge && !label {
+            continue;
+        }
+        let Some(n) = tensor.size().first().copied() else { bail!("--feed {text}: a table has rows") };
+        let new = || Table { ids: (0..n as u64).collect(), rows: Tensor::zeros([n, 0], (Kind::Float, tensor.device())), label: None };
+        let table = feeds.tables.entry(key).or_insert_with(new);
+        if table.ids.len() as i64 != n {
+            bail!("--feed {text}: {n} rows, and the table has {}", table.ids.len());
+        }
+        match label {
+            true => table.label = Some(tensor.to_kind(Kind::Int64)),
+            false => table.rows = tensor.shallow_clone(),
+        }
+        return Ok(true);
+    }
+    Ok(false)
+}
+
+/// Runs the end nodes that are asked for, over what the batch collected.
+pub fn end(executor: &Executor, pass: &Pass, values: &mut Values) -> Result<()> {
+    let stage = &executor.stage;
+    if !(0..stage.nodes.len()).any(|i| executor.active[i] && executor.places[i] == Place::End) {
+        return Ok(());
+    }
+    let own = values.values.iter().filter_map(|(at, v)| match v {
+        Value::Table(t) => Some((*at, t.shallow_clone())),
+        Value::Tensor(_) => None,
+    });
+    let earlier = |s: &str, n: &str, p: &str| {
+        let key = (s.to_string(), n.to_string(), p.to_string());
+        executor.feeds.tables.get(&key).map(Table::shallow_clone)
+    };
+    let found = executor.run_end(own.collect(), &earlier, pass)?;
+    values.values.extend(found.values);
+    Ok(())
+}
+
+/// A value as it is written: of a table its rows.
+pub fn value(values: &Values, node: usize, port: usize) -> Option<Tensor> {
+    match values.values.get(&(node, port))? {
+        Value::Tensor(t) => Some(t.shallow_clone()),
+        Value::Table(t) => Some(t.rows.shallow_clone()),
+    }
+}
