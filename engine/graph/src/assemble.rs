@@ -47,7 +47,11 @@ pub(crate) fn assemble(wired: &Wired, faults: &mut Faults) -> (StagePlan, Vec<(S
     let flows = |e: &&Edge| {
         e.role == Role::Read && matches!(e.target, Target::Node { node, port } if inferred[node].outputs[port].ty == Type::Float)
     };
-    let flowing: Vec<Vec<Edge>> = edges.iter().map(|list| list.iter().filter(flows).cloned().collect()).collect();
+    let own = |i: usize, list: &[Edge]| -> Vec<Edge> {
+        let through = stage.nodes[i].entry.gradient;
+        list.iter().filter(|e| through && flows(e)).cloned().collect()
+    };
+    let flowing: Vec<Vec<Edge>> = edges.iter().enumerate().map(|(i, list)| own(i, list)).collect();
     let to_loss = live::upstream(&flowing, minimise.iter().map(|(n, _)| *n));
     let mut gradient = vec![false; stage.nodes.len()];
     for &i in &order {
