@@ -27,6 +27,8 @@ pub enum Verb {
     Check(Check),
     /// Show the resolved graph: shapes, rates, where each node runs
     Show(Show),
+    /// Say what differs between two graphs after resolving, and what else that changes
+    Diff(Diff),
     /// List the node kinds, or describe one
     Nodes(Nodes),
     /// Write a generated data set's video files
@@ -72,6 +74,17 @@ impl With {
     }
 }
 
+/// What computes.
+#[derive(Debug, Args)]
+pub struct Compute {
+    /// cpu, cuda or cuda:N [default: cuda where there is one, else cpu]
+    #[arg(long)]
+    pub device: Option<Device>,
+    /// Torch's threads [default: one a core]
+    #[arg(long, value_name = "N")]
+    pub compute_threads: Option<NonZeroUsize>,
+}
+
 #[derive(Debug, Args)]
 pub struct Run {
     #[command(flatten)]
@@ -82,15 +95,11 @@ pub struct Run {
     /// Run this stage, and what upstream of it has no result yet; repeatable
     #[arg(long = "stage", value_name = "NAME")]
     pub stages: Vec<String>,
-    /// cpu, cuda or cuda:N [default: cuda where there is one, else cpu]
-    #[arg(long)]
-    pub device: Option<Device>,
+    #[command(flatten)]
+    pub compute: Compute,
     /// The loader's threads [default: one a core]
     #[arg(long, value_name = "N")]
     pub threads: Option<NonZeroUsize>,
-    /// Torch's threads [default: torch's own choice]
-    #[arg(long, value_name = "N")]
-    pub compute_threads: Option<NonZeroUsize>,
     /// How many processes compute; decides only the speed
     #[arg(long, value_name = "N", default_value = "1")]
     pub ranks: NonZeroUsize,
@@ -128,6 +137,20 @@ pub enum ShowFormat {
 }
 
 #[derive(Debug, Args)]
+pub struct Diff {
+    /// The graph that is compared
+    #[arg(value_name = "A.toml")]
+    pub a: PathBuf,
+    /// What it is compared with; --set changes both
+    #[arg(value_name = "B.toml")]
+    pub b: PathBuf,
+    #[command(flatten)]
+    pub with: With,
+    #[arg(long, value_enum, default_value = "text")]
+    pub format: DocumentFormat,
+}
+
+#[derive(Debug, Args)]
 pub struct Nodes {
     /// A kind, as in loss/nt_xent [default: the list of all]
     pub kind: Option<String>,
@@ -137,6 +160,14 @@ pub struct Nodes {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum NodesFormat {
+    Text,
+    Json,
+    /// The JSON schema of graph files, for editors
+    Schema,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum DocumentFormat {
     Text,
     Json,
 }
@@ -168,14 +199,17 @@ pub struct Pack {
     /// What is done to the frames
     #[arg(value_enum)]
     pub preset: Preset,
-    /// The folder that holds one folder of video files a class
+    /// The folder that holds one folder of video files a class (with a CSV file in --splits: any folders)
     #[arg(long, value_name = "DIR")]
     pub videos: PathBuf,
     /// The packed set's own folder
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
-    /// The folder of split lists in UCF101's form (classInd.txt, trainlist01.txt, ...)
-    #[arg(long, value_name = "DIR")]
+    /// What names classes and splits: a folder of lists in UCF101's form (classInd.txt, trainlist01.txt, ...), or a CSV file
+    ///
+    /// The CSV file begins with the line path,class,split; a row puts a video (a path below --videos) into a split. With it, --videos
+    /// needs no class folders, and only what it lists is packed. [default: a class for each first folder, one split named all]
+    #[arg(long, value_name = "DIR|FILE.csv")]
     pub splits: Option<PathBuf>,
     /// The frames' height and width
     #[arg(long, value_name = "HxW", required_if_eq("preset", "folder"))]
@@ -199,7 +233,7 @@ pub enum Preset {
     /// UCF101 as IIC has it: 128 high, 171 wide, bilinear
     #[value(name = "ucf101_iic")]
     Ucf101Iic,
-    /// Any folder of class folders; needs --size and --filter
+    /// Any folder of class folders, or files listed in a CSV file (--splits); needs --size and --filter
     Folder,
 }
 
@@ -252,6 +286,8 @@ pub struct Probe {
     /// Write the gradient of a parameter or edge
     #[arg(long = "grad", value_name = "PARAMETER_OR_node.port", num_args = 1..)]
     pub grads: Vec<String>,
+    #[command(flatten)]
+    pub compute: Compute,
     /// The file to write
     #[arg(long, value_name = "OUT.safetensors")]
     pub out: PathBuf,

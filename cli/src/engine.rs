@@ -4,17 +4,19 @@
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
+use crate::args::Verb;
 use anyhow::{bail, Context, Result};
-use dv_cli::args::Verb;
 
 use crate::libtorch;
 
 /// Becomes the engine process, with the same arguments; returns only where that fails.
 pub fn exec(verb: &Verb) -> Result<()> {
     let libtorch = libtorch::find()?;
-    let program = std::env::current_exe()?.with_file_name("dv-engine");
+    let own = std::env::current_exe()?;
+    let name = own.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let program = own.with_file_name(format!("{name}-engine"));
     if !program.is_file() {
-        bail!("{} is missing: `cargo build --release` makes it beside dv", program.display());
+        bail!("{} is missing: `cargo build --release` makes it beside {name}", program.display());
     }
     let mut command = Command::new(&program);
     command.args(std::env::args_os().skip(1));
@@ -29,10 +31,13 @@ pub fn exec(verb: &Verb) -> Result<()> {
     command.env("DV_LIBTORCH", &libtorch.lib);
     // Threads that wait by spinning made a step on busy cores thirty times as long.
     command.env("OMP_WAIT_POLICY", "PASSIVE");
-    if let Verb::Run(run) = verb {
-        if let Some(threads) = run.compute_threads {
-            command.env("OMP_NUM_THREADS", threads.to_string());
-        }
+    let compute = match verb {
+        Verb::Run(run) => Some(&run.compute),
+        Verb::Probe(probe) => Some(&probe.compute),
+        _ => None,
+    };
+    if let Some(threads) = compute.and_then(|c| c.compute_threads) {
+        command.env("OMP_NUM_THREADS", threads.to_string());
     }
     Err(command.exec()).with_context(|| format!("cannot start {}", program.display()))
 }

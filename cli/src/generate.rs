@@ -2,9 +2,9 @@
 
 use std::time::Instant;
 
+use crate::args::{Generate, Generated};
+use crate::out;
 use anyhow::Result;
-use dv_cli::args::{Generate, Generated};
-use dv_cli::out;
 use dv_datasets::generate::{motion, MotionSet};
 use dv_datasets::Ffmpeg;
 

@@ -1,8 +1,8 @@
 //! `dv inspect`: what a packed set holds.
 
+use crate::args::Inspect;
+use crate::out;
 use anyhow::Result;
-use dv_cli::args::Inspect;
-use dv_cli::out;
 use dv_datasets::{inspect_json, inspect_text, PackedSet};
 
 pub fn run(args: &Inspect) -> Result<()> {

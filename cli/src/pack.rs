@@ -2,13 +2,13 @@
 
 use std::time::Instant;
 
+use crate::args::{self, Pack};
+use crate::out;
 use anyhow::Result;
 use clap::ValueEnum;
-use dv_cli::args::{self, Pack};
-use dv_cli::out;
 use dv_datasets::{pack, Filter, PackOptions, PackedSet};
 
-use crate::progress::Bar;
+use crate::progress::Packing;
 
 pub fn run(args: &Pack) -> Result<()> {
     let preset = args.preset.to_possible_value();
@@ -24,10 +24,13 @@ pub fn run(args: &Pack) -> Result<()> {
     options.threads = args.threads.map_or(options.threads, Into::into);
 
     let start = Instant::now();
-    let bar = Bar::new("packing files");
-    let summary = pack(&options, &|at| bar.set(at.done as u64, at.total as u64))?;
-    drop(bar);
+    let progress = Packing::new();
+    let summary = pack(&options, &|at| progress.set(at.done, at.total, at.bytes))?;
+    drop(progress);
     let seconds = start.elapsed().as_secs_f64();
+    for folder in &summary.removed {
+        out::note(format_args!("removed {}, left by a pack that was killed", folder.display()));
+    }
 
     let set = PackedSet::open(&args.out)?;
     for video in &set.videos {
@@ -39,7 +42,7 @@ pub fn run(args: &Pack) -> Result<()> {
         out::note(format_args!("rejected: {}: {}", rejected.path, rejected.reason));
     }
     out::note(format_args!(
-        "{}: {} videos, {} frames of {}x{}, {:.1} MB, {} rejected ({seconds:.1} s)",
+        "{}: {} videos, {} frames of {}x{}, {:.1} MB, {} rejected ({seconds:.1} s, {:.1} videos/s)",
         args.out.display(),
         summary.videos,
         summary.frames,
@@ -47,6 +50,7 @@ pub fn run(args: &Pack) -> Result<()> {
         set.width,
         set.shard_bytes() as f64 / 1e6,
         summary.rejected,
+        summary.videos as f64 / seconds.max(1e-3),
     ));
     out::note(format_args!("fingerprint {}", summary.fingerprint));
     Ok(())

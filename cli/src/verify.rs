@@ -1,9 +1,9 @@
 //! `dv verify`: every checksum of a packed set.
 
+use crate::args::Verify;
+use crate::exit::Exit;
+use crate::out;
 use anyhow::Result;
-use dv_cli::args::Verify;
-use dv_cli::exit::Exit;
-use dv_cli::out;
 use dv_datasets::verify;
 
 use crate::progress::Bar;

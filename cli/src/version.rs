@@ -1,7 +1,7 @@
 //! `dv --version`: all that a report of a fault should name.
 
+use crate::out;
 use anyhow::Result;
-use dv_cli::out;
 use dv_datasets::Ffmpeg;
 
 use crate::libtorch;

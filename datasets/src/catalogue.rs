@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{bail, ensure, Context, Result};
 use serde::{Deserialize, Serialize};
 
+use crate::full::Written;
 use crate::{shard, Codec, Filter};
 
 /// The version of `set.json` and of the folder's layout that this build writes and reads.
@@ -84,6 +85,8 @@ pub(crate) struct Catalogue {
 struct Stamp {
     format: String,
     version: u32,
+    #[serde(default)]
+    made_by: String,
 }
 
 /// The file of the shard of that number.
@@ -118,7 +121,9 @@ impl Catalogue {
         let path = dir.join(FILE);
         let say = || path.display().to_string();
         match fs::metadata(&path) {
+            Ok(meta) if meta.is_dir() => bail!("{} is a folder, where a packed set has a file", say()),
             Ok(meta) => ensure!(meta.len() <= MAX_FILE, "{} is absurdly large ({} bytes)", say(), meta.len()),
+            Err(_) if dir.is_file() => bail!("{} is a file: a packed set is a folder, give that", dir.display()),
             Err(e) if dir.is_dir() => return Err(e).with_context(|| format!("{} is no packed set: it has no {FILE}", dir.display())),
             Err(e) => return Err(e).with_context(|| format!("no packed set at {}", dir.display())),
         }
@@ -126,8 +131,16 @@ impl Catalogue {
         let stamp: Stamp = serde_json::from_slice(&text).with_context(|| format!("{} is damaged", say()))?;
         ensure!(stamp.format == FORMAT, "{} is not the catalogue of a packed set", say());
         if stamp.version > SET_VERSION {
-            bail!("{} has version {}; this dv reads up to {SET_VERSION}: use a newer dv, or pack again", say(), stamp.version);
+            let (own, maker) = (env!("CARGO_PKG_VERSION"), stamp.made_by.split(',').next().unwrap_or_default());
+            let maker = if maker.is_empty() { "a newer dv" } else { maker };
+            bail!(
+                "{} has version {}, made by {maker}; this dv ({own}) reads version {SET_VERSION}: use {maker} or a newer one, or pack the videos \
+                again with this one",
+                say(),
+                stamp.version
+            );
         }
+        ensure!(stamp.version == SET_VERSION, "{} has the unknown version {}: pack the videos again", say(), stamp.version);
         check_sum(&text).with_context(say)?;
         let mut catalogue: Catalogue = serde_json::from_slice(&text).with_context(say)?;
         catalogue.check().with_context(say)?;
@@ -138,19 +151,18 @@ impl Catalogue {
     /// Writes `dir/set.json` under another name, then renames it.
     pub fn save(&self, dir: &Path, fsync: bool) -> Result<()> {
         let path = dir.join(FILE);
-        let say = || format!("cannot write {}", path.display());
         let mut text = serde_json::to_vec_pretty(self)?;
         text.truncate(text.len() - "\n}".len());
         text.extend_from_slice(b",\n");
         let sum = blake3::hash(&text).to_hex();
         text.extend_from_slice(format!("  \"checksum\": \"{sum}\"\n}}\n").as_bytes());
         let temp = dir.join(".set.json.tmp");
-        let mut file = File::create(&temp).with_context(say)?;
-        file.write_all(&text).with_context(say)?;
+        let mut file = File::create(&temp).written(&path)?;
+        file.write_all(&text).written(&path)?;
         if fsync {
-            file.sync_all().with_context(say)?;
+            file.sync_all().written(&path)?;
         }
-        fs::rename(&temp, &path).with_context(say)?;
+        fs::rename(&temp, &path).written(&path)?;
         sync_dir(dir, fsync)
     }
 

@@ -6,10 +6,12 @@
 mod catalogue;
 pub mod codec;
 pub mod decode;
+mod full;
 pub mod generate;
 mod inspect;
 mod mt19937;
 pub mod pack;
+mod partial;
 pub mod resize;
 mod set;
 pub mod shard;

@@ -1,15 +1,15 @@
 //! Packing a folder of videos: `dv pack`.
 
+mod listed;
 mod queue;
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{bail, ensure, Context, Result};
 
 use crate::decode::Ffmpeg;
 use crate::splits::Lists;
-use crate::walk::{walk, Found};
+use crate::walk::walk;
 use crate::writer::check_absent;
 use crate::{Codec, Filter, SetOptions, SetWriter};
 
@@ -18,7 +18,8 @@ use crate::{Codec, Filter, SetOptions, SetWriter};
 pub struct PackOptions {
     /// Holds the class folders.
     pub videos: PathBuf,
-    /// Holds `classInd.txt` and the lists. Without: one split, `all`, and a class for each first folder.
+    /// A folder of lists, or a table ([`crate::splits::Lists`]), which also says which files are packed. Without: one split, `all`, and
+    /// a class for each first folder.
     pub splits: Option<PathBuf>,
     /// The set's own folder, which must not exist; its last part is the set's name.
     pub out: PathBuf,
@@ -77,7 +78,7 @@ pub fn parse_size(text: &str) -> Result<(u32, u32)> {
     }
 }
 
-/// How far a pack is.
+/// How far a pack is; told after every block.
 #[derive(Clone, Copy, Debug)]
 pub struct Progress<'a> {
     /// Files packed or rejected, and in all.
@@ -85,7 +86,9 @@ pub struct Progress<'a> {
     pub total: usize,
     /// Frames packed.
     pub frames: u64,
-    /// The file that was done last.
+    /// Bytes written.
+    pub bytes: u64,
+    /// The file under way, or done last.
     pub path: &'a str,
 }
 
@@ -98,6 +101,8 @@ pub struct Summary {
     pub rejected: usize,
     /// Videos of which something was wrong, though frames decoded.
     pub noted: usize,
+    /// Folders that killed packs of the same set had left, and that were removed.
+    pub removed: Vec<PathBuf>,
     pub fingerprint: String,
 }
 
@@ -106,7 +111,10 @@ pub struct Summary {
 pub fn pack(options: &PackOptions, progress: &(dyn Fn(Progress) + Sync)) -> Result<Summary> {
     check_absent(&options.out)?;
     let lists = options.splits.as_deref().map(Lists::read).transpose()?;
-    let found = walk(&options.videos)?;
+    let mut found = walk(&options.videos)?;
+    if let Some(lists) = lists.as_ref().filter(|lists| lists.only_listed) {
+        listed::keep_listed(lists, &options.videos, &mut found);
+    }
     let ffmpeg = Ffmpeg::find()?;
     let name = options.out.file_name().context("the set's folder has no name")?.to_string_lossy();
     let mut set = SetOptions::new(&name, options.size.0, options.size.1);
@@ -118,87 +126,42 @@ pub fn pack(options: &PackOptions, progress: &(dyn Fn(Progress) + Sync)) -> Resu
     set.made_by = format!("{}, ffmpeg {}", set.made_by, ffmpeg.version());
     set.classes = match &lists {
         Some(lists) => lists.classes.clone(),
-        None => first_folders(&found),
+        None => listed::first_folders(&found),
     };
-    let labels = labels(lists.as_ref(), &set.classes, &found)?;
+    let labels = listed::labels(lists.as_ref(), &set.classes, &found)?;
     let mut writer = SetWriter::create(&options.out, set)?;
-    for rejected in &found.rejected {
-        writer.reject(&rejected.path, &rejected.reason);
-    }
-    let reasons = queue::pack_files(options, &ffmpeg, &found.files, &labels, &mut writer, progress)?;
-    ensure!(
-        !writer.videos().is_empty(),
-        "nothing packed: of {} files below {} none decodes{}",
-        found.files.len(),
-        options.videos.display(),
-        reasons.iter().min().map_or(String::new(), |(path, why)| format!(" ({path}: {why})"))
-    );
-    let listed = match &lists {
-        Some(lists) => split_by_lists(lists, reasons, &mut writer),
+    let unmade = || format!("{} is not made, and what was packed of it is removed", options.out.display());
+    let mut reasons = queue::pack_files(options, &ffmpeg, &found.files, &labels, &mut writer, progress).with_context(unmade)?;
+    reasons.extend(found.rejected.into_iter().map(|r| (r.path, r.reason)));
+    let rejected = match &lists {
+        Some(lists) => listed::set_splits(lists, reasons, &mut writer),
         None => {
             writer.set_split("all", (0..writer.videos().len() as u32).collect());
             reasons
         }
     };
-    for (path, reason) in &listed {
+    ensure!(
+        !writer.videos().is_empty(),
+        "nothing packed from {}: all {} files are rejected{}",
+        options.videos.display(),
+        rejected.len(),
+        rejected
+            .iter()
+            .min_by_key(|r| (!r.1.contains(listed::LISTED), *r))
+            .map_or(String::new(), |(path, why)| format!(" ({path}: {why})"))
+    );
+    for (path, reason) in &rejected {
         writer.reject(path, reason);
     }
     let videos = writer.videos();
     let summary = Summary {
         videos: videos.len(),
         frames: videos.iter().map(|v| v.frames as u64).sum(),
-        rejected: found.rejected.len() + listed.len(),
+        rejected: rejected.len(),
         noted: videos.iter().filter(|v| v.note.is_some()).count(),
+        removed: writer.removed().to_vec(),
         fingerprint: String::new(),
     };
-    let fingerprint = writer.finish()?;
+    let fingerprint = writer.finish().with_context(unmade)?;
     Ok(Summary { fingerprint, ..summary })
-}
-
-/// The first folders below the root, sorted: the classes where no list names them.
-fn first_folders(found: &Found) -> Vec<String> {
-    let folders = found.files.iter().filter_map(|(path, _)| Some(path.split_once('/')?.0.to_owned()));
-    let mut folders: Vec<String> = folders.collect();
-    folders.sort();
-    folders.dedup();
-    folders
-}
-
-/// The class of each file. An error where two lists disagree.
-fn labels(lists: Option<&Lists>, classes: &[String], found: &Found) -> Result<Vec<Option<u32>>> {
-    let mut listed: HashMap<&str, (u32, &str)> = HashMap::new();
-    for entry in lists.iter().flat_map(|l| &l.splits).flat_map(|s| &s.entries) {
-        let Some(class) = entry.class else { continue };
-        let (before, line) = *listed.entry(&entry.path).or_insert((class, &entry.line));
-        ensure!(before == class, "{} and {line} give {} different classes", entry.line, entry.path);
-    }
-    let folder = |path: &str| {
-        let folder = path.split_once('/')?.0;
-        classes.iter().position(|c| c == folder).map(|c| c as u32)
-    };
-    let label = |path: &str| listed.get(path).map(|l| l.0).or_else(|| folder(path));
-    Ok(found.files.iter().map(|(path, _)| label(path)).collect())
-}
-
-/// Sets the splits of the lists. Listed videos that are not in the set join the rejected ones.
-fn split_by_lists(lists: &Lists, mut rejected: Vec<(String, String)>, writer: &mut SetWriter) -> Vec<(String, String)> {
-    let videos = writer.videos().iter().enumerate();
-    let places: HashMap<String, u32> = videos.map(|(i, v)| (v.path.clone(), i as u32)).collect();
-    let mut known: HashMap<String, usize> = rejected.iter().enumerate().map(|(i, r)| (r.0.clone(), i)).collect();
-    for list in &lists.splits {
-        let mut split = Vec::new();
-        for entry in &list.entries {
-            if let Some(place) = places.get(&entry.path) {
-                split.push(*place);
-            } else if let Some(at) = known.get(&entry.path) {
-                rejected[*at].1 += &format!("; listed in {}", entry.line);
-            } else {
-                known.insert(entry.path.clone(), rejected.len());
-                let reason = format!("there is no such file; listed in {}", entry.line);
-                rejected.push((entry.path.clone(), reason));
-            }
-        }
-        writer.set_split(&list.name, split);
-    }
-    rejected
 }

@@ -103,19 +103,18 @@ impl PackedSet {
         self.shards.iter().map(Shard::file_len).sum()
     }
 
-    /// Seconds at which each frame of a video is shown; `None` where the source has no timestamps.
+    /// Seconds at which each frame of a video is shown; `None` where the source has no timestamps or the shard
+    /// has become unreadable.
     pub fn timestamps(&self, video: usize) -> Option<Vec<f64>> {
-        let mut times = Vec::new();
+        let mut seconds = Vec::new();
         for place in self.places.get(video)? {
-            let shard = &self.shards[place.shard as usize];
-            for frame in 0..place.segment.frames {
-                match shard.time(&place.segment, frame) {
-                    NO_TIMESTAMP => return None,
-                    time => times.push(time as f64 / 1e6),
-                }
+            let times = self.shards[place.shard as usize].times(&place.segment).ok()?;
+            if times.contains(&NO_TIMESTAMP) {
+                return None;
             }
+            seconds.extend(times.into_iter().map(|time| time as f64 / 1e6));
         }
-        Some(times)
+        Some(seconds)
     }
 
     /// Reads frames of a video into `out`: RGB24, `[frames.len(), height, width, 3]`. Any order, repeats allowed; each

@@ -1,4 +1,6 @@
-//! Which video belongs to which split and class: UCF101's own list files, and numpy's held-out draws.
+//! Which video belongs to which split and class: UCF101's own list files or one CSV table, and numpy's held-out draws.
+
+mod csv;
 
 use std::collections::HashMap;
 use std::fs;
@@ -8,14 +10,17 @@ use anyhow::{bail, ensure, Context, Result};
 
 use crate::mt19937::Mt19937;
 
-/// The lists of a folder: `classInd.txt` (`1 ApplyEyeMakeup`), and for each split a `<split>list<NN>.txt` such as
-/// `trainlist01.txt` (`ApplyEyeMakeup/v_ApplyEyeMakeup_g08_c01.avi 1`) or `testlist01.txt` (the same, no number needed).
+/// Either the lists of a folder: `classInd.txt` (`1 ApplyEyeMakeup`), and for each split a `<split>list<NN>.txt` such as
+/// `trainlist01.txt` (`ApplyEyeMakeup/v_ApplyEyeMakeup_g08_c01.avi 1`) or `testlist01.txt` (the same, no number needed). Or a CSV file
+/// whose first line is `path,class,split` (in any order), a row for each video and split; RFC 4180, so a field with a comma is quoted.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Lists {
-    /// In `classInd.txt`'s order, whose numbers count from 1.
+    /// In `classInd.txt`'s order, whose numbers count from 1; of a table: by name.
     pub classes: Vec<String>,
-    /// By name, `train01` before `test01` and both before `train02`.
+    /// By name, `train01` before `test01` and both before `train02`; of a table: as they first appear.
     pub splits: Vec<List>,
+    /// Whether the set is to hold the listed videos alone: of a table.
+    pub only_listed: bool,
 }
 
 /// One list.
@@ -38,10 +43,18 @@ pub struct Entry {
 }
 
 impl Lists {
-    /// Reads the lists in `dir`. Blank lines, CRLF and a byte-order mark are ignored. Errors say file and line: a class number that
-    /// `classInd.txt` lacks or that contradicts the folder's name, a path listed twice in one list, no list at all.
-    pub fn read(dir: &Path) -> Result<Lists> {
-        let entries = fs::read_dir(dir).with_context(|| format!("cannot read the splits folder {}", dir.display()))?;
+    /// Reads the lists in the folder, or the table in the file, `at`. Blank lines, CRLF and a byte-order mark are ignored. Errors say
+    /// file and line: a class number that `classInd.txt` lacks or that contradicts the folder's name, a path listed twice in one list, no
+    /// list at all; columns other than the three, a video of two classes, a stray quote.
+    pub fn read(at: &Path) -> Result<Lists> {
+        if at.is_file() {
+            return csv::read(at);
+        }
+        Lists::read_folder(at)
+    }
+
+    fn read_folder(dir: &Path) -> Result<Lists> {
+        let entries = fs::read_dir(dir).with_context(|| format!("cannot read the splits {}", dir.display()))?;
         let mut files: Vec<(String, PathBuf)> = Vec::new();
         for entry in entries {
             let path = entry.with_context(|| dir.display().to_string())?.path();
@@ -61,7 +74,7 @@ impl Lists {
         let classes = read_classes(&dir.join("classInd.txt"))?;
         let splits = files.into_iter().map(|(name, path)| read_list(name, &path, &classes));
         let splits = splits.collect::<Result<_>>()?;
-        Ok(Lists { classes, splits })
+        Ok(Lists { classes, splits, only_listed: false })
     }
 
     /// The class of a video that no list names a class for: that of its first folder.
@@ -77,14 +90,21 @@ fn folder_class(path: &str, classes: &[String]) -> Option<u32> {
 
 /// The lines that hold something, with their numbers from 1.
 fn lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let lines = text.lines().enumerate().map(|(i, line)| (i + 1, line.trim()));
     lines.filter(|(_, line)| !line.is_empty())
 }
 
+/// A text file without its byte-order mark.
 fn read_text(path: &Path) -> Result<String> {
     let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-    String::from_utf8(bytes).with_context(|| format!("{} is not UTF-8 text", path.display()))
+    match String::from_utf8(bytes) {
+        Ok(text) if text.starts_with('\u{feff}') => Ok(text['\u{feff}'.len_utf8()..].to_owned()),
+        Ok(text) => Ok(text),
+        Err(e) => {
+            let line = 1 + e.as_bytes()[..e.utf8_error().valid_up_to()].iter().filter(|b| **b == b'\n').count();
+            bail!("{}:{line}: is not UTF-8 text: save it as UTF-8", path.display())
+        }
+    }
 }
 
 fn read_classes(path: &Path) -> Result<Vec<String>> {

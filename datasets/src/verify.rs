@@ -10,7 +10,7 @@ use rayon::prelude::*;
 
 use crate::catalogue::{Catalogue, FILE};
 use crate::set::{open_shard, PackedSet};
-use crate::shard::{Scratch, Segment, Shard};
+use crate::shard::{Scratch, Segment, Shard, NO_TIMESTAMP};
 
 /// Something wrong with a packed set.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -113,6 +113,10 @@ struct Run {
 fn check(shard: &Shard, segment: &Segment, scratch: &mut Scratch) -> Run {
     let size = shard.header().block_frames;
     let (mut content, mut faults) = (Vec::new(), Vec::new());
+    let times = shard.times(segment).unwrap_or_else(|e| {
+        faults.push((segment.first_frame, format!("{e:#}")));
+        vec![NO_TIMESTAMP; segment.frames as usize]
+    });
     for block in 0..segment.frames.div_ceil(size) {
         if let Err(e) = shard.load(segment, block, scratch) {
             faults.push((segment.first_frame + block * size, format!("{e:#}")));
@@ -120,7 +124,7 @@ fn check(shard: &Shard, segment: &Segment, scratch: &mut Scratch) -> Run {
         }
         for frame in 0..shard.frames_in_block(segment, block) {
             content.extend(blake3::hash(shard.content(frame, scratch)).as_bytes());
-            content.extend(shard.time(segment, block * size + frame).to_le_bytes());
+            content.extend(times[(block * size + frame) as usize].to_le_bytes());
         }
     }
     let (video, file) = (segment.video, shard.path().to_owned());

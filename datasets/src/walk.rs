@@ -20,6 +20,7 @@ pub(crate) struct Found {
 /// Finds every file below `root` that is not hidden (no part of its path begins with a dot). Links are followed, each
 /// folder is entered once. Errors: `root` is no readable folder.
 pub(crate) fn walk(root: &Path) -> Result<Found> {
+    ensure!(!root.is_file(), "{} is a file: give the folder that holds the videos", root.display());
     ensure!(root.is_dir(), "no folder of videos at {}", root.display());
     fs::read_dir(root).with_context(|| format!("cannot read {}", root.display()))?;
     let mut found = Found::default();

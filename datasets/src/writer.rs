@@ -3,11 +3,11 @@
 use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
 
-use anyhow::{bail, ensure, Context, Result};
+use anyhow::{ensure, Context, Result};
 
 use crate::catalogue::{shard_file, sync_dir, Catalogue, Split};
+use crate::partial::Partial;
 use crate::shard::{Block, Encoder, Header, ShardWriter, NO_TIMESTAMP};
 use crate::{Codec, Filter, Rejected, Video};
 
@@ -69,10 +69,10 @@ pub struct VideoMeta {
 }
 
 /// Writes a set into a folder beside `out`, which is renamed to `out` by [`SetWriter::finish`] alone; dropped before,
-/// it removes what it wrote. Killed, it leaves `OUT.partial-...`, which nothing takes for a set.
+/// it removes what it wrote. Killed, it leaves `OUT.partial-...`, which nothing takes for a set and the next writer of `OUT` removes.
 pub struct SetWriter {
     out: PathBuf,
-    partial: PathBuf,
+    partial: Partial,
     options: SetOptions,
     header: Header,
     catalogue: Catalogue,
@@ -81,13 +81,12 @@ pub struct SetWriter {
     frames: u32,
     content: blake3::Hasher,
     paths: HashSet<String>,
-    finished: bool,
 }
 
 impl SetWriter {
-    /// Starts a set that will appear as the folder `out`. Errors: `out` exists, sizes out of range, no permission.
+    /// Starts a set that will appear as the folder `out`. Errors: `out` exists or another process
+    /// is writing it, sizes out of range, no permission.
     pub fn create(out: &Path, options: SetOptions) -> Result<SetWriter> {
-        static NUMBER: AtomicU32 = AtomicU32::new(0);
         check_absent(out)?;
         let header = Header {
             stream: "rgb".to_owned(),
@@ -98,15 +97,7 @@ impl SetWriter {
             block_frames: options.block_frames,
         };
         let encoder = Encoder::new(&header)?;
-        let Some(name) = out.file_name() else {
-            bail!("{} cannot be the folder of a set", out.display());
-        };
-        let mut partial = name.to_owned();
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        partial.push(format!(".partial-{}-{number}", std::process::id()));
-        let partial = out.with_file_name(partial);
-        let shards = partial.join("shards");
-        fs::create_dir_all(&shards).with_context(|| format!("cannot create {}", shards.display()))?;
+        let partial = Partial::create(out)?;
         let mut catalogue = Catalogue::new(&header, &options.name, &options.made_by);
         catalogue.classes = options.classes.clone();
         Ok(SetWriter {
@@ -119,7 +110,6 @@ impl SetWriter {
             frames: 0,
             content: blake3::Hasher::new(),
             paths: HashSet::new(),
-            finished: false,
             options,
         })
     }
@@ -158,7 +148,7 @@ impl SetWriter {
         let shard = match &mut self.shard {
             Some(shard) => shard,
             none => {
-                let path = shard_file(&self.partial, self.catalogue.shards.len());
+                let path = shard_file(self.partial.path(), self.catalogue.shards.len());
                 none.insert(ShardWriter::create(&path, &self.header)?)
             }
         };
@@ -217,6 +207,16 @@ impl SetWriter {
         self.catalogue.splits.push(Split { name, videos });
     }
 
+    /// Folders of writers of the same set that were killed, which this one has removed.
+    pub fn removed(&self) -> &[PathBuf] {
+        &self.partial.removed
+    }
+
+    /// Bytes of the shards so far, indices of unfinished ones not counted.
+    pub fn bytes(&self) -> u64 {
+        self.catalogue.shards.iter().sum::<u64>() + self.shard.as_ref().map_or(0, ShardWriter::len)
+    }
+
     /// The videos so far.
     pub fn videos(&self) -> &[Video] {
         &self.catalogue.videos
@@ -229,11 +229,10 @@ impl SetWriter {
         self.catalogue.rejected.sort();
         self.catalogue.fingerprint = self.catalogue.fingerprint();
         let fsync = self.options.fsync;
-        sync_dir(&self.partial.join("shards"), fsync)?;
-        self.catalogue.save(&self.partial, fsync)?;
+        sync_dir(&self.partial.path().join("shards"), fsync)?;
+        self.catalogue.save(self.partial.path(), fsync)?;
         check_absent(&self.out)?;
-        fs::rename(&self.partial, &self.out).with_context(|| format!("cannot create {}", self.out.display()))?;
-        self.finished = true;
+        self.partial.become_set(&self.out)?;
         let parent = self.out.parent().filter(|p| !p.as_os_str().is_empty());
         sync_dir(parent.unwrap_or(Path::new(".")), fsync)?;
         Ok(std::mem::take(&mut self.catalogue.fingerprint))
@@ -244,15 +243,6 @@ impl SetWriter {
             self.catalogue.shards.push(shard.finish(self.options.fsync)?);
         }
         Ok(())
-    }
-}
-
-impl Drop for SetWriter {
-    fn drop(&mut self) {
-        if !self.finished {
-            // Nothing to tell anyone here, and a leftover is not taken for a set.
-            let _ = fs::remove_dir_all(&self.partial);
-        }
     }
 }
 

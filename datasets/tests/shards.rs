@@ -194,9 +194,54 @@ fn newer_formats_are_named() {
     let json = fs::read_to_string(out.join("set.json")).unwrap();
     fs::write(out.join("set.json"), json.replacen("\"version\": 1", "\"version\": 7", 1)).unwrap();
     let error = format!("{:#}", PackedSet::open(&out).unwrap_err());
-    assert!(error.contains("version 7") && error.contains("newer dv"), "{error}");
+    let own = concat!("dv ", env!("CARGO_PKG_VERSION"));
+    assert!(error.contains(&format!("has version 7, made by {own}; this dv")) && error.contains("reads version 1: use"), "{error}");
+    fs::write(out.join("set.json"), json.replacen("\"version\": 1", "\"version\": 0", 1)).unwrap();
+    assert!(format!("{:#}", PackedSet::open(&out).unwrap_err()).contains("unknown version 0: pack the videos again"));
     fs::remove_file(out.join("set.json")).unwrap();
     assert!(format!("{:#}", PackedSet::open(&out).unwrap_err()).contains("is no packed set"));
+}
+
+#[test]
+fn a_shard_that_is_cut_while_it_is_in_use() {
+    let (_dir, out) = temp();
+    write(&out, Codec::Rgb, 1, 1 << 20);
+    let set = PackedSet::open(&out).unwrap();
+    let mut frame = vec![0; set.frame_len()];
+    set.read_frames(2, &[11], &mut frame).unwrap();
+    let file = fs::File::options().write(true).open(out.join("shards/00000.dvs")).unwrap();
+    // Down to nothing: every page of the map is gone, and a read of it would kill this process.
+    for len in [file.metadata().unwrap().len() - 1, 4096, 0] {
+        file.set_len(len).unwrap();
+        for video in [0, 2] {
+            let error = format!("{:#}", set.read_frames(video, &[0], &mut frame).unwrap_err());
+            assert!(error.contains("00000.dvs") && error.contains(&format!("was cut to {len} of ")), "{error}");
+            assert_eq!(set.timestamps(video), None);
+        }
+        assert_ne!(verify(&out, &|_, _| ()), []);
+    }
+}
+
+#[test]
+fn folders_for_files_and_files_for_folders() {
+    let (dir, out) = temp();
+    write(&out, Codec::Rgb, 1, 1 << 20);
+    let error = |path: &Path| format!("{:#}", PackedSet::open(path).unwrap_err());
+    assert!(error(&out.join("set.json")).contains("set.json is a file: a packed set is a folder"));
+    let swap = |name: &str| {
+        let file = out.join(name);
+        fs::remove_file(&file).unwrap();
+        fs::create_dir(&file).unwrap();
+    };
+    swap("shards/00000.dvs");
+    assert!(error(&out).contains("00000.dvs is not a file"), "{}", error(&out));
+    swap("set.json");
+    assert!(error(&out).contains("set.json is a folder, where"), "{}", error(&out));
+    // Below a file there is no place for a set.
+    let below = dir.path().join("file/set");
+    fs::write(dir.path().join("file"), "").unwrap();
+    let error = SetWriter::create(&below, SetOptions::new("x", 2, 2)).err().unwrap();
+    assert!(format!("{error:#}").contains("cannot create "), "{error:#}");
 }
 
 #[test]

@@ -1,26 +1,15 @@
 //! Real videos pack to exactly the frames that decode. Needs `../shared/videos` beside the workspace, and ffmpeg.
 
+mod common;
+
 use std::collections::HashMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
+use common::{options, videos};
 use dv_datasets::decode::Outcome;
-use dv_datasets::{inspect_json, inspect_text, pack, verify, Codec, Ffmpeg, Filter, PackOptions, PackedSet};
-
-/// The folder of videos; says loudly why there is none.
-fn videos() -> Option<PathBuf> {
-    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/videos");
-    if !dir.is_dir() {
-        eprintln!("SKIP: no real videos at {}", dir.display());
-        return None;
-    }
-    if let Err(e) = Ffmpeg::find() {
-        eprintln!("SKIP: {e:#}");
-        return None;
-    }
-    Some(dir)
-}
+use dv_datasets::{inspect_json, inspect_text, pack, verify, Codec, Ffmpeg, PackOptions, PackedSet};
 
 /// Path (below `prefix`), bytes, SHA-256 and decoded frames (`None`: no video) from the manifest.
 fn manifest(dir: &Path, prefix: &str) -> HashMap<String, (u64, String, Option<u32>)> {
@@ -29,14 +18,6 @@ fn manifest(dir: &Path, prefix: &str) -> HashMap<String, (u64, String, Option<u3
     let rows =
         rows.filter_map(|row| Some((row[0].strip_prefix(prefix)?.to_owned(), (row[1].parse().ok()?, row[2].into(), row[9].parse().ok()))));
     rows.collect()
-}
-
-fn options(preset: &str, videos: &Path, out: &Path) -> PackOptions {
-    let own = preset != "folder";
-    let mut options = PackOptions::preset(preset, videos, out, (!own).then_some((96, 128)), (!own).then_some(Filter::Bilinear)).unwrap();
-    options.fsync = false;
-    options.threads = 2;
-    options
 }
 
 /// Packs, and compares every video with the manifest.
@@ -268,48 +249,5 @@ fn a_resolution_that_changes_inside_a_file() {
     // The decoder itself drops the frame that it holds back at the change.
     for colour in [red, blue] {
         assert!((9..=10).contains(&seen.iter().filter(|s| **s == colour).count()), "{seen:?}");
-    }
-}
-
-/// Seconds that this thread has spent on a processor: on a busy machine the clock on the wall says little.
-fn cpu_seconds() -> f64 {
-    let text = fs::read_to_string("/proc/thread-self/schedstat").unwrap();
-    text.split(' ').next().unwrap().parse::<f64>().unwrap() / 1e9
-}
-
-/// Prints bytes a frame and clips read a CPU second for each codec: see `dv_datasets::codec`.
-#[test]
-#[ignore = "a measurement"]
-fn codec_figures() {
-    let Some(dir) = videos() else { return };
-    let temp = tempfile::tempdir().unwrap();
-    for (codec, block_frames) in [(Codec::Rgb, 1), (Codec::Yuv420, 1), (Codec::Rgb, 16), (Codec::Yuv420, 16)] {
-        let out = temp.path().join(format!("{}{block_frames}", codec.name()));
-        let mut options = options("ucf101", &dir.join("ucf101/UCF-101"), &out);
-        (options.codec, options.block_frames) = (codec, block_frames);
-        let start = Instant::now();
-        let frames = pack(&options, &|_| ()).unwrap().frames;
-        let packed = frames as f64 / start.elapsed().as_secs_f64();
-        let set = PackedSet::open(&out).unwrap();
-        for stride in [1, 4] {
-            let mut clip = vec![0; 16 * set.frame_len()];
-            let start = cpu_seconds();
-            let mut clips = 0;
-            while (cpu_seconds() - start) < 2.0 {
-                for (video, v) in set.videos.iter().enumerate() {
-                    let first = (v.frames.saturating_sub(16 * stride)) / 2;
-                    let frames: Vec<u32> = (0..16).map(|i| (first + i * stride).min(v.frames - 1)).collect();
-                    set.read_frames(video, &frames, &mut clip).unwrap();
-                    clips += 1;
-                }
-            }
-            println!(
-                "{:7} block_frames {block_frames:2} stride {stride}: {:6.0} bytes a frame ({:.2}x), {:5.0} 16-frame clips a CPU second; packed at {packed:.0} frames a second",
-                codec.name(),
-                set.shard_bytes() as f64 / frames as f64,
-                frames as f64 * set.frame_len() as f64 / set.shard_bytes() as f64,
-                clips as f64 / (cpu_seconds() - start)
-            );
-        }
     }
 }

@@ -2,7 +2,7 @@
 
 use dv_graph::fault::Faults;
 use dv_graph::kind::{Inputs, Library};
-use dv_graph::port::{Axis, Dim, Port};
+use dv_graph::port::{Axis, Dim, Port, Type};
 use dv_graph::source::{At, Sources};
 use dv_graph::tree;
 use std::collections::HashSet;
@@ -16,6 +16,11 @@ fn example(name: &str) -> Option<(&'static str, Vec<(&'static str, Port)>)> {
     let feature = |name| (name, Port::float([16.into()]));
     let series = |name| (name, Port::float([4.into(), 16.into()]));
     let order = || ("order", Port::index([4.into()]));
+    let whole = |name, shape: [usize; 2]| (name, Port::whole(Type::Float, shape.map(Dim::from)));
+    let bank = |name| whole(name, [20, 16]);
+    let items = |count| Port::float([16.into()]).with_axis(Axis::counted("clip", count));
+    let banks =
+        || vec![feature("features"), ("index", Port::index([])), bank("positives"), bank("negatives"), ("drawn", Port::index([8.into()]))];
     let table = |name| (name, Port::table([16.into()]));
     Some(match name {
         "source/shards" => ("set = 'a'\nsplit = 'b'\nhold_out = 0\nheight = 64\nwidth = 80", vec![]),
@@ -23,29 +28,54 @@ fn example(name: &str) -> Option<(&'static str, Vec<(&'static str, Port)>)> {
         "clip/random_padded" => ("length = 8\nstride = 4", vec![frames()]),
         "clip/windows" => ("clips = 3\nlength = 8\nstride = 4", vec![frames()]),
         "clip/uniform" => ("clips = 10\nlength = 8\nstride = 4", vec![frames()]),
+        "clip/random" => ("length = 16\nstride = 1", vec![frames()]),
+        "clip/tuple" => ("clips = 3\nlength = 16\nstride = 1\ngap = 8", vec![frames()]),
+        "clip/trim" => ("first = 0\nlast = 1", vec![frames()]),
         "clip/at" => ("position = 'middle'\nlength = 1\nstride = 1", vec![frames()]),
         "view/random_crop" | "view/center_crop" | "view/resize" => ("size = 56", vec![clips()]),
         "view/random_sized_crop" => ("side = [48, 64]\nsize = 56", vec![clips()]),
         "view/mirror" => ("probability = 0.5", vec![clips()]),
         "view/corner_crop" => ("size = 56\ncorner = 'top_left'", vec![clips()]),
-        "view/color_jitter" | "view/color_jitter_frames" => ("brightness = 0.8\ncontrast = 0.8\nsaturation = 0.8\nhue = 0.2\nprobability = 0.64", vec![clips()]),
+        "view/color_jitter" | "view/color_jitter_frames" => {
+            ("brightness = 0.8\ncontrast = 0.8\nsaturation = 0.8\nhue = 0.2\nprobability = 0.64", vec![clips()])
+        }
         "view/gaussian_blur" => ("sigma = [0.1, 2.0]\nprobability = 0.5", vec![clips()]),
         "view/normalize" => ("mean = [0, 0, 0]\ndeviation = [1, 1, 1]", vec![clips()]),
+        "view/residual" => ("rescale = true", vec![clips()]),
+        "view/repeat_frame" => ("", vec![clips()]),
         "view/choose" => ("odds = { clips = 1 }", vec![clips()]),
         "batch/stack" => ("axis = 'view'", vec![clips()]),
+        "batch/shuffle" => ("", vec![("rows", clips().1)]),
+        "batch/unshuffle" => ("", vec![("rows", feature("rows").1), ("order", Port::index([]))]),
+        "flow/stop_gradient" => ("", vec![feature("value")]),
+        "order/swap" => ("items = 4", vec![]),
+        "order/class" => ("among = 'all'\nundirected = false", vec![order()]),
+        "order/permute_items" => ("", vec![("items", items(4)), order()]),
         "order/permutation" => ("items = 4", vec![]),
         "order/permute_segments" => ("", vec![clips(), order()]),
         "order/restore" => ("", vec![("items", Port::float([4.into(), 16.into()])), order()]),
-        "backbone/r3d" => ("width = 2", vec![floats()]),
+        "backbone/r3d" | "backbone/r21d" | "backbone/c3d" => ("width = 2", vec![floats()]),
+        "backbone/r2d3d" => ("depth = 50\nwidth = 2", vec![floats()]),
+        "backbone/s3d" => ("gating = true", vec![floats()]),
         "head/projection" => ("widths = [16, 8]", vec![map()]),
         "head/series" => ("segments = 4\ndim = 8", vec![map()]),
         "head/global_pool" => ("", vec![map()]),
+        "head/max_pool" => ("window = [1, 2, 2]", vec![map()]),
+        "head/classifier" => ("classes = 5\ndropout = 0.5\nl2_norm = true\nbatch_norm = true", vec![feature("features")]),
+        "head/order" => ("classes = 6\nwidth = 8\ndropout = 0.5", vec![("features", items(3))]),
         "head/linear" => ("classes = 5", vec![feature("features")]),
         "head/softmax" => ("", vec![feature("logits")]),
+        "memory/queue" => ("rows = 12", vec![]),
+        "memory/bank" => ("momentum = 0.5", vec![]),
+        "memory/constant" => ("", vec![]),
+        "memory/draw" => ("count = 4", vec![("index", Port::index([]).with_range(9.into()))]),
         "loss/nt_xent" => ("temperature = 0.07\ngradient = 'published'", vec![feature("a"), feature("b")]),
         "loss/temporal_coherence" => ("temperature = 0.07\ngradient = 'exact'", vec![series("a"), series("b")]),
         "loss/rank" => ("theta = 0.05\nclamp = 5", vec![series("series"), series("shuffled")]),
         "loss/mean_square" => ("", vec![feature("values")]),
+        "loss/info_nce" => ("temperature = 0.07", vec![feature("query"), feature("key"), bank("negatives")]),
+        "loss/temporal_coherence_queue" => ("temperature = 0.07", vec![series("query"), series("key"), whole("negatives", [12, 64])]),
+        "loss/nce_softmax" | "loss/nce" | "loss/nce_constant" => ("temperature = 0.07", banks()),
         "loss/sum" => ("weights = { a = 1, b = false }", vec![("a", Port::scalar())]),
         "loss/cross_entropy" => ("", vec![feature("logits"), ("label", Port::index([]))]),
         "collect/mean" => ("over = ['clip']", vec![("rows", feature("rows").1.with_axis(Axis::counted("clip", 10)))]),
@@ -57,6 +87,16 @@ fn example(name: &str) -> Option<(&'static str, Vec<(&'static str, Port)>)> {
         "evaluate/accuracy" => ("", vec![table("table")]),
         _ => return None,
     })
+}
+
+/// What is written to a register in its example.
+fn written(name: &str) -> Vec<(&'static str, Port)> {
+    let rows = ("rows", Port::float([16.into()]));
+    match name {
+        "memory/queue" => vec![rows],
+        "memory/bank" => vec![("index", Port::index([]).with_range(9.into())), rows],
+        _ => vec![],
+    }
 }
 
 fn library() -> Library {
@@ -73,6 +113,15 @@ fn the_document_is_what_the_library_says() {
     let written = std::fs::read_to_string(path).expect("docs/nodes.md: write it with `cargo xtask docs`");
     let now = dv_graph::docs::library(&crate::library());
     assert!(written.trim_end() == now.trim_end(), "docs/nodes.md is out of date: write it with `cargo xtask docs`");
+}
+
+#[test]
+fn the_schema_is_what_the_library_says() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../schema/graph.json");
+    let written = std::fs::read_to_string(path).expect("schema/graph.json: write it with `cargo xtask docs`");
+    let written: serde_json::Value = serde_json::from_str(&written).unwrap();
+    let now = dv_graph::editor::schema(&crate::library());
+    assert!(written == now, "schema/graph.json is out of date: write it with `cargo xtask docs`");
 }
 
 #[test]
@@ -140,12 +189,21 @@ fn the_shape_rule_gives_what_is_declared() {
         let table = tree::parse("example", settings, &mut sources, &mut faults);
         let kind = (entry.build)(&table, At::default(), &mut faults);
         let kind = kind.unwrap_or_else(|| panic!("{}: {}", entry.name, faults.render(&sources)));
-        let inputs = Inputs::new(ports.into_iter().map(|(n, p)| (n.to_string(), p)).collect());
+        let named = |list: Vec<(&str, Port)>| list.into_iter().map(|(n, p)| (n.to_string(), p)).collect::<Vec<_>>();
+        let inputs = Inputs::new(named(ports)).with_written(named(written(entry.name)));
         let outputs = kind.ports(&inputs).unwrap_or_else(|f| panic!("{}: {}", entry.name, f.message));
         assert_eq!(outputs.len(), entry.outputs.len(), "{}", entry.name);
         let lengths = |text: &str| text.split_whitespace().filter(|w| !w.ends_with("..")).count();
         for (port, declared) in outputs.iter().zip(entry.outputs).filter(|(_, o)| !o.shape.contains("...")) {
             assert_eq!(port.shape.len(), lengths(declared.shape), "{}.{}: {port}", entry.name, declared.name);
+        }
+        if let Some(state) = entry.state {
+            let names: Vec<&str> = state(kind.as_any(), &inputs).into_iter().map(|s| s.name).collect();
+            assert!(
+                !names.is_empty() && names.iter().collect::<HashSet<_>>().len() == names.len(),
+                "{}: its tensors {names:?}",
+                entry.name
+            );
         }
         if let Some(parameters) = entry.parameters {
             let names: Vec<String> = parameters(kind.as_any(), &inputs).into_iter().map(|p| p.name).collect();

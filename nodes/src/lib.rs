@@ -5,8 +5,10 @@ pub mod batch;
 pub mod clip;
 pub mod collect;
 pub mod evaluate;
+pub mod flow;
 pub mod head;
 pub mod loss;
+pub mod memory;
 pub mod order;
 pub mod pixels;
 pub mod source;
@@ -31,8 +33,10 @@ pub static NODES: &[&[NodeEntry]] = &[
     view::NODES,
     batch::NODES,
     order::NODES,
+    flow::NODES,
     backbone::NODES,
     head::NODES,
+    memory::NODES,
     loss::NODES,
     collect::NODES,
     evaluate::NODES,

@@ -68,7 +68,12 @@ pub fn stack_rows(rows: &[Tensor]) -> Tensor {
 }
 
 /// A random draw of integers of that shape a row, as numbers here: asks the device only for draws that were fed.
-pub fn draw_index(io: &mut BatchIo, name: &'static str, shape: &[usize], mut draw: impl FnMut(&mut Rng) -> Vec<i64>) -> Result<Vec<Vec<i64>>> {
+pub fn draw_index(
+    io: &mut BatchIo,
+    name: &'static str,
+    shape: &[usize],
+    mut draw: impl FnMut(&mut Rng) -> Vec<i64>,
+) -> Result<Vec<Vec<i64>>> {
     let mut drawn = Vec::new();
     let tensor = io.draw_index(name, &shape.iter().map(|n| *n as i64).collect::<Vec<_>>(), |rng, _| {
         let row = draw(rng);
@@ -82,7 +87,12 @@ pub fn draw_index(io: &mut BatchIo, name: &'static str, shape: &[usize], mut dra
 }
 
 /// The same for floats.
-pub fn draw_float(io: &mut BatchIo, name: &'static str, shape: &[usize], mut draw: impl FnMut(&mut Rng) -> Vec<f32>) -> Result<Vec<Vec<f32>>> {
+pub fn draw_float(
+    io: &mut BatchIo,
+    name: &'static str,
+    shape: &[usize],
+    mut draw: impl FnMut(&mut Rng) -> Vec<f32>,
+) -> Result<Vec<Vec<f32>>> {
     let mut drawn = Vec::new();
     let tensor = io.draw_float(name, &shape.iter().map(|n| *n as i64).collect::<Vec<_>>(), |rng, _| {
         let row = draw(rng);

@@ -4,12 +4,14 @@ use anyhow::Result;
 use dv_graph::draw::{Key, Pass, Sample};
 use dv_graph::fault::Faults;
 use dv_graph::host::{self, Array, SampleIo, SampleKind};
-use dv_graph::kind::{Init, Inputs, Kind, ModelDeclaration};
+use dv_graph::kind::{Init, Inputs, Kind, ModelDeclaration, RegisterDeclaration};
+use dv_graph::plan::Register;
 use dv_graph::port::Port;
 use dv_graph::settings::{self, SettingFaults};
 use dv_graph::source::{At, Sources};
 use dv_graph::tree;
-use dv_train::batch::{BatchIo, BatchKind, ModelKind, Row, Table, Value};
+use dv_train::batch::{BatchIo, BatchKind, ModelKind, RegisterKind, Row, State, Table, Value};
+use dv_train::store::{Lengths, RegisterState};
 use dv_train::weights::Weights;
 use std::collections::HashMap;
 use tch::{Device, Tensor};
@@ -83,6 +85,32 @@ pub fn run_values<K: BatchKind>(kind: &K, rows: usize, world: usize, inputs: Vec
     io(rows, world, inputs, |io| BatchKind::run(kind, io))
 }
 
+/// The same with how many values index inputs can take.
+pub fn run_ranged<K: BatchKind>(kind: &K, rows: usize, inputs: Vec<(&str, Tensor)>, ranges: Vec<(&str, usize)>) -> Outputs {
+    let ranges = ranges.into_iter().map(|(n, r)| (n.to_string(), r)).collect();
+    let rows: Vec<Row> = (0..rows as u64).map(|id| Row { sample: Sample { id, occurrence: 0 }, item: 0 }).collect();
+    let pass = pass();
+    let inputs = values(inputs).into_iter().map(|(name, value)| (name.to_string(), value)).collect();
+    let mut io = BatchIo::new("node", &pass, 0, &rows, 1, Device::Cpu, inputs).with_ranges(ranges);
+    BatchKind::run(kind, &mut io).unwrap();
+    Outputs(io.finish())
+}
+
+/// A register's tensors as they start, given what is written to it.
+pub fn state<K: RegisterDeclaration>(kind: &K, written: Vec<(&str, Port)>) -> HashMap<String, Tensor> {
+    let inputs = Inputs::new(vec![]).with_written(written.into_iter().map(|(n, p)| (n.to_string(), p)).collect());
+    let register = Register { state: kind.state(&inputs), names: vec![], writes: vec![], initial: vec![] };
+    RegisterState::initial("node", &register, 1, &Lengths::new(), Device::Cpu).unwrap().tensors
+}
+
+pub fn write<K: RegisterKind>(kind: &K, state: &HashMap<String, Tensor>, rows: usize, inputs: Vec<(&str, Tensor)>) -> Result<()> {
+    io(rows, 1, values(inputs), |io| kind.write(&State::of(state), io)).map(drop)
+}
+
+pub fn read<K: RegisterKind>(kind: &K, state: &HashMap<String, Tensor>, rows: usize) -> Outputs {
+    io(rows, 1, vec![], |io| kind.read(&State::of(state), io)).unwrap()
+}
+
 /// One application of a model.
 pub fn forward<K: ModelKind>(kind: &K, weights: &HashMap<String, Tensor>, training: bool, inputs: Vec<(&str, Tensor)>) -> Outputs {
     io(inputs[0].1.size()[0] as usize, 1, values(inputs), |io| kind.forward(&Weights::new("model", weights, training), io)).unwrap()
@@ -97,6 +125,7 @@ pub fn initial<K: ModelDeclaration>(kind: &K, inputs: Vec<(&str, Port)>) -> Hash
             Init::Constant(c) => c,
             Init::Uniform(bound) => rng.uniform(-bound, bound),
             Init::Normal(deviation) => deviation * rng.normal(),
+            Init::UnitRows => panic!("{}: no parameter starts like a queue", p.name),
         };
         let values: Vec<f32> = (0..p.shape.iter().product()).map(|_| value() as f32).collect();
         let shape: Vec<i64> = p.shape.iter().map(|n| *n as i64).collect();

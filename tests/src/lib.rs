@@ -79,13 +79,29 @@ static TURN: Mutex<()> = Mutex::new(());
 
 /// Calls `dv` as a user does: nothing of cargo's environment helps it.
 pub fn dv<A: AsRef<OsStr>>(args: impl IntoIterator<Item = A>) -> Said {
-    let mut command = Command::new(program());
-    command.args(args);
+    Program::at(&program()).call(args)
+}
+
+/// A program that takes dv's verbs.
+pub struct Program(PathBuf);
+
+impl Program {
+    pub fn at(path: &Path) -> Program {
+        Program(path.to_path_buf())
+    }
+    pub fn call<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> Said {
+        let mut command = Command::new(&self.0);
+        command.args(args);
+        said(command)
+    }
+}
+
+fn said(mut command: Command) -> Said {
     for name in ["LD_LIBRARY_PATH", "LIBTORCH", "DV_LIBTORCH", "DV_DATA", "OMP_NUM_THREADS"] {
         command.env_remove(name);
     }
     let args: Vec<String> = command.get_args().map(|a| a.to_string_lossy().into_owned()).collect();
-    let computes = !matches!(args.first().map(String::as_str), Some("check" | "show" | "nodes"));
+    let computes = !matches!(args.first().map(String::as_str), Some("check" | "show" | "diff" | "nodes"));
     let _turn = computes.then(|| TURN.lock().unwrap_or_else(|e| e.into_inner()));
     let start = Instant::now();
     let output = command.output().unwrap();

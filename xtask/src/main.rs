@@ -3,6 +3,7 @@
 mod clean;
 mod docs;
 mod libtorch;
+mod python;
 mod quickstart;
 mod setup;
 mod sh;
@@ -18,16 +19,18 @@ type Result<T> = std::result::Result<T, String>;
 const USAGE: &str = "\
 cargo xtask VERB
 
+  wheels DIR                 fetch what setup needs into a folder, for a machine without a network
   setup [--wheels DIR]       put libtorch and, where there is none, ffmpeg into .deps/
   quickstart [--wheels DIR]  set up, build, generate and pack the motion set, run graphs/quickstart.toml
   test [--wheels DIR]        set up, then format, lints, build, tests and documentation
   clean [--all]              remove what quickstart made; with --all also .deps/ and target/
-  docs                       write docs/nodes.md from the node library
+  docs                       write docs/nodes.md and schema/graph.json from the node library
   soak                       the long tests (not yet)
 
 --wheels DIR takes the wheels from a folder instead of the network; `setup` names the files it wants.";
 
 enum Verb {
+    Wheels(PathBuf),
     Setup(Option<PathBuf>),
     Quickstart(Option<PathBuf>),
     Test(Option<PathBuf>),
@@ -53,11 +56,13 @@ fn parse(args: &[String]) -> Result<Verb> {
                 wheels = Some(PathBuf::from(dir));
             }
             ("clean", "--all") => all = true,
+            ("wheels", dir) if !dir.starts_with('-') && wheels.is_none() => wheels = Some(PathBuf::from(dir)),
             (_, "--help" | "-h") => return Ok(Verb::Help),
             _ => return Err(usage(format!("`{verb}` does not take `{arg}`"))),
         }
     }
     Ok(match verb {
+        "wheels" => Verb::Wheels(wheels.ok_or_else(|| usage("`wheels` needs a folder".into()))?),
         "setup" => Verb::Setup(wheels),
         "quickstart" => Verb::Quickstart(wheels),
         "test" => Verb::Test(wheels),
@@ -79,6 +84,7 @@ fn main() -> ExitCode {
         }
     };
     let done = match verb {
+        Verb::Wheels(dir) => setup::wheels(&dir),
         Verb::Setup(wheels) => setup::run(wheels.as_deref()),
         Verb::Quickstart(wheels) => quickstart::run(wheels.as_deref()),
         Verb::Test(wheels) => test::run(wheels.as_deref()),

@@ -27,6 +27,9 @@ pub fn run(offline: Option<&Path>) -> Result<()> {
         None => None,
         Some(dir) => Some(dir.canonicalize().map_err(|fault| format!("--wheels {}: {fault}", dir.display()))?),
     };
+    if let Some(dir) = &offline {
+        lacking(&deps, dir)?;
+    }
     if WHEELS.iter().any(|wheel| !wheel.finished(&deps)) {
         sh::need_space(&deps, SPACE, "the set-up")?;
     }
@@ -40,6 +43,29 @@ pub fn run(offline: Option<&Path>) -> Result<()> {
     eprintln!("{state} libtorch {torch} in .deps/libtorch");
     ffmpeg(&deps, offline.as_deref())?;
     sh::remove(&deps.join("wheels"))
+}
+
+/// Fetches all wheels into a folder, for a machine that has no network.
+pub fn wheels(dir: &Path) -> Result<()> {
+    tools()?;
+    sh::need_space(dir, SPACE / 2, "the wheels")?;
+    for wheel in WHEELS.iter().chain([&FFMPEG]) {
+        wheel.fetch(dir, None)?;
+        // only tells pip what is asked for
+        sh::remove(&dir.join(format!("{}.txt", wheel.name)))?;
+    }
+    eprintln!("on the other machine: cargo xtask setup --wheels {}", dir.display());
+    Ok(())
+}
+
+/// Tells all wheels that are needed and not in the folder, before the first is unpacked.
+fn lacking(deps: &Path, dir: &Path) -> Result<()> {
+    let needed = WHEELS.iter().filter(|wheel| !wheel.finished(deps) && !wheel.is_in(dir));
+    let lines: Vec<String> = needed.map(|wheel| format!("\n  {}", wheel.wanted())).collect();
+    if lines.is_empty() {
+        return Ok(());
+    }
+    Err(format!("{} lacks wheels that `cargo xtask wheels DIR` fetches where there is a network:{}", dir.display(), lines.concat()))
 }
 
 /// What the wheels are built for.

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
-use crate::{quickstart, setup, sh, Result};
+use crate::{python, quickstart, setup, sh, Result};
 
 struct Report {
     rows: Vec<(&'static str, String)>,
@@ -61,6 +61,9 @@ pub fn run(offline: Option<&Path>) -> Result<()> {
 fn parts(report: &mut Report, offline: Option<&Path>) -> Result<()> {
     const OWN: [&str; 2] = ["--manifest-path", "xtask/Cargo.toml"];
     report.part("set-up", || setup::run(offline))?;
+    let packages = python::run(offline)?;
+    eprintln!("== python: {packages}");
+    report.rows.push(("python", packages));
     report.component(
         "format",
         "fmt",

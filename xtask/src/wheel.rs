@@ -24,6 +24,9 @@ impl Wheel {
             return Ok(false);
         }
         let folder = deps.join("wheels");
+        if let Some(dir) = offline {
+            self.look(dir)?;
+        }
         let file = self.fetch(&folder, offline)?;
         eprintln!("unpacking {} {}", self.name, self.version);
         let manifest = self.unpack(&file, deps)?;
@@ -54,8 +57,26 @@ impl Wheel {
             })
     }
 
+    /// What is said of a wheel that has to be put into a folder by hand.
+    pub fn wanted(&self) -> String {
+        let (name, version, platform) = (self.name.replace('-', "_"), self.version, self.platform);
+        format!("{name}-{version}-...{platform}.whl ({:.0} MB, sha256 {})", self.bytes as f64 / 1e6, self.sha256)
+    }
+
+    /// Whether a folder seems to hold the wheel; pip checks that it is this one.
+    pub fn is_in(&self, dir: &Path) -> bool {
+        self.find(dir).is_some()
+    }
+
+    fn look(&self, dir: &Path) -> Result<()> {
+        if self.is_in(dir) {
+            return Ok(());
+        }
+        Err(format!("{} lacks {}: `cargo xtask wheels DIR` fetches it where there is a network", dir.display(), self.wanted()))
+    }
+
     /// Downloads through pip, which checks the hash and keeps a file that is already whole.
-    fn fetch(&self, folder: &Path, offline: Option<&Path>) -> Result<PathBuf> {
+    pub fn fetch(&self, folder: &Path, offline: Option<&Path>) -> Result<PathBuf> {
         sh::make_dir(folder)?;
         let pin = format!("{}=={}", self.name, self.version);
         let requirement = folder.join(format!("{}.txt", self.name));
@@ -79,7 +100,7 @@ impl Wheel {
             }
             None => format!(
                 "{fault}: pip's message is above. It uses pip's own settings (PIP_INDEX_URL for a mirror); \
-                 without a network, give a folder with the wheel: --wheels DIR"
+                 without a network, give a folder with the wheels: --wheels DIR (`cargo xtask wheels DIR` fills one)"
             ),
         })?;
         self.find(folder).ok_or_else(|| format!("pip left no wheel of {pin} in {}", folder.display()))

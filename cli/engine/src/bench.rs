@@ -1,6 +1,7 @@
 //! `dv bench data`: what the loader delivers.
 
 use crate::check;
+use crate::kinds::Kinds;
 use anyhow::{Context, Result};
 use dv_cli::args::BenchData;
 use dv_cli::out;
@@ -13,9 +14,9 @@ use serde_json::json;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-pub fn verb(args: &BenchData) -> Result<()> {
+pub fn verb(args: &BenchData, kinds: &Kinds) -> Result<()> {
     let with = &args.graph.with;
-    let plan = check::plan(dv_graph::check::check(&args.graph.graph, &check::settings(with), &dv_nodes::library()))?;
+    let plan = check::plan(dv_graph::check::check(&args.graph.graph, &check::settings(with), &kinds.library()))?;
     let seed = plan.seed;
     let mut stages = plan.stages.into_iter();
     let stage: StagePlan = match &args.stage {

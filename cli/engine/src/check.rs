@@ -1,5 +1,6 @@
 //! `dv check`, and how the other verbs read a graph.
 
+use crate::kinds::Kinds;
 use anyhow::Result;
 use dv_cli::args::{Check, With};
 use dv_cli::exit::Exit;
@@ -18,34 +19,41 @@ fn named(with: &With) -> bool {
     with.data.is_some() || std::env::var_os("DV_DATA").is_some_and(|d| !d.is_empty())
 }
 
-fn read(graph: &Path, with: &With) -> Checked {
-    let mut checked = check(graph, &settings(with), &dv_nodes::library());
+/// Reads a graph, and looks at the sets that it names.
+pub fn read(graph: &Path, with: &With, kinds: &Kinds) -> Checked {
+    let mut checked = check(graph, &settings(with), &kinds.library());
     if let Some(plan) = &checked.plan {
         check_data(plan, &with.data_dir(), named(with), &mut checked.faults);
     }
     checked
 }
 
-pub fn verb(args: &Check) -> Result<()> {
+pub fn verb(args: &Check, kinds: &Kinds) -> Result<()> {
     let mut bad = 0;
     for graph in &args.graphs {
-        let checked = read(graph, &args.with);
-        let text = checked.faults.render(&checked.sources);
-        if !text.is_empty() {
-            out::note(text.trim_end());
-        }
-        match checked.faults.len() {
-            0 => out::line(format_args!("{}: ok", graph.display()))?,
-            n => {
-                bad += 1;
-                out::note(format_args!("{}: {n} fault{}", graph.display(), if n == 1 { "" } else { "s" }));
-            }
+        if tell(graph, &read(graph, &args.with, kinds)) {
+            out::line(format_args!("{}: ok", graph.display()))?;
+        } else {
+            bad += 1;
         }
     }
     if bad > 0 {
         return Err(Exit::INPUT.into());
     }
     Ok(())
+}
+
+/// Tells faults and notes, and gives whether there was no fault.
+pub fn tell(graph: &Path, checked: &Checked) -> bool {
+    let text = checked.faults.render(&checked.sources);
+    if !text.is_empty() {
+        out::note(text.trim_end());
+    }
+    match checked.faults.len() {
+        0 => return true,
+        n => out::note(format_args!("{}: {n} fault{}", graph.display(), if n == 1 { "" } else { "s" })),
+    }
+    false
 }
 
 /// The plan of a graph without faults; else they are told and the status is 1.

@@ -1,13 +1,14 @@
 //! `dv nodes`.
 
+use crate::kinds::Kinds;
 use anyhow::Result;
 use dv_cli::args::{Nodes, NodesFormat};
 use dv_cli::exit::Exit;
 use dv_cli::out;
-use dv_graph::{docs, fault};
+use dv_graph::{docs, editor, fault};
 
-pub fn verb(args: &Nodes) -> Result<()> {
-    let library = dv_nodes::library();
+pub fn verb(args: &Nodes, kinds: &Kinds) -> Result<()> {
+    let library = kinds.library();
     let entries: Vec<_> = match &args.kind {
         None => library.entries().collect(),
         Some(name) => match library.get(name) {
@@ -22,6 +23,7 @@ pub fn verb(args: &Nodes) -> Result<()> {
     };
     match (args.format, &args.kind) {
         (NodesFormat::Json, _) => out::line(serde_json::to_string_pretty(&docs::json(&entries))?),
+        (NodesFormat::Schema, _) => out::line(serde_json::to_string_pretty(&editor::schema(&library))?),
         (NodesFormat::Text, Some(_)) => out::line(docs::kind(entries[0]).trim_end()),
         (NodesFormat::Text, None) => out::line(docs::library(&library).trim_end()),
     }

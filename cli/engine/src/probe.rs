@@ -1,16 +1,17 @@
 //! `dv probe`.
 
-use crate::check;
+use crate::kinds::Kinds;
+use crate::{check, device};
 use anyhow::{bail, Context, Result};
 use dv_cli::args::{Mode, Probe};
 use dv_cli::out;
-use dv_train::executor::Registry;
 use dv_train::tensors;
 use std::collections::{BTreeMap, HashMap};
 
-pub fn verb(args: &Probe) -> Result<()> {
-    let checked = dv_graph::check::check(&args.graph.graph, &check::settings(&args.graph.with), &dv_nodes::library());
+pub fn verb(args: &Probe, kinds: &Kinds) -> Result<()> {
+    let checked = dv_graph::check::check(&args.graph.graph, &check::settings(&args.graph.with), &kinds.library());
     let mut plan = check::plan(checked)?;
+    let (device, _) = device::set(&args.compute)?;
     let mut files = HashMap::new();
     let mut feeds = Vec::new();
     for feed in &args.feeds {
@@ -36,9 +37,9 @@ pub fn verb(args: &Probe) -> Result<()> {
         feeds,
         fetches: args.fetches.clone(),
         gradients: args.grads.clone(),
-        device: tch::Device::Cpu,
+        device,
     };
-    let found: BTreeMap<String, tch::Tensor> = dv_train::probe::probe(&mut plan, &Registry::new(dv_nodes::entries()), &probe)?;
+    let found: BTreeMap<String, tch::Tensor> = dv_train::probe::probe(&mut plan, &kinds.registry(), &probe)?;
     let found = found.into_iter().map(|(n, t)| (n, t.contiguous())).collect();
     tensors::write(&args.out, &found).context("--out")?;
     for (name, tensor) in &found {

@@ -1,10 +1,10 @@
 //! `dv run`.
 
-use crate::{check, smoke, table};
+use crate::kinds::Kinds;
+use crate::{check, device, smoke, table};
 use anyhow::{bail, Context, Result};
 use dv_cli::args::Run;
 use dv_cli::out;
-use dv_cli::value::Device;
 use dv_graph::check::{check_adjusted, check_data};
 use dv_graph::plan::{Plan, StagePlan};
 use dv_train::executor::Registry;
@@ -14,20 +14,18 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-pub fn verb(args: &Run) -> Result<()> {
+pub fn verb(args: &Run, kinds: &Kinds) -> Result<()> {
     if args.resume {
         bail!("--resume: not yet; start afresh in another folder (--out DIR)");
     }
     if args.ranks.get() > 1 {
         bail!("--ranks above 1: not yet; one process computes the same mathematics (`world` is the graph's)");
     }
-    if matches!(args.device, Some(Device::Cuda(_))) {
-        bail!("--device cuda: not yet; use --device cpu");
-    }
+    let (device, compute_threads) = device::set(&args.compute)?;
     let with = &args.graph.with;
     let scratch = if args.smoke { Some(tempfile::tempdir().context("cannot make a folder for the smoke sets")?) } else { None };
     let mut said = Vec::new();
-    let library = dv_nodes::library();
+    let library = kinds.library();
     let mut checked = check_adjusted(&args.graph.graph, &check::settings(with), &library, &mut |tree| {
         if args.smoke {
             smoke::shrink(tree, &mut said);
@@ -53,18 +51,11 @@ pub fn verb(args: &Run) -> Result<()> {
         (None, None) => PathBuf::from("runs").join(&plan.name),
     };
     let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
-    let compute_threads = args.compute_threads.map_or(cores, |n| n.get());
-    tch::set_num_threads(compute_threads as i32);
-    let machine = Machine {
-        data,
-        device: tch::Device::Cpu,
-        threads: args.threads.map_or(cores, |n| n.get()),
-        compute_threads: compute_threads as i32,
-    };
-    run(plan, &args.stages, &out_dir, &machine, !args.smoke)
+    let machine = Machine { data, device, threads: args.threads.map_or(cores, |n| n.get()), compute_threads };
+    run(plan, &kinds.registry(), &args.stages, &out_dir, &machine, !args.smoke)
 }
 
-fn run(plan: Plan, asked: &[String], out_dir: &std::path::Path, machine: &Machine, fsync: bool) -> Result<()> {
+fn run(plan: Plan, registry: &Registry, asked: &[String], out_dir: &std::path::Path, machine: &Machine, fsync: bool) -> Result<()> {
     for name in asked {
         if !plan.stages.iter().any(|s| s.name == *name) {
             let names: Vec<&str> = plan.stages.iter().map(|s| s.name.as_str()).collect();
@@ -75,7 +66,6 @@ fn run(plan: Plan, asked: &[String], out_dir: &std::path::Path, machine: &Machin
     let todo = todo(&plan, asked, &folder);
     let mut plan = plan;
     let stages: Vec<Arc<StagePlan>> = std::mem::take(&mut plan.stages).into_iter().map(Arc::new).collect();
-    let registry = Registry::new(dv_nodes::entries());
     let mut tables = Tables::new();
     for stage in &stages {
         if !todo.contains(&stage.name) {
@@ -86,7 +76,7 @@ fn run(plan: Plan, asked: &[String], out_dir: &std::path::Path, machine: &Machin
             continue;
         }
         out::note(format_args!("stage {}", stage.name));
-        let mut cx = StageContext { plan: &plan, stages: &stages, registry: &registry, machine, folder: &mut folder, tables: &mut tables };
+        let mut cx = StageContext { plan: &plan, stages: &stages, registry, machine, folder: &mut folder, tables: &mut tables };
         run_stage(&mut cx, stage).with_context(|| format!("stage `{}`", stage.name))?;
     }
     let text = table::text(&stages, folder.result());

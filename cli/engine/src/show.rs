@@ -1,15 +1,20 @@
 //! `dv show`.
 
 use crate::check;
-use anyhow::{bail, Result};
+use crate::kinds::Kinds;
+use anyhow::Result;
 use dv_cli::args::{Show, ShowFormat};
 use dv_cli::out;
+use dv_graph::show;
 
-pub fn verb(args: &Show) -> Result<()> {
-    if args.format != ShowFormat::Text {
-        bail!("--format {:?}: not yet; `text` is there", args.format);
-    }
-    let checked = dv_graph::check::check(&args.graph.graph, &check::settings(&args.graph.with), &dv_nodes::library());
+pub fn verb(args: &Show, kinds: &Kinds) -> Result<()> {
+    let checked = dv_graph::check::check(&args.graph.graph, &check::settings(&args.graph.with), &kinds.library());
     let plan = check::plan(checked)?;
-    out::line(dv_graph::show::text(&plan).trim_end())
+    let text = match args.format {
+        ShowFormat::Text => show::text(&plan),
+        ShowFormat::Dot => show::dot(&plan),
+        ShowFormat::Svg => show::svg(&plan),
+        ShowFormat::Json => serde_json::to_string_pretty(&show::json(&plan))?,
+    };
+    out::line(text.trim_end())
 }

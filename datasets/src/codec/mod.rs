@@ -16,6 +16,7 @@
 //! | `rgb` | 16 | 25 436 (2.58x) | 318 | 121 |
 //! | `yuv420` | 16 | 11 781 (5.57x) | 226 | 164 |
 
+mod plane;
 mod rgb;
 mod yuv420;
 
@@ -26,9 +27,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Codec {
-    /// Lossless: planes G, R-G, B-G (mod 256), each with a left delta.
+    /// Lossless: planes G, R-G, B-G (mod 256).
     Rgb,
-    /// 4:2:0 planes (BT.601, full range) with a median (LOCO-I) predictor. Lossy in colour, half the bytes.
+    /// 4:2:0 planes (BT.601, full range). Lossy in colour, little over half the bytes.
     Yuv420,
 }
 
@@ -83,22 +84,37 @@ impl Codec {
     /// The content that `residual` stands for.
     pub fn restore(self, residual: &[u8], height: usize, width: usize, content: &mut [u8]) {
         match self {
-            Codec::Rgb => rgb::restore(residual, height, width, content),
+            Codec::Rgb => rgb::restore(residual, height, width, &mut Vec::new(), content),
             Codec::Yuv420 => yuv420::restore(residual, height, width, content),
         }
     }
 
-    /// The RGB24 frame that `residual` stands for; `scratch` is working memory.
-    pub fn restore_rgb(self, residual: &[u8], height: usize, width: usize, scratch: &mut Vec<u8>, rgb: &mut [u8]) {
+    /// The RGB24 frame that `content` stands for.
+    pub fn to_rgb(self, content: &[u8], height: usize, width: usize, work: &mut Work, rgb: &mut [u8]) {
         match self {
-            Codec::Rgb => rgb::restore(residual, height, width, rgb),
+            Codec::Rgb => rgb.copy_from_slice(content),
+            Codec::Yuv420 => yuv420::to_rgb(content, height, width, &mut work.rows, rgb),
+        }
+    }
+
+    /// The RGB24 frame that `residual` stands for.
+    pub fn restore_rgb(self, residual: &[u8], height: usize, width: usize, work: &mut Work, rgb: &mut [u8]) {
+        match self {
+            Codec::Rgb => rgb::restore(residual, height, width, &mut work.bytes, rgb),
             Codec::Yuv420 => {
-                scratch.resize(self.content_len(height, width), 0);
-                yuv420::restore(residual, height, width, scratch);
-                yuv420::to_rgb(scratch, height, width, rgb);
+                work.bytes.resize(self.content_len(height, width), 0);
+                yuv420::restore(residual, height, width, &mut work.bytes);
+                yuv420::to_rgb(&work.bytes, height, width, &mut work.rows, rgb);
             }
         }
     }
+}
+
+/// Working memory of a thread that restores frames.
+#[derive(Default)]
+pub struct Work {
+    bytes: Vec<u8>,
+    rows: yuv420::Rows,
 }
 
 #[cfg(test)]

@@ -1,50 +1,41 @@
-//! Planes G, R-G, B-G, each with a left delta; the first pixel of a row is predicted by the one above it.
+//! Planes G, R-G, B-G (modulo 256), each predicted from the row above.
 
-/// Residual of an interleaved RGB frame: three planes of `height * width`, modulo 256.
+use super::plane;
+
+/// Residual of an interleaved RGB frame: three planes of `height * width`.
 pub fn predict(rgb: &[u8], height: usize, width: usize, residual: &mut [u8]) {
-    let (g_plane, rest) = residual.split_at_mut(height * width);
-    let (r_plane, b_plane) = rest.split_at_mut(height * width);
-    let mut first = [0u8; 3];
-    for y in 0..height {
-        let row = &rgb[y * width * 3..(y + 1) * width * 3];
-        let at = y * width..(y + 1) * width;
-        let planes = (&mut g_plane[at.clone()], &mut r_plane[at.clone()], &mut b_plane[at]);
-        let mut last = first;
-        for (x, pixel) in row.chunks_exact(3).enumerate() {
-            let now = [pixel[1], pixel[0].wrapping_sub(pixel[1]), pixel[2].wrapping_sub(pixel[1])];
-            planes.0[x] = now[0].wrapping_sub(last[0]);
-            planes.1[x] = now[1].wrapping_sub(last[1]);
-            planes.2[x] = now[2].wrapping_sub(last[2]);
-            last = now;
-            if x == 0 {
-                first = now;
-            }
-        }
+    let mut planes = vec![0; height * width * 3];
+    let (g, rest) = planes.split_at_mut(height * width);
+    let (r, b) = rest.split_at_mut(height * width);
+    for (((p, g), r), b) in rgb.chunks_exact(3).zip(g).zip(r).zip(b) {
+        (*g, *r, *b) = (p[1], p[0].wrapping_sub(p[1]), p[2].wrapping_sub(p[1]));
+    }
+    for (plane, out) in planes.chunks_exact(height * width).zip(residual.chunks_exact_mut(height * width)) {
+        plane::predict(plane, width, out);
     }
 }
 
-/// The inverse of [`predict`]. The three running sums are independent, so one pixel costs about one addition's latency.
-pub fn restore(residual: &[u8], height: usize, width: usize, rgb: &mut [u8]) {
+/// The inverse of [`predict`]; `rows` is working memory.
+pub fn restore(residual: &[u8], height: usize, width: usize, rows: &mut Vec<u8>, rgb: &mut [u8]) {
     let (g_plane, rest) = residual.split_at(height * width);
     let (r_plane, b_plane) = rest.split_at(height * width);
-    let mut first = [0u8; 3];
-    for y in 0..height {
-        let at = y * width;
-        first[0] = first[0].wrapping_add(g_plane[at]);
-        first[1] = first[1].wrapping_add(r_plane[at]);
-        first[2] = first[2].wrapping_add(b_plane[at]);
-        let [mut g, mut r, mut b] = first;
-        let out = &mut rgb[at * 3..(at + width) * 3];
-        out[..3].copy_from_slice(&[g.wrapping_add(r), g, g.wrapping_add(b)]);
-        let deltas = g_plane[at + 1..at + width].iter();
-        let deltas = deltas.zip(&r_plane[at + 1..at + width]).zip(&b_plane[at + 1..at + width]);
-        for (pixel, ((dg, dr), db)) in out[3..].chunks_exact_mut(3).zip(deltas) {
-            g = g.wrapping_add(*dg);
-            r = r.wrapping_add(*dr);
-            b = b.wrapping_add(*db);
-            pixel[0] = g.wrapping_add(r);
-            pixel[1] = g;
-            pixel[2] = g.wrapping_add(b);
+    // The row under way of each plane, then R and B themselves.
+    rows.resize(width * 5, 0);
+    let (planes, colours) = rows.split_at_mut(width * 3);
+    let (red, blue) = colours.split_at_mut(width);
+    for (y, rgb) in rgb.chunks_exact_mut(width * 3).enumerate() {
+        for (row, plane) in planes.chunks_exact_mut(width).zip([g_plane, r_plane, b_plane]) {
+            let residual = &plane[y * width..(y + 1) * width];
+            match y {
+                0 => plane::first_row(residual, row),
+                _ => row.iter_mut().zip(residual).for_each(|(now, delta)| *now = now.wrapping_add(*delta)),
+            }
         }
+        let (green, rest) = planes.split_at(width);
+        let (r, b) = rest.split_at(width);
+        for (out, difference) in [(&mut *red, r), (&mut *blue, b)] {
+            out.iter_mut().zip(green).zip(difference).for_each(|((out, g), d)| *out = g.wrapping_add(*d));
+        }
+        plane::interleave(red, green, blue, rgb);
     }
 }

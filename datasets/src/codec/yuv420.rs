@@ -1,8 +1,10 @@
-//! 4:2:0 planes and the median (LOCO-I) predictor.
+//! 4:2:0 planes, each predicted from the row above.
 //!
 //! BT.601, full range (JFIF): Y = 0.299 R + 0.587 G + 0.114 B; Cb = 128 + (B - Y) / 1.772; Cr = 128 + (R - Y) / 1.402,
 //! in 16-bit fixed point, rounded to nearest. Chroma is the mean of each 2x2 square (a last odd column or row counts
 //! twice) and is repeated over that square on the way back. Planes: Y `h x w`, then Cb and Cr `ceil(h/2) x ceil(w/2)`.
+
+use super::plane;
 
 /// Planes of an interleaved RGB frame.
 pub fn from_rgb(rgb: &[u8], height: usize, width: usize, planes: &mut [u8]) {
@@ -35,37 +37,53 @@ pub fn from_rgb(rgb: &[u8], height: usize, width: usize, planes: &mut [u8]) {
     }
 }
 
-/// The interleaved RGB frame of `planes`.
-pub fn to_rgb(planes: &[u8], height: usize, width: usize, rgb: &mut [u8]) {
-    let half_w = width.div_ceil(2);
+/// The interleaved RGB frame of `planes`; `rows` is working memory.
+pub fn to_rgb(planes: &[u8], height: usize, width: usize, rows: &mut Rows, rgb: &mut [u8]) {
+    let (half_w, even) = (width.div_ceil(2), width.next_multiple_of(2));
     let (luma, chroma) = planes.split_at(height * width);
     let (cb, cr) = chroma.split_at(height.div_ceil(2) * half_w);
+    rows.offsets.iter_mut().for_each(|row| row.resize(even, 0));
+    rows.colours.iter_mut().for_each(|row| row.resize(width, 0));
     for (y, (luma, rgb)) in luma.chunks_exact(width).zip(rgb.chunks_exact_mut(width * 3)).enumerate() {
-        let at = (y / 2) * half_w..(y / 2 + 1) * half_w;
-        let chroma = cb[at.clone()].iter().zip(&cr[at]);
-        for ((luma, rgb), (cb, cr)) in luma.chunks(2).zip(rgb.chunks_mut(6)).zip(chroma) {
-            let (u, v) = (*cb as i32 - 128, *cr as i32 - 128);
-            let r = 91881 * v + 32768;
-            let g = -22554 * u - 46802 * v + 32768;
-            let b = 116130 * u + 32768;
-            for (luma, pixel) in luma.iter().zip(rgb.chunks_exact_mut(3)) {
-                let luma = (*luma as i32) << 16;
-                pixel[0] = ((luma + r) >> 16).clamp(0, 255) as u8;
-                pixel[1] = ((luma + g) >> 16).clamp(0, 255) as u8;
-                pixel[2] = ((luma + b) >> 16).clamp(0, 255) as u8;
+        if y % 2 == 0 {
+            let at = (y / 2) * half_w..(y / 2 + 1) * half_w;
+            let [r, g, b] = &mut rows.offsets;
+            let offsets = r.chunks_exact_mut(2).zip(g.chunks_exact_mut(2)).zip(b.chunks_exact_mut(2));
+            for (((r, g), b), (cb, cr)) in offsets.zip(cb[at.clone()].iter().zip(&cr[at])) {
+                let (u, v) = (*cb as i32 - 128, *cr as i32 - 128);
+                // Luma is whole, so rounding before it is added is rounding after.
+                let round = |sum: i32| [((sum + 32768) >> 16) as i16; 2];
+                r.copy_from_slice(&round(91881 * v));
+                g.copy_from_slice(&round(-22554 * u - 46802 * v));
+                b.copy_from_slice(&round(116130 * u));
             }
         }
+        for (out, offsets) in rows.colours.iter_mut().zip(&rows.offsets) {
+            for ((out, luma), offset) in out.iter_mut().zip(luma).zip(offsets) {
+                *out = (*luma as i16 + offset).clamp(0, 255) as u8;
+            }
+        }
+        let [r, g, b] = &rows.colours;
+        plane::interleave(r, g, b, rgb);
     }
+}
+
+/// Working memory of [`to_rgb`].
+#[derive(Default)]
+pub struct Rows {
+    /// What chroma adds to the luma of two rows, for R, G and B.
+    offsets: [Vec<i16>; 3],
+    colours: [Vec<u8>; 3],
 }
 
 /// Residual of the planes.
 pub fn predict(planes: &[u8], height: usize, width: usize, residual: &mut [u8]) {
     let (luma, chroma) = planes.split_at(height * width);
     let (luma_out, chroma_out) = residual.split_at_mut(height * width);
-    predict_plane(luma, width, luma_out);
+    plane::predict(luma, width, luma_out);
     let half = height.div_ceil(2) * width.div_ceil(2);
     for (plane, out) in chroma.chunks_exact(half).zip(chroma_out.chunks_exact_mut(half)) {
-        predict_plane(plane, width.div_ceil(2), out);
+        plane::predict(plane, width.div_ceil(2), out);
     }
 }
 
@@ -73,92 +91,11 @@ pub fn predict(planes: &[u8], height: usize, width: usize, residual: &mut [u8]) 
 pub fn restore(residual: &[u8], height: usize, width: usize, planes: &mut [u8]) {
     let (luma, chroma) = residual.split_at(height * width);
     let (luma_out, chroma_out) = planes.split_at_mut(height * width);
-    restore_plane(luma, width, luma_out);
+    plane::restore(luma, width, luma_out);
     let half = height.div_ceil(2) * width.div_ceil(2);
     for (plane, out) in chroma.chunks_exact(half).zip(chroma_out.chunks_exact_mut(half)) {
-        restore_plane(plane, width.div_ceil(2), out);
+        plane::restore(plane, width.div_ceil(2), out);
     }
-}
-
-/// The median of left, above, and left + above - corner.
-#[inline(always)]
-fn median(left: u8, above: u8, corner: u8) -> u8 {
-    let (left, above, corner) = (left as i32, above as i32, corner as i32);
-    (left + above - corner).clamp(left.min(above), left.max(above)) as u8
-}
-
-fn predict_plane(plane: &[u8], width: usize, out: &mut [u8]) {
-    for (y, (row, out)) in plane.chunks_exact(width).zip(out.chunks_exact_mut(width)).enumerate() {
-        let above = y.checked_sub(1).map(|up| &plane[up * width..y * width]);
-        out[0] = row[0].wrapping_sub(above.map_or(0, |above| above[0]));
-        for x in 1..width {
-            let guess = match above {
-                Some(above) => median(row[x - 1], above[x], above[x - 1]),
-                None => row[x - 1],
-            };
-            out[x] = row[x].wrapping_sub(guess);
-        }
-    }
-}
-
-/// Rows go in pairs, the lower one pixel behind the upper: each pixel waits for its left neighbour, and two such
-/// chains side by side keep the processor busy where one would leave it idle.
-fn restore_plane(residual: &[u8], width: usize, out: &mut [u8]) {
-    let height = residual.len() / width;
-    let mut last = 0u8;
-    for (out, delta) in out[..width].iter_mut().zip(residual) {
-        last = last.wrapping_add(*delta);
-        *out = last;
-    }
-    let mut y = 1;
-    while y + 1 < height {
-        let (done, rest) = out.split_at_mut(y * width);
-        let (upper, rest) = rest.split_at_mut(width);
-        let deltas = residual[y * width..(y + 2) * width].split_at(width);
-        restore_pair(&done[(y - 1) * width..], deltas, upper, &mut rest[..width]);
-        y += 2;
-    }
-    if y < height {
-        let (done, row) = out.split_at_mut(y * width);
-        restore_row(&done[(y - 1) * width..], &residual[y * width..], row);
-    }
-}
-
-fn restore_row(above: &[u8], delta: &[u8], row: &mut [u8]) {
-    let (mut left, mut corner) = (above[0].wrapping_add(delta[0]), above[0]);
-    row[0] = left;
-    for ((row, above), delta) in row.iter_mut().zip(above).zip(delta).skip(1) {
-        left = median(left, *above, corner).wrapping_add(*delta);
-        corner = *above;
-        *row = left;
-    }
-}
-
-fn restore_pair(above: &[u8], (delta0, delta1): (&[u8], &[u8]), upper: &mut [u8], lower: &mut [u8]) {
-    let width = above.len();
-    let (delta0, delta1) = (&delta0[..width], &delta1[..width]);
-    let (upper, lower) = (&mut upper[..width], &mut lower[..width]);
-    // Of the upper row the pixel done last; of the lower one its left neighbour and the corner above that.
-    let mut up = above[0].wrapping_add(delta0[0]);
-    upper[0] = up;
-    let mut low = up.wrapping_add(delta1[0]);
-    let mut corner = up;
-    if width == 1 {
-        lower[0] = low;
-        return;
-    }
-    lower[0] = low;
-    up = median(up, above[1], above[0]).wrapping_add(delta0[1]);
-    upper[1] = up;
-    for x in 2..width {
-        let next = median(up, above[x], above[x - 1]).wrapping_add(delta0[x]);
-        low = median(low, up, corner).wrapping_add(delta1[x - 1]);
-        lower[x - 1] = low;
-        corner = up;
-        up = next;
-        upper[x] = up;
-    }
-    lower[width - 1] = median(low, up, corner).wrapping_add(delta1[width - 1]);
 }
 
 #[cfg(test)]
@@ -172,7 +109,7 @@ mod tests {
             let frame: Vec<u8> = std::iter::repeat_n(rgb, 15).flatten().collect();
             let (mut planes, mut back) = (vec![0; 15 + 2 * 6], vec![0; 45]);
             from_rgb(&frame, 3, 5, &mut planes);
-            to_rgb(&planes, 3, 5, &mut back);
+            to_rgb(&planes, 3, 5, &mut Rows::default(), &mut back);
             assert!(frame.iter().zip(&back).all(|(a, b)| a.abs_diff(*b) <= 2), "{rgb:?} {:?}", &back[..3]);
         }
         let mut planes = vec![0; 3];

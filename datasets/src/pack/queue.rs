@@ -82,6 +82,7 @@ pub(super) fn pack_files(
         let mut waiting: HashMap<usize, Blocks> = HashMap::new();
         let mut rejected = Vec::new();
         let mut frames = 0;
+        let total = files.len();
         for (file, (path, _)) in files.iter().enumerate() {
             let blocks = loop {
                 if let Some(blocks) = waiting.remove(&file) {
@@ -95,6 +96,7 @@ pub(super) fn pack_files(
                     Message::Block(block) => {
                         frames += block.frames as u64;
                         writer.push_block(&block)?;
+                        progress(Progress { done: file, total, frames, bytes: writer.bytes(), path });
                     }
                     Message::Done(meta) => {
                         writer.end_video(*meta)?;
@@ -107,8 +109,7 @@ pub(super) fn pack_files(
                     Message::Failed(e) => return Err(e),
                 }
             }
-            let (done, total) = (file + 1, files.len());
-            progress(Progress { done, total, frames, path });
+            progress(Progress { done: file + 1, total, frames, bytes: writer.bytes(), path });
             let _ = permit.send(());
         }
         Ok(rejected)

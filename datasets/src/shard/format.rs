@@ -8,7 +8,7 @@ use crate::{Codec, Filter};
 pub(super) const MAGIC: &[u8; 8] = b"DVSHARD\0";
 pub(super) const END_MAGIC: &[u8; 8] = b"DVSHEND\0";
 /// The format that this build writes and reads; raised by any change that an older reader would misread.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 /// Most frames a block.
 pub const MAX_BLOCK_FRAMES: u32 = 64;
 /// Longest side of a packed frame, in pixels.

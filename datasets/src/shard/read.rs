@@ -7,19 +7,22 @@ use anyhow::{bail, ensure, Context, Result};
 use memmap2::Mmap;
 
 use super::format::*;
+use crate::codec::Work;
 
 /// Working memory of a reading thread.
 #[derive(Default)]
 pub struct Scratch {
     zstd: Option<zstd::bulk::Decompressor<'static>>,
     residual: Vec<u8>,
-    planes: Vec<u8>,
+    content: Vec<u8>,
+    work: Work,
 }
 
 /// An open shard. Its header, index and footer are checked; blocks are checked as they are read.
 #[derive(Debug)]
 pub struct Shard {
     path: PathBuf,
+    file: File,
     map: Mmap,
     header: Header,
     segments: Vec<Segment>,
@@ -35,19 +38,27 @@ impl Shard {
     pub fn open(path: &Path) -> Result<Shard> {
         let say = || format!("shard {}", path.display());
         let file = File::open(path).with_context(say)?;
-        // SAFETY: the map is only ever read, as plain bytes that are checked before use. Shards are written under
-        // another name and never changed afterwards; a file truncated by someone else while it is mapped raises SIGBUS,
-        // as for every reader of mapped files.
+        let meta = file.metadata().with_context(say)?;
+        ensure!(meta.is_file(), "shard {} is not a file", path.display());
+        // SAFETY: what a map must not meet is a file that changes below it. Within dv nothing changes one: a shard is written in a folder
+        // that no reader looks into, closed, and only then gets the name that is opened here; afterwards dv opens it for reading
+        // alone. Against others, as far as one can be: its bytes are only ever read as bytes, so that none of them is invalid; what
+        // is decided by offsets, lengths and counts is bounded by the map's own length; and `whole` compares the file's length before each
+        // block, as a page that is gone raises SIGBUS. Left are a change in the very moment of a read, and a disk that fails then.
         let map = unsafe { Mmap::map(&file) }.with_context(say)?;
-        Shard::from_map(path, map).with_context(say)
+        Shard::from_map(path, file, map).with_context(say)
     }
 
-    fn from_map(path: &Path, map: Mmap) -> Result<Shard> {
+    fn from_map(path: &Path, file: File, map: Mmap) -> Result<Shard> {
         ensure!(map.len() >= PREFIX + 4 + FOOTER, "is too short: {} bytes", map.len());
         ensure!(map.starts_with(MAGIC), "is not a shard of dv");
         let version = u32_at(&map, 8)?;
-        ensure!(version <= VERSION, "has format version {version}; this dv reads up to {VERSION}: use a newer dv, or pack again");
-        ensure!(version == VERSION, "has the unknown format version {version}: pack again");
+        let own = env!("CARGO_PKG_VERSION");
+        ensure!(
+            version <= VERSION,
+            "has format version {version}; this dv ({own}) reads version {VERSION}: use a newer dv, or pack the videos again with this one"
+        );
+        ensure!(version == VERSION, "has format version {version}, which this dv ({own}) no longer reads: pack the videos again");
         let header_len = u32_at(&map, 12)? as usize;
         ensure!(header_len <= MAX_HEADER, "its header is damaged (length {header_len})");
         let blocks_start = PREFIX + header_len + 4;
@@ -55,7 +66,8 @@ impl Shard {
         ensure!(blocks_start <= footer, "is truncated inside its header");
         let crc = u32_at(&map, blocks_start - 4)?;
         ensure!(crc == crc32fast::hash(&map[..blocks_start - 4]), "its header fails its checksum");
-        let header: Header = serde_json::from_slice(&map[PREFIX..blocks_start - 4]).context("its header")?;
+        let header: Header = serde_json::from_slice(&map[PREFIX..blocks_start - 4])
+            .context("its header says what this dv does not know: use a newer one, or pack the videos again")?;
         header.check()?;
 
         let end = &map[footer..];
@@ -76,7 +88,7 @@ impl Shard {
         let entries = index + 16 + segment_count as usize * SEGMENT;
         let times = entries + blocks as usize * ENTRY;
         let path = path.to_owned();
-        Ok(Shard { path, map, header, segments, blocks_start, index, entries, blocks, times })
+        Ok(Shard { path, file, map, header, segments, blocks_start, index, entries, blocks, times })
     }
 
     pub fn path(&self) -> &Path {
@@ -103,14 +115,24 @@ impl Shard {
         segment.frames.saturating_sub(block.saturating_mul(size)).min(size)
     }
 
-    /// Microseconds of a segment's frame, counted from the segment's first; [`NO_TIMESTAMP`] where unknown.
-    pub fn time(&self, segment: &Segment, frame: u32) -> i64 {
-        let at = self.times + (segment.first_time as usize + frame as usize) * 8;
-        u64_at(&self.map[..self.map.len() - FOOTER], at).map_or(NO_TIMESTAMP, |t| t as i64)
+    /// Microseconds at which each frame of a segment is shown; [`NO_TIMESTAMP`] where unknown.
+    pub fn times(&self, segment: &Segment) -> Result<Vec<i64>> {
+        self.whole()?;
+        let start = self.times + segment.first_time as usize * 8;
+        (0..segment.frames as usize).map(|frame| Ok(u64_at(&self.map, start + frame * 8)? as i64)).collect()
+    }
+
+    /// Whether the file still has all that was mapped. One system call, far below what a block costs.
+    fn whole(&self) -> Result<()> {
+        let now = self.file.metadata().context("its length")?.len();
+        let mapped = self.file_len();
+        ensure!(now >= mapped, "the file was cut to {now} of {mapped} bytes while it was in use: pack the videos again");
+        Ok(())
     }
 
     /// The checked bytes of a block, still compressed.
     pub fn block(&self, segment: &Segment, block: u32) -> Result<&[u8]> {
+        self.whole()?;
         let number = segment.first_block as u64 + block as u64;
         ensure!(number < self.blocks as u64, "block {number} is beyond the block table");
         let entry = self.entries + number as usize * ENTRY;
@@ -147,7 +169,7 @@ impl Shard {
         let (h, w) = (self.header.height as usize, self.header.width as usize);
         let len = self.header.frame_bytes();
         let residual = &scratch.residual[frame_in_block as usize * len..][..len];
-        self.header.codec.restore_rgb(residual, h, w, &mut scratch.planes, out);
+        self.header.codec.restore_rgb(residual, h, w, &mut scratch.work, out);
     }
 
     /// The content of a frame of the loaded block, as the codec keeps it.
@@ -155,9 +177,9 @@ impl Shard {
         let (h, w) = (self.header.height as usize, self.header.width as usize);
         let len = self.header.frame_bytes();
         let residual = &scratch.residual[frame_in_block as usize * len..][..len];
-        scratch.planes.resize(len, 0);
-        self.header.codec.restore(residual, h, w, &mut scratch.planes);
-        &scratch.planes
+        scratch.content.resize(len, 0);
+        self.header.codec.restore(residual, h, w, &mut scratch.content);
+        &scratch.content
     }
 }
 

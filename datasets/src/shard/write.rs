@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{ensure, Context, Result};
 
+use crate::full::Written;
+
 use super::format::{Header, Segment, END_MAGIC, MAGIC, VERSION};
 
 /// A compressed block, ready to be written.
@@ -91,7 +93,7 @@ impl ShardWriter {
     /// Creates the file; an error if it exists.
     pub fn create(path: &Path, header: &Header) -> Result<ShardWriter> {
         header.check()?;
-        let file = File::create_new(path).with_context(|| format!("cannot create {}", path.display()))?;
+        let file = File::create_new(path).written(path)?;
         let json = serde_json::to_vec(header)?;
         let mut head = MAGIC.to_vec();
         head.extend(VERSION.to_le_bytes());
@@ -160,17 +162,15 @@ impl ShardWriter {
         footer.extend(END_MAGIC);
         self.put(&index)?;
         self.put(&footer)?;
-        let say = || format!("cannot write {}", self.path.display());
-        self.file.flush().with_context(say)?;
+        self.file.flush().written(&self.path)?;
         if fsync {
-            self.file.get_ref().sync_all().with_context(say)?;
+            self.file.get_ref().sync_all().written(&self.path)?;
         }
         Ok(self.at)
     }
 
     fn put(&mut self, bytes: &[u8]) -> Result<()> {
-        let say = || format!("cannot write {}: is the disk full?", self.path.display());
-        self.file.write_all(bytes).with_context(say)?;
+        self.file.write_all(bytes).written(&self.path)?;
         self.at += bytes.len() as u64;
         Ok(())
     }

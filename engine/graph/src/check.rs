@@ -1,13 +1,12 @@
 //! From a graph file to a plan: every fault on the way is told, none stops the others.
 
-use crate::experiment;
-use crate::fault::{Fault, Faults};
+use crate::fault::Faults;
 use crate::kind::Library;
-use crate::merge::{self, Setting};
+use crate::merge::Setting;
 use crate::plan::Plan;
 use crate::sample::epoch::{how_to_make, Rows};
 use crate::source::Sources;
-use crate::stages;
+use crate::sweep::{self, Swept};
 use crate::tree::Table;
 use std::collections::HashMap;
 use std::path::Path;
@@ -24,40 +23,16 @@ pub fn check(path: &Path, settings: &[Setting], library: &Library) -> Checked {
     check_adjusted(path, settings, library, &mut |_| ())
 }
 
-/// The same with a change of the resolved tree before it is read (`--smoke`).
+/// The same with a change of the resolved tree before it is read (`--smoke`). Of a sweep, whose points are several plans
+/// ([`sweep::check`](crate::sweep::check)), all faults are told, and a plan comes back where there is one point only.
 pub fn check_adjusted(path: &Path, settings: &[Setting], library: &Library, adjust: &mut dyn FnMut(&mut Table)) -> Checked {
-    let (mut sources, mut faults) = (Sources::default(), Faults::default());
-    let mut tree = merge::load(path, settings, &mut sources, &mut faults);
-    if tree.is_empty() && faults.iter().any(|f| f.code == "no-file") {
-        return Checked { sources, faults, plan: None };
+    let Swept { sources, mut faults, mut points, at, .. } = sweep::check_adjusted(path, settings, library, adjust);
+    if let (Some(at), true) = (at, points.len() > 1) {
+        faults.not_yet(at, &format!("running the {} points of a sweep", points.len()));
     }
-    adjust(&mut tree);
-    let broken = faults.iter().any(|f| matches!(f.code, "syntax" | "no-file" | "extends-missing" | "extends-cycle"));
-    let experiment = experiment::read(tree, library, &mut faults);
-    let plan = if broken { None } else { stages::plan(&experiment, &mut faults) };
-    if broken {
-        // what a syntax fault swallowed, or what could not be extended, would be told as missing; what it left, as odd
-        let line = |f: &Fault| (f.at.file, sources.line_column(f.at).0);
-        let lines: Vec<(u32, usize)> = faults.iter().filter(|f| f.code == "syntax").map(line).collect();
-        faults.retain(|f| f.code == "syntax" || !(CONSEQUENCES.contains(&f.code) || lines.contains(&line(f))));
-    }
-    let plan = plan.filter(|_| faults.is_empty());
+    let plan = points.pop().map(|p| p.plan).filter(|_| faults.is_empty());
     Checked { sources, faults, plan }
 }
-
-/// Faults that one of those brings about elsewhere.
-const CONSEQUENCES: &[&str] = &[
-    "missing-setting",
-    "missing-input",
-    "remove-missing",
-    "remove-without-extends",
-    "set-missing",
-    "unknown-input",
-    "unknown-model",
-    "unknown-value",
-    "unused",
-    "unused-value",
-];
 
 /// Checks the sets that the plan reads, each fault of a set told once. A missing set is a note with how to make it, or a
 /// fault where the data was named (`strict`); a set of another size, or without the split, is always a fault.

@@ -52,11 +52,13 @@ pub fn kind(entry: &Entry) -> String {
     let mut out = String::new();
     let place = match (entry.parameters.is_some(), entry.sample.is_some(), entry.batch) {
         (true, _, _) => "model",
+        _ if entry.state.is_some() => "register",
         (_, true, true) => "host or device",
         (_, true, false) => "host",
         _ => "device",
     };
-    let _ = writeln!(out, "## {}\n\n{}\n\n{place}, rate {}", entry.name, description(&schema), entry.rate);
+    let rate = if entry.state.is_some() { crate::port::Rate::State } else { entry.rate };
+    let _ = writeln!(out, "## {}\n\n{}\n\n{place}, rate {rate}", entry.name, description(&schema));
     let empty = serde_json::Map::new();
     let properties = schema.get("properties").and_then(|p| p.as_object()).unwrap_or(&empty);
     let required: Vec<&str> =
@@ -85,6 +87,15 @@ pub fn kind(entry: &Entry) -> String {
             let _ = writeln!(out, "| `{}` (optional) | [{}] | reuses a draw |", o.name, o.shape);
         }
     }
+    for (key, edges, when) in [("write", entry.writes, "after a training step"), ("initial", entry.initial, "in the first step")] {
+        if !edges.is_empty() {
+            let _ = writeln!(out, "\n| `{key}` | carries | {when} |\n|---|---|---|");
+        }
+        for i in edges {
+            let types: Vec<String> = i.types.iter().map(|t| t.to_string()).collect();
+            let _ = writeln!(out, "| `{}` | {} [{}] | {} |", i.name, types.join(" or "), i.shape, i.doc);
+        }
+    }
     let _ = writeln!(out, "\n| output | shape | |\n|---|---|---|");
     for o in entry.outputs {
         let _ = writeln!(out, "| `{}` | {} | {}{} |", o.name, o.shape, if o.draw { "draw: " } else { "" }, o.doc);
@@ -103,19 +114,43 @@ pub fn library(library: &Library) -> String {
 
 /// The library as one JSON document.
 pub fn json(entries: &[&Entry]) -> serde_json::Value {
+    let edges = |list: &[crate::kind::In]| -> Vec<serde_json::Value> {
+        let types = |i: &crate::kind::In| i.types.iter().map(|t| t.to_string()).collect::<Vec<_>>();
+        let one = |i: &crate::kind::In| serde_json::json!({"name": i.name, "types": types(i), "shape": i.shape, "optional": i.optional, "many": i.many, "doc": i.doc});
+        list.iter().map(one).collect()
+    };
     entries
         .iter()
         .map(|e| {
             serde_json::json!({
                 "kind": e.name,
                 "model": e.parameters.is_some(),
+                "register": e.state.is_some(),
                 "rate": e.rate.to_string(),
-                "inputs": e.inputs.iter().map(|i| serde_json::json!({
-                    "name": i.name, "types": i.types.iter().map(|t| t.to_string()).collect::<Vec<_>>(),
-                    "shape": i.shape, "optional": i.optional, "many": i.many, "doc": i.doc})).collect::<Vec<_>>(),
+                "inputs": edges(e.inputs),
+                "write": edges(e.writes),
+                "initial": edges(e.initial),
                 "outputs": e.outputs.iter().map(|o| serde_json::json!({"name": o.name, "shape": o.shape, "draw": o.draw, "doc": o.doc})).collect::<Vec<_>>(),
                 "settings": serde_json::to_value((e.schema)()).unwrap_or_default(),
             })
         })
         .collect()
+}
+
+/// Every code of a fault as Markdown: `docs/faults.md`. `example` gives a graph that shows it, and what is said of that;
+/// `base` is the graph that the examples extend.
+pub fn faults<'a>(example: &dyn Fn(&str) -> Option<(&'a str, &'a str)>, base: &str) -> String {
+    let mut out = String::from(
+        "# Faults\n\nWhat `dv check` tells, by its code. Made from the list of codes and from the bad graphs in `engine/graph/tests/faults`;\n\
+         a test compares it. The graphs here extend one good graph, `base.toml`, which stands at the end of this page; its kinds are a few small ones made for tests.\n",
+    );
+    for code in crate::codes::CODES {
+        let _ = writeln!(out, "\n## {}\n\n{} {}", code.name, code.what, code.why);
+        if let Some((graph, said)) = example(code.name) {
+            let _ = writeln!(out, "\n```toml\n{}\n```\n```text\n{}\n```", graph.trim_end(), said.trim_end());
+        }
+        let _ = writeln!(out, "\n{}", code.mend);
+    }
+    let _ = writeln!(out, "\n## base.toml\n\n```toml\n{}\n```", base.trim_end());
+    out
 }

@@ -26,14 +26,14 @@ pub(crate) fn read_drive(at: At, table: &mut Table, models: &[String], stateful:
             "steps" => {
                 let steps: Steps = settings::deserialise(table, at, kind, faults)?;
                 let mut f = settings::SettingFaults::new(table, at, faults);
-                f.require(steps.at.windows(2).all(|w| w[0] < w[1]), "at", "epochs in rising order");
-                f.require(steps.factor > 0.0 && steps.factor.is_finite(), "factor", "above 0");
+                f.require(steps.at.windows(2).all(|w| w[0] < w[1]), "at", "must be epochs in rising order");
+                f.require(steps.factor > 0.0 && steps.factor.is_finite(), "factor", "must be above 0");
                 Some(Schedule::Steps(steps))
             }
             "plateau" => {
                 let plateau: Plateau = settings::deserialise(table, at, kind, faults)?;
                 let mut f = settings::SettingFaults::new(table, at, faults);
-                f.require(plateau.factor > 0.0 && plateau.factor < 1.0, "factor", "above 0 and below 1");
+                f.require(plateau.factor > 0.0 && plateau.factor < 1.0, "factor", "must be above 0 and below 1");
                 Some(Schedule::Plateau(plateau))
             }
             _ => {
@@ -41,7 +41,7 @@ pub(crate) fn read_drive(at: At, table: &mut Table, models: &[String], stateful:
                 settings::SettingFaults::new(table, at, faults).require(
                     (0.0..1.0).contains(&cosine.warm_up),
                     "warm_up",
-                    "from 0 to below 1",
+                    "must be from 0 to below 1",
                 );
                 Some(Schedule::Cosine(cosine))
             }
@@ -52,7 +52,7 @@ pub(crate) fn read_drive(at: At, table: &mut Table, models: &[String], stateful:
             Some(t) => {
                 drive.keep = settings::deserialise(t, entry.key, "keep", faults);
                 if let Some(keep) = &drive.keep {
-                    settings::SettingFaults::new(t, entry.key, faults).require(keep.last != Some(0), "last", "from 1");
+                    settings::SettingFaults::new(t, entry.key, faults).require(keep.last != Some(0), "last", "must be at least 1");
                     if keep.last.is_none() && keep.best.is_none() {
                         faults.add(
                             "missing-setting",
@@ -78,7 +78,7 @@ pub(crate) fn read_drive(at: At, table: &mut Table, models: &[String], stateful:
             Some(t) => {
                 drive.during = settings::deserialise(t, entry.key, "during", faults);
                 if let Some(during) = &drive.during {
-                    settings::SettingFaults::new(t, entry.key, faults).require(during.every > 0, "every", "from 1");
+                    settings::SettingFaults::new(t, entry.key, faults).require(during.every > 0, "every", "must be at least 1");
                 }
             }
             None => {
@@ -89,9 +89,9 @@ pub(crate) fn read_drive(at: At, table: &mut Table, models: &[String], stateful:
     // what can be read of them is used: without `minimise` a stage would seem to evaluate
     if let Some(settings) = settings::read::<StageSettings>(table, at, "stage", faults).0 {
         let mut f = settings::SettingFaults::new(table, at, faults);
-        f.require(settings.epochs != Some(0), "epochs", "from 1");
-        f.require(settings.batch != Some(0), "batch", "from 1");
-        f.require(settings.world != Some(0), "world", "from 1");
+        f.require(settings.epochs != Some(0), "epochs", "must be at least 1");
+        f.require(settings.batch != Some(0), "batch", "must be at least 1");
+        f.require(settings.world != Some(0), "world", "must be at least 1");
         if let (Some(batch), Some(world)) = (settings.batch, settings.world) {
             f.require(world == 0 || batch % world == 0, "world", "the batch must be a multiple of the world: its parts are equal");
         }
@@ -110,9 +110,9 @@ fn read_optimiser(item: &Item, faults: &mut Faults) -> Option<Optimiser> {
     tagged(item, "optimiser", OPTIMISERS, faults, |_, table, at, faults| {
         let sgd: Sgd = settings::deserialise(table, at, "sgd", faults)?;
         let mut f = settings::SettingFaults::new(table, at, faults);
-        f.require(sgd.lr > 0.0 && sgd.lr.is_finite(), "lr", "above 0");
-        f.require((0.0..1.0).contains(&sgd.momentum), "momentum", "from 0 to below 1");
-        f.require(sgd.weight_decay >= 0.0 && sgd.weight_decay.is_finite(), "weight_decay", "from 0");
+        f.require(sgd.lr > 0.0 && sgd.lr.is_finite(), "lr", "must be above 0");
+        f.require((0.0..1.0).contains(&sgd.momentum), "momentum", "must be from 0 to below 1");
+        f.require(sgd.weight_decay >= 0.0 && sgd.weight_decay.is_finite(), "weight_decay", "must be at least 0");
         Some(Optimiser::Sgd(sgd))
     })
 }
@@ -201,8 +201,8 @@ pub(crate) fn read_momentum(item: &Item, faults: &mut Faults) -> Option<Momentum
         None => tagged(item, "momentum", MOMENTA, faults, |_, table, at, faults| {
             let cosine: CosineMomentum = settings::deserialise(table, at, "cosine", faults)?;
             let mut f = settings::SettingFaults::new(table, at, faults);
-            f.require(fits(cosine.from), "from", "from 0 to 1");
-            f.require(fits(cosine.to), "to", "from 0 to 1");
+            f.require(fits(cosine.from), "from", "must be from 0 to 1");
+            f.require(fits(cosine.to), "to", "must be from 0 to 1");
             Some(Momentum::Cosine(cosine))
         }),
     }
@@ -251,6 +251,8 @@ fn read_weights(item: &Item, models: &[String], faults: &mut Faults) -> Vec<(Str
             faults
                 .add("unknown-model", entry.key, format!("there is no model or register `{model}`"))
                 .nearest(model, models.iter().map(String::as_str));
+            // the one that was meant is not told as without an origin
+            out.push(("*".to_string(), Origin::Initial));
         }
         out.push((model.to_string(), read_origin(&entry.item, faults)));
     }

@@ -1,8 +1,8 @@
 //! Edges: from the text `node.port[item]` to the node and output behind it, and an order in which to run.
 
 use crate::experiment::{Experiment, InputDecl, NodeDecl, StageDecl};
-use crate::fault::Faults;
-use crate::kind::Entry;
+use crate::fault::{unmeant, Faults};
+use crate::kind::{Entry, In};
 use crate::source::At;
 use petgraph::graph::{DiGraph, NodeIndex};
 
@@ -135,7 +135,7 @@ fn split<'a>(stage: &StageDecl, text: &'a str, at: At, faults: &mut Faults) -> O
         Some((path, rest)) => match rest.strip_suffix(']') {
             Some(item) if !item.is_empty() && !item.contains(['[', ']']) => (path, Some(item.to_string())),
             _ => {
-                faults.add("bad-edge", at, format!("`{text}` is no edge: one item is taken with \"node.port[item]\""));
+                faults.add("bad-edge", at, format!("`{text}` cannot be read as an edge: one item is taken with \"node.port[item]\""));
                 return None;
             }
         },
@@ -145,7 +145,7 @@ fn split<'a>(stage: &StageDecl, text: &'a str, at: At, faults: &mut Faults) -> O
         let aliases = stage.aliases.iter().filter(|a| a.node == path).map(|a| a.port.as_str());
         let own = stage.nodes.iter().find(|n| n.path == path).map_or(&[][..], |n| n.entry.outputs).iter().map(|o| o.name);
         let outputs = list(own.chain(aliases));
-        let fault = faults.add("bad-edge", at, format!("`{text}` is no edge: \"node.port\""));
+        let fault = faults.add("bad-edge", at, format!("`{text}` names no output: an edge is \"node.port\""));
         if !outputs.is_empty() {
             fault.help(format!("`{path}` has the outputs {outputs}"));
         }
@@ -253,9 +253,14 @@ fn node_edges(
             None => whole = false,
         }
     }
-    for input in entry.inputs.iter().filter(|i| !i.optional && !i.many) {
-        if !inputs.iter().any(|i| i.name == input.name) {
-            whole = false;
+    let missing: Vec<&In> =
+        entry.inputs.iter().filter(|i| !i.optional && !i.many && !inputs.iter().any(|given| given.name == i.name)).collect();
+    let unknown: Vec<&str> = inputs.iter().map(|i| i.name.as_str()).filter(|n| !many && !known.contains(n)).collect();
+    whole &= missing.is_empty();
+    // an edge under another name was meant for one that is missing
+    if missing.len() > unknown.len() {
+        let names = unmeant(missing.iter().map(|i| i.name).collect(), &unknown);
+        for input in missing.into_iter().filter(|i| names.contains(&i.name)) {
             faults
                 .add("missing-input", at, format!("`{path}` ({}) needs the input `{}`", entry.name, input.name))
                 .help(format!("{}: {}", input.name, input.doc));
@@ -322,9 +327,8 @@ pub fn order(stage: &StageDecl, edges: &[Vec<Edge>], faults: &mut Faults) -> Vec
             let mut members: Vec<usize> = component.iter().map(|c| graph[*c]).collect();
             members.sort_unstable();
             let names = list(members.iter().map(|i| stage.nodes[*i].path.as_str()));
-            faults
-                .add("cycle", stage.nodes[members[0]].at, format!("a cycle: {names} wait for each other"))
-                .help("only a register's `write` edge may lead back");
+            let message = if own { format!("{names} waits for itself") } else { format!("a cycle: {names} wait for each other") };
+            faults.add("cycle", stage.nodes[members[0]].at, message).help("only a register's `write` edge may lead back");
         }
     }
     let mut waiting: Vec<usize> = (0..n).map(|i| graph.neighbors_directed(index[i], petgraph::Incoming).count()).collect();

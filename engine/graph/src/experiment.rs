@@ -1,7 +1,7 @@
 //! An experiment as the graph file states it: names, models, stages; groups expanded; edges not yet followed.
 
 use crate::drive::{read_drive, read_momentum};
-use crate::fault::Faults;
+use crate::fault::{unmeant, Faults};
 use crate::group;
 use crate::kind::{AnyKind, Entry, Library};
 use crate::source::At;
@@ -127,19 +127,17 @@ pub fn is_name(text: &str) -> bool {
 pub fn read(tree: Table, library: &Library, faults: &mut Faults) -> Experiment {
     let top = At::default();
     for (key, entry) in tree.iter() {
-        match key {
-            "sweep" => faults.not_yet(entry.key, "sweeps"),
-            _ if TOP.contains(&key) => {}
-            _ => faults.add("unknown-key", entry.key, format!("a graph has no `{key}`")).nearest(key, TOP.iter().copied()),
+        if !TOP.contains(&key) {
+            faults.add("unknown-key", entry.key, format!("a graph has no `{key}`")).nearest(key, TOP.iter().copied());
         }
     }
     let name = text(&tree, "name", faults);
     match (&name, tree.get("name")) {
-        (_, None) => {
+        (_, None) if !unmeant(vec!["name"], &tree.keys().filter(|k| !TOP.contains(k)).collect::<Vec<_>>()).is_empty() => {
             faults.add("missing-setting", top, "a graph needs a `name`: its run's folder is runs/<name>");
         }
         (Some(name), Some(item)) if !is_name(name) => {
-            faults.add("bad-name", item.at, format!("`{name}` is no name: a-z, 0-9 and _ only"));
+            faults.add("bad-name", item.at, format!("`{name}` is no name: names have only a-z, 0-9 and _"));
         }
         _ => {}
     }
@@ -199,9 +197,9 @@ pub(crate) fn tables(tree: &Table, key: &str, faults: &mut Faults) -> Vec<(Strin
     let mut out = Vec::new();
     for (name, entry) in table.iter() {
         if !is_name(name) {
-            faults.add("bad-name", entry.key, format!("`{name}` is no name: a-z, 0-9 and _ only"));
+            faults.add("bad-name", entry.key, format!("`{name}` is no name: names have only a-z, 0-9 and _"));
         } else if ["kind", "apply", "in", "out", "write", "after", "weights", "initial"].contains(&name) {
-            faults.add("bad-name", entry.key, format!("`{name}` is a reserved word"));
+            faults.add("bad-name", entry.key, format!("`{name}` is a word of the language, and no name"));
         }
         match entry.item.as_table() {
             Some(t) => out.push((name.to_string(), entry.key, t.clone())),

@@ -1,6 +1,7 @@
 //! Faults of a graph: each with a code, a place, what was expected and the nearest name. All of a file are told at once.
 
 use crate::source::{At, Sources};
+use std::collections::HashMap;
 use std::fmt::Write;
 
 #[derive(Clone, Debug, PartialEq)]
@@ -9,6 +10,8 @@ pub struct Fault {
     pub at: At,
     pub message: String,
     pub help: Option<String>,
+    /// Of a sweep: in which of its points, where it is not in all.
+    pub points: Option<String>,
     /// A note informs and does not fail the check.
     pub note: bool,
 }
@@ -21,14 +24,19 @@ pub struct Faults {
     /// Places of which enough was said.
     excused: Vec<At>,
     unsaid: Option<Fault>,
+    /// Places that name a value: what stands there is the value's.
+    values: HashMap<At, (String, At)>,
 }
+
+/// Of these one is told at a place: a group that is applied again may fail there with other shapes.
+const ONE_A_PLACE: &[&str] = &["item-axis", "shape", "unknown-item", "wrong-port-type", "wrong-rate"];
 
 impl Faults {
     pub fn add(&mut self, code: &'static str, at: At, message: impl Into<String>) -> &mut Fault {
-        self.push(Fault { code, at, message: message.into(), help: None, note: false })
+        self.push(Fault { code, at, message: message.into(), help: None, points: None, note: false })
     }
     pub fn note(&mut self, code: &'static str, at: At, message: impl Into<String>) -> &mut Fault {
-        self.push(Fault { code, at, message: message.into(), help: None, note: true })
+        self.push(Fault { code, at, message: message.into(), help: None, points: None, note: true })
     }
     /// For what a later version brings.
     pub fn not_yet(&mut self, at: At, what: &str) {
@@ -39,8 +47,7 @@ impl Faults {
         if self.excused.contains(&fault.at) {
             return self.unsaid.insert(fault);
         }
-        let same = |f: &Fault| f.code == fault.code && f.at == fault.at && without_paths(&f.message) == without_paths(&fault.message);
-        let same = self.list.iter().position(same);
+        let same = self.list.iter().position(|f| f.is_same(&fault));
         let i = same.unwrap_or_else(|| {
             self.list.push(fault);
             self.list.len() - 1
@@ -50,6 +57,14 @@ impl Faults {
     /// What follows from a fault that was told: nothing more is told of this place.
     pub(crate) fn excuse(&mut self, at: At) {
         self.excused.push(at);
+    }
+    /// Whether enough was said of what stands there.
+    pub(crate) fn is_excused(&self, at: At) -> bool {
+        self.excused.contains(&at)
+    }
+    /// What stands at a place is the value of this name.
+    pub(crate) fn value(&mut self, at: At, name: &str, value: At) {
+        self.values.insert(at, (name.to_string(), value));
     }
     /// Grows with each fault that is told, also with one that was told before: whether something was at fault since.
     pub(crate) fn told(&self) -> usize {
@@ -64,6 +79,16 @@ impl Faults {
     }
     pub fn iter(&self) -> impl Iterator<Item = &Fault> {
         self.list.iter()
+    }
+    /// What was told since there were only these.
+    pub(crate) fn since(&self, before: &Faults) -> &[Fault] {
+        &self.list[before.list.len()..]
+    }
+    /// Takes a fault over, with its note or help, and the values that another list knows.
+    pub(crate) fn take_over(&mut self, fault: Fault, of: &Faults) {
+        self.values.extend(of.values.iter().map(|(at, v)| (*at, v.clone())));
+        self.told += usize::from(!fault.note);
+        self.list.push(fault);
     }
     pub(crate) fn retain(&mut self, keep: impl FnMut(&Fault) -> bool) {
         self.list.retain(keep);
@@ -84,6 +109,13 @@ impl Faults {
             let _ = writeln!(out, "{}:{line}:{column}: {level}[{}]: {}", sources.name(f.at), f.code, f.message);
             let _ = writeln!(out, " {number} | {text}");
             let _ = writeln!(out, " {pad} | {lead}{}", "^".repeat(width));
+            if let Some((name, at)) = self.values.get(&f.at) {
+                let (line, column) = sources.line_column(*at);
+                let _ = writeln!(out, " {pad} = the value `{name}` stands at {}:{line}:{column}", sources.name(*at));
+            }
+            if let Some(points) = &f.points {
+                let _ = writeln!(out, " {pad} = only {points}");
+            }
             if let Some(help) = &f.help {
                 let _ = writeln!(out, " {pad} = help: {help}");
             }
@@ -92,6 +124,9 @@ impl Faults {
     }
 }
 
+/// Of more names than these only some are listed.
+const MANY: usize = 10;
+
 /// A message with `crop` for `view_0/crop`.
 fn without_paths(message: &str) -> String {
     let parts = message.split('`').enumerate();
@@ -99,26 +134,57 @@ fn without_paths(message: &str) -> String {
 }
 
 impl Fault {
+    /// Whether the other says the same of the same place.
+    pub(crate) fn is_same(&self, other: &Fault) -> bool {
+        let message = || ONE_A_PLACE.contains(&self.code) || without_paths(&self.message) == without_paths(&other.message);
+        self.code == other.code && self.at == other.at && message()
+    }
     pub fn help(&mut self, help: impl Into<String>) {
         self.help = Some(help.into());
     }
     /// Names the nearest of the known names, or lists them when none is near.
     pub fn nearest<'a>(&mut self, wanted: &str, known: impl IntoIterator<Item = &'a str>) {
         let known: Vec<&str> = known.into_iter().collect();
-        self.help = match nearest(wanted, &known) {
-            Some(name) => Some(format!("did you mean `{name}`?")),
-            None if known.is_empty() => None,
-            None => Some(format!("there are: {}", known.iter().map(|k| format!("`{k}`")).collect::<Vec<_>>().join(", "))),
+        let family = wanted.split_once('/').map(|(family, _)| format!("{family}/"));
+        let kin: Vec<&str> = known.iter().copied().filter(|k| family.as_ref().is_some_and(|f| k.starts_with(f))).collect();
+        let list = |names: &[&str], between: &str| names.iter().map(|k| format!("`{k}`")).collect::<Vec<_>>().join(between);
+        let near = nearest_all(wanted, &known);
+        self.help = match near.len() {
+            0 if known.is_empty() => None,
+            0 if known.len() <= MANY => Some(format!("there are: {}", list(&known, ", "))),
+            0 if !kin.is_empty() && kin.len() <= 2 * MANY => Some(format!("there are: {}", list(&kin, ", "))),
+            0 => Some(format!("there are {}, for instance {}", known.len(), list(&known[..MANY], ", "))),
+            n => Some(format!("did you mean {}?", list(&near[..n.min(3)], " or "))),
         };
     }
 }
 
+/// Of missing names, those that no unknown one was meant for: what is misspelt is told as that, and not as missing too.
+pub(crate) fn unmeant<'a>(mut missing: Vec<&'a str>, unknown: &[&str]) -> Vec<&'a str> {
+    for name in unknown {
+        if let Some(meant) = nearest(name, &missing) {
+            missing.retain(|m| *m != meant);
+        }
+    }
+    missing
+}
+
 /// The known name that is nearest to a wanted one, if any is near enough to be meant.
 pub fn nearest<'a>(wanted: &str, known: &[&'a str]) -> Option<&'a str> {
-    known
-        .iter()
-        .map(|k| (strsim::damerau_levenshtein(wanted, k), *k))
-        .filter(|(d, k)| *d <= (k.len().max(wanted.len()) / 3).max(1) || (wanted.len() > 3 && k.contains(wanted)))
-        .min()
-        .map(|(_, k)| k)
+    nearest_all(wanted, known).first().copied()
+}
+
+/// All that are equally near, by their names.
+fn nearest_all<'a>(wanted: &str, known: &[&'a str]) -> Vec<&'a str> {
+    let near = |d: usize, k: &str| {
+        let length = k.len().max(wanted.len());
+        // of a single letter nothing would be left
+        d <= (length / 3).max(1) && d < length || (wanted.len() > 3 && k.contains(wanted))
+    };
+    let mut found: Vec<(usize, &str)> =
+        known.iter().map(|k| (strsim::damerau_levenshtein(wanted, k), *k)).filter(|(d, k)| near(*d, k)).collect();
+    found.sort_unstable();
+    found.dedup();
+    let least = found.first().map_or(0, |(d, _)| *d);
+    found.into_iter().filter(|(d, _)| *d == least).map(|(_, k)| k).collect()
 }

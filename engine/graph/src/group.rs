@@ -1,7 +1,7 @@
 //! Nodes as a table states them, and groups: a piece of graph declared once and applied like a model.
 
 use crate::experiment::{is_name, kind_name, tables, text_list, Alias, Broken, InputDecl, Mode, ModelDecl, NodeDecl, NODE_KEYS};
-use crate::fault::Faults;
+use crate::fault::{unmeant, Faults};
 use crate::kind::{Entry, In, Library};
 use crate::source::At;
 use crate::tree::{Item, Table, Value};
@@ -54,7 +54,7 @@ pub fn read(tree: &Table, faults: &mut Faults) -> IndexMap<String, Group> {
                     match entry.item.as_str() {
                         Some(edge) if edge.rsplit_once('.').is_some() => outputs.push((port.to_string(), edge.to_string(), entry.item.at)),
                         Some(edge) => {
-                            faults.add("bad-edge", entry.item.at, format!("`{edge}` is no edge: \"node.port\""));
+                            faults.add("bad-edge", entry.item.at, format!("`{edge}` names no output: an edge is \"node.port\""));
                         }
                         None => {
                             faults.add("wrong-type", entry.item.at, format!("the output `{port}` is an edge, \"node.port\""));
@@ -374,22 +374,23 @@ fn inputs(entry: &'static Entry, input: Option<Item>, frame: &Frame, faults: &mu
     let Some(item) = input else { return (Vec::new(), true) };
     let many = entry.inputs.iter().any(|i| i.many);
     let (mut out, mut whole) = (Vec::new(), true);
-    let mut push = |name: &str, item: &Item, faults: &mut Faults| match edge_text(item, faults).and_then(|e| frame.edge(&e, item.at)) {
-        Some((edge, at)) => out.push(InputDecl { name: name.to_string(), edge, at, here: item.at }),
-        None => whole = false,
-    };
+    let mut push =
+        |name: &str, item: &Item, here: At, faults: &mut Faults| match edge_text(item, faults).and_then(|e| frame.edge(&e, item.at)) {
+            Some((edge, at)) => out.push(InputDecl { name: name.to_string(), edge, at, here }),
+            None => whole = false,
+        };
     match &item.value {
-        Value::String(_) if many => push("0", &item, faults),
+        Value::String(_) if many => push("0", &item, item.at, faults),
         Value::String(_) => match entry.inputs.iter().find(|i| !i.optional).or(entry.inputs.first()) {
-            Some(first) => push(first.name, &item, faults),
+            Some(first) => push(first.name, &item, item.at, faults),
             None => {
                 faults.add("no-inputs", item.at, format!("`{}` has no inputs", entry.name));
                 whole = false;
             }
         },
         // by name, wherever each was written
-        Value::Table(t) => t.iter().for_each(|(name, e)| push(name, &e.item, faults)),
-        Value::Array(a) if many => a.iter().enumerate().for_each(|(i, item)| push(&i.to_string(), item, faults)),
+        Value::Table(t) => t.iter().for_each(|(name, e)| push(name, &e.item, e.key, faults)),
+        Value::Array(a) if many => a.iter().enumerate().for_each(|(i, item)| push(&i.to_string(), item, item.at, faults)),
         _ => {
             faults.add("wrong-type", item.at, "`in` is an edge, \"node.port\", or a table of edges");
             whole = false;
@@ -416,13 +417,14 @@ fn register_edges(
         return (Vec::new(), false);
     }
     let (mut out, mut whole) = (Vec::new(), true);
-    let mut push = |name: &str, item: &Item, faults: &mut Faults| match edge_text(item, faults).and_then(|e| frame.edge(&e, item.at)) {
-        Some((edge, at)) => out.push(InputDecl { name: name.to_string(), edge, at, here: item.at }),
-        None => whole = false,
-    };
+    let mut push =
+        |name: &str, item: &Item, here: At, faults: &mut Faults| match edge_text(item, faults).and_then(|e| frame.edge(&e, item.at)) {
+            Some((edge, at)) => out.push(InputDecl { name: name.to_string(), edge, at, here }),
+            None => whole = false,
+        };
     match (&item.value, declared) {
-        (Value::String(_), [only]) => push(only.name, &item, faults),
-        (Value::Table(t), _) => t.iter().for_each(|(name, e)| push(name, &e.item, faults)),
+        (Value::String(_), [only]) => push(only.name, &item, item.at, faults),
+        (Value::Table(t), _) => t.iter().for_each(|(name, e)| push(name, &e.item, e.key, faults)),
         _ => {
             let names: Vec<String> = declared.iter().map(|d| format!("{} = \"node.port\"", d.name)).collect();
             faults.add("wrong-type", item.at, format!("`{key}` is a table of edges: {{ {} }}", names.join(", ")));
@@ -470,8 +472,12 @@ fn given(path: &str, at: At, name: &str, group: &Group, input: Option<Item>, fra
         }
         None => {}
     }
-    for port in inputs {
-        if !out.iter().any(|d| d.name == *port) && !told.contains(&port.as_str()) {
+    let table = input.as_ref().and_then(Item::as_table);
+    let unknown: Vec<&str> = table.into_iter().flat_map(Table::keys).filter(|k| !inputs.iter().any(|i| i == k)).collect();
+    let missing: Vec<&str> = inputs.iter().map(String::as_str).filter(|i| !out.iter().any(|d| d.name == *i) && !told.contains(i)).collect();
+    // an edge under another name was meant for one that is missing
+    if missing.len() > unknown.len() {
+        for port in unmeant(missing, &unknown) {
             faults.add("missing-input", at, format!("`{path}`: the group `{name}` needs the input `{port}`"));
         }
     }

@@ -72,8 +72,11 @@ pub fn infer(node: &NodeDecl, edges: &[Edge], port: impl Fn(&Target) -> Known, f
             }
             let Some(&(a, i)) = found.first() else {
                 let items: Vec<&str> = p.axes.iter().flat_map(|a| a.items.iter().map(String::as_str)).collect();
-                let message =
-                    if items.is_empty() { "the port has no item axis".to_string() } else { format!("the port has no item `{item}`") };
+                let message = if items.is_empty() {
+                    format!("there is no item axis here to take `{item}` from")
+                } else {
+                    format!("there is no item `{item}` here")
+                };
                 faults.add("unknown-item", edge.at, message).nearest(item, items);
                 continue;
             };
@@ -277,7 +280,16 @@ fn unify(input: &In, shape: &[Dim], dims: &mut BTreeMap<&'static str, Dim>, edge
             }
             // symbols are known with the data only
             Some(Dim::Known(a)) if dim.known().is_some_and(|b| a != b) => {
-                faults.add("shape", edge.at, format!("`{}`: the length {word} is {a} here, and {dim} in {}", edge.input, text(shape)));
+                faults.add(
+                    "shape",
+                    edge.at,
+                    format!(
+                        "`{}` takes the shape [{}], and the other inputs say {word} = {a}; this is {}",
+                        edge.input,
+                        words.join(", "),
+                        text(shape)
+                    ),
+                );
             }
             // a number is worth more than a name
             Some(Dim::Symbol(_)) if dim.known().is_some() => {

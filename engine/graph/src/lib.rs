@@ -1,16 +1,21 @@
 //! The graph language (parse, merge, check, plan) and the sample plane with its scheduler. No libtorch here.
 
 mod assemble;
+mod axes;
 pub mod check;
+pub mod codes;
 pub mod de;
+pub mod diff;
 pub mod docs;
 pub mod draw;
 mod drive;
 mod during;
 pub mod edges;
+pub mod editor;
 pub mod experiment;
 pub mod fault;
 pub mod group;
+pub mod identity;
 pub mod infer;
 pub mod kind;
 pub mod layer;
@@ -21,6 +26,7 @@ mod passes;
 pub mod plan;
 pub mod port;
 pub mod sample;
+mod schema;
 pub mod setting;
 pub mod settings;
 pub mod show;
@@ -28,5 +34,7 @@ pub use sample::host;
 pub mod source;
 pub mod stage;
 mod stages;
+pub mod sweep;
+mod syntax;
 pub mod tree;
 mod values;

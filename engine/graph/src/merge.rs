@@ -1,8 +1,8 @@
 //! From files to one tree: `extends` files left to right, then `--set`, then tables' `extends`, then values.
 
-use crate::fault::Faults;
+use crate::fault::{nearest, Faults};
 pub use crate::setting::Setting;
-use crate::setting::{self, key_path};
+use crate::setting::{key_path, Change, PATH};
 use crate::source::{At, Sources};
 use crate::tree::{self, Entry, Item, Table, Value};
 use crate::values::substitute;
@@ -15,26 +15,34 @@ pub const SCHEMA: i64 = 1;
 /// Reads a graph file with all that it extends, and applies settings and values. Faults are collected; what could be
 /// read comes back.
 pub fn load(path: &Path, settings: &[Setting], sources: &mut Sources, faults: &mut Faults) -> Table {
-    let mut tree = Reader { open: Vec::new(), read: HashMap::new() }.read(path, None, sources, faults);
-    for setting in settings {
-        setting::apply(&mut tree, setting, sources, faults);
+    let mut tree = Reader::default().read(path, None, sources, faults);
+    for change in settings.iter().filter_map(|s| Change::of_setting(s, sources, faults)).collect::<Vec<_>>() {
+        change.apply(&mut tree, faults);
     }
-    extend_tables(&mut tree, faults);
-    substitute(&mut tree, faults);
-    // nothing depends on a key's place, nor on which file it came from
-    tree.sort();
+    resolve(&mut tree, faults);
     tree
 }
 
-struct Reader {
+/// What comes after files and settings: tables' `extends`, then values.
+pub(crate) fn resolve(tree: &mut Table, faults: &mut Faults) {
+    extend_tables(tree, faults);
+    substitute(tree, faults);
+    // nothing depends on a key's place, nor on which file it came from
+    tree.sort();
+}
+
+#[derive(Default)]
+pub(crate) struct Reader {
     /// Files that wait for what they extend.
     open: Vec<PathBuf>,
     /// A file that several extend is read once, and so its faults are told once.
     read: HashMap<PathBuf, Table>,
+    /// Whether an `extends` could not be read.
+    pub(crate) unread: bool,
 }
 
 impl Reader {
-    fn read(&mut self, path: &Path, from: Option<At>, sources: &mut Sources, faults: &mut Faults) -> Table {
+    pub(crate) fn read(&mut self, path: &Path, from: Option<At>, sources: &mut Sources, faults: &mut Faults) -> Table {
         let this = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
         if let Some(table) = self.read.get(&this) {
             return table.clone();
@@ -47,8 +55,11 @@ impl Reader {
             Ok(text) => text,
             Err(e) => {
                 let at = from.unwrap_or_else(|| At { file: sources.add(&path.display().to_string(), ""), ..At::default() });
-                let why = if path.is_dir() { "it is a folder; a graph is a .toml file".to_string() } else { e.to_string() };
-                faults.add("no-file", at, format!("cannot read {}: {why}", path.display()));
+                let (why, near) = unreadable(path, &e);
+                let fault = faults.add("no-file", at, format!("cannot read {}: {why}", path.display()));
+                if let Some(near) = near {
+                    fault.help(format!("did you mean `{near}`?"));
+                }
                 return Table::default();
             }
         };
@@ -57,13 +68,9 @@ impl Reader {
         schema(&own, faults);
         let mut base = Table::default();
         let extends = own.take("extends");
-        let bases = extends.as_ref().map(|e| texts(&e.item, "extends", faults)).unwrap_or_default();
-        for (name, at) in bases {
-            let file = path.parent().unwrap_or(Path::new("")).join(&name);
-            let mut upper = self.read(&file, Some(at), sources, faults);
-            for own_only in ["name", "about", "sweep", "published"] {
-                upper.take(own_only);
-            }
+        self.unread |= extends.as_ref().is_some_and(|e| !is_texts(&e.item));
+        let folder = path.parent().unwrap_or(Path::new(""));
+        for upper in extends.iter().flat_map(|e| self.bases(&e.item, folder, sources, faults)).collect::<Vec<_>>() {
             merge(&mut base, upper);
         }
         self.open.pop();
@@ -78,14 +85,46 @@ impl Reader {
         self.read.insert(this, base.clone());
         base
     }
+
+    /// The files that an `extends` names, from left to right, without what is not inherited.
+    pub(crate) fn bases(&mut self, extends: &Item, folder: &Path, sources: &mut Sources, faults: &mut Faults) -> Vec<Table> {
+        let names = texts(extends, "extends", faults);
+        let read = |(name, at): (String, At)| {
+            let mut upper = self.read(&folder.join(&name), Some(at), sources, faults);
+            for own_only in ["name", "about", "sweep", "published"] {
+                upper.take(own_only);
+            }
+            upper
+        };
+        names.into_iter().map(read).collect()
+    }
+}
+
+/// Why a file cannot be read, and the graph beside it that may be meant.
+fn unreadable(path: &Path, error: &std::io::Error) -> (String, Option<String>) {
+    if path.is_dir() {
+        return ("it is a folder; a graph is a .toml file".into(), None);
+    }
+    match error.kind() {
+        std::io::ErrorKind::InvalidData => ("it is no UTF-8 text".into(), None),
+        std::io::ErrorKind::NotFound => {
+            let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            let names = std::fs::read_dir(folder).into_iter().flatten().flatten();
+            let names: Vec<String> = names.filter_map(|f| f.file_name().into_string().ok()).filter(|n| n.ends_with(".toml")).collect();
+            let wanted = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
+            let near = nearest(wanted, &names.iter().map(String::as_str).collect::<Vec<_>>()).map(String::from);
+            ("there is no such file".into(), near)
+        }
+        _ => (error.to_string(), None),
+    }
 }
 
 fn schema(table: &Table, faults: &mut Faults) {
     match table.entry("schema").map(|e| &e.item) {
         Some(Item { value: Value::Integer(n), at }) if *n > SCHEMA => {
             faults
-                .add("newer-schema", *at, format!("this graph has schema {n}; this dv reads up to {SCHEMA}"))
-                .help("use a newer dv, or the graph in its older form");
+                .add("newer-schema", *at, format!("this graph has schema {n}; dv {} reads up to {SCHEMA}", env!("CARGO_PKG_VERSION")))
+                .help(format!("take a dv newer than {}, or write the graph in schema {SCHEMA}", env!("CARGO_PKG_VERSION")));
         }
         Some(Item { value: Value::Integer(1..), .. }) | None => {}
         Some(item) => {
@@ -94,18 +133,24 @@ fn schema(table: &Table, faults: &mut Faults) {
     }
 }
 
+fn is_texts(item: &Item) -> bool {
+    match &item.value {
+        Value::Array(a) => a.iter().all(|i| i.as_str().is_some()),
+        _ => item.as_str().is_some(),
+    }
+}
+
 /// A text or an array of texts.
 fn texts(item: &Item, what: &str, faults: &mut Faults) -> Vec<(String, At)> {
-    match &item.value {
-        Value::String(s) => vec![(s.clone(), item.at)],
-        Value::Array(a) if a.iter().all(|i| i.as_str().is_some()) => {
-            a.iter().filter_map(|i| Some((i.as_str()?.to_string(), i.at))).collect()
-        }
-        _ => {
-            faults.add("wrong-type", item.at, format!("`{what}` is a text or an array of texts, not {}", item.type_name()));
-            Vec::new()
-        }
+    let all = match &item.value {
+        Value::Array(a) => a.as_slice(),
+        _ => std::slice::from_ref(item),
+    };
+    if !is_texts(item) {
+        faults.add("wrong-type", item.at, format!("`{what}` is a text or an array of texts, not {}", item.type_name()));
+        return Vec::new();
     }
+    all.iter().filter_map(|i| Some((i.as_str()?.to_string(), i.at))).collect()
 }
 
 /// Tables merge; scalars and arrays are replaced, and so is a table whose `kind` or `apply` changes.
@@ -139,12 +184,12 @@ fn replaces(old: &Table, new: &Table) -> bool {
     })
 }
 
-fn remove(table: &mut Table, list: &Item, faults: &mut Faults) {
+pub(crate) fn remove(table: &mut Table, list: &Item, faults: &mut Faults) {
     for (path, at) in texts(list, "remove", faults) {
         let parts = match key_path(&path) {
             Some(parts) => parts,
             None => {
-                faults.add("bad-path", at, format!("`{path}` is no TOML key"));
+                faults.add("bad-path", at, format!("`{path}` is no path")).help(PATH);
                 continue;
             }
         };

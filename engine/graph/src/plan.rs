@@ -57,6 +57,8 @@ impl ModelPlan {
     pub fn name_under(&self, names: &[String], parameter: &str) -> Option<String> {
         match names {
             [] => None,
+            // the root of the state dict
+            [one] if one.is_empty() => Some(parameter.to_string()),
             [one] => Some(format!("{one}.{parameter}")),
             layers => {
                 let (layer, leaf) = parameter.rsplit_once('.').unwrap_or(("", parameter));

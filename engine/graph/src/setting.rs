@@ -1,9 +1,9 @@
-//! `--set PATH=VALUE`: one change of the tree, before tables extend each other.
+//! `--set PATH=VALUE`, and a sweep's values: one change of the tree, before tables extend each other.
 
 use crate::fault::Faults;
 use crate::merge::merge;
 use crate::source::{At, Sources};
-use crate::tree::{self, Table, Value};
+use crate::tree::{self, Entry, Item, Table, Value};
 use std::collections::BTreeSet;
 use toml::de::{DeTable, DeValue};
 
@@ -31,6 +31,9 @@ impl Setting {
     }
 }
 
+/// How a path is written.
+pub(crate) const PATH: &str = "a path is names with dots between them, as TOML writes keys; a name with other letters stands in quotes";
+
 /// The parts of a dotted TOML key.
 pub(crate) fn key_path(text: &str) -> Option<Vec<String>> {
     if text.contains('\n') || text.trim_start().starts_with('[') {
@@ -51,38 +54,63 @@ pub(crate) fn key_path(text: &str) -> Option<Vec<String>> {
     }
 }
 
-/// Applies one setting. The tables that its path leads through must be there: a new one would be a typo.
-pub(crate) fn apply(tree: &mut Table, setting: &Setting, sources: &mut Sources, faults: &mut Faults) {
-    let Some(parts) = key_path(&setting.path) else {
-        let text = format!("{} = {}", setting.path, setting.value);
-        let at = At { file: sources.add("--set", &text), start: 0, end: setting.path.len() as u32 };
-        faults.add("bad-path", at, format!("--set: `{}` is no TOML key", setting.path));
-        return;
-    };
-    // VALUE is TOML, else text
-    let is_toml = toml::from_str::<toml::Table>(&format!("v = {}", setting.value)).is_ok_and(|t| t.len() == 1);
-    let value = if is_toml { setting.value.clone() } else { toml::Value::String(setting.value.clone()).to_string() };
-    let before = faults.told();
-    let over = tree::parse("--set", &format!("{} = {value}", setting.path), sources, faults);
-    if faults.told() > before {
-        return;
+/// One change of the tree at a path: a `--set`, or a value of a sweep's axis.
+pub(crate) struct Change {
+    /// As a fault names it.
+    what: String,
+    parts: Vec<String>,
+    over: Table,
+}
+
+impl Change {
+    pub(crate) fn of_setting(setting: &Setting, sources: &mut Sources, faults: &mut Faults) -> Option<Change> {
+        let Some(parts) = key_path(&setting.path) else {
+            let text = format!("{} = {}", setting.path, setting.value);
+            let at = At { file: sources.add("--set", &text), start: 0, end: setting.path.len() as u32 };
+            faults.add("bad-path", at, format!("--set: `{}` is no path", setting.path)).help(PATH);
+            return None;
+        };
+        // VALUE is TOML, else text
+        let is_toml = toml::from_str::<toml::Table>(&format!("v = {}", setting.value)).is_ok_and(|t| t.len() == 1);
+        let value = if is_toml { setting.value.clone() } else { toml::Value::String(setting.value.clone()).to_string() };
+        let before = faults.told();
+        let over = tree::parse("--set", &format!("{} = {value}", setting.path), sources, faults);
+        (faults.told() == before).then(|| Change { what: format!("--set {}", setting.path), parts, over })
     }
-    let (mut places, mut step) = (vec![&*tree], &over);
-    for part in &parts[..parts.len() - 1] {
-        let Some(entry) = step.entry(part) else { break };
-        let next = below(&places, part);
-        if next.is_empty() {
-            let known: BTreeSet<&str> = places.iter().flat_map(|t| t.keys()).collect();
-            faults.add("set-missing", entry.key, format!("--set {}: there is no table `{part}`", setting.path)).nearest(part, known);
-            return;
-        }
-        places = next;
-        match &entry.item.value {
-            Value::Table(t) => step = t,
-            _ => break,
-        }
+
+    /// The value at a path that stands at `key`.
+    pub(crate) fn of_axis(path: &str, parts: &[String], key: At, value: Item) -> Change {
+        let over = parts.iter().rev().fold(value, |item, part| {
+            let entry = Entry { key, item };
+            Item { at: key, value: Value::Table(Table([(part.clone(), entry)].into_iter().collect())) }
+        });
+        let Value::Table(over) = over.value else { unreachable!("a path has at least one part") };
+        Change { what: format!("the sweep's axis `{path}`"), parts: parts.to_vec(), over }
     }
-    merge(tree, over);
+
+    pub(crate) fn starts_with(&self, key: &str) -> bool {
+        self.parts[0] == key
+    }
+
+    /// The tables that the path leads through must be there: a new one would be a typo.
+    pub(crate) fn apply(&self, tree: &mut Table, faults: &mut Faults) {
+        let (mut places, mut step) = (vec![&*tree], &self.over);
+        for part in &self.parts[..self.parts.len() - 1] {
+            let Some(entry) = step.entry(part) else { break };
+            let next = below(&places, part);
+            if next.is_empty() {
+                let known: BTreeSet<&str> = places.iter().flat_map(|t| t.keys()).collect();
+                faults.add("set-missing", entry.key, format!("{}: there is no table `{part}`", self.what)).nearest(part, known);
+                return;
+            }
+            places = next;
+            match &entry.item.value {
+                Value::Table(t) => step = t,
+                _ => break,
+            }
+        }
+        merge(tree, self.over.clone());
+    }
 }
 
 /// The tables that stand at a key, those included that they extend and will be merged with.

@@ -2,6 +2,7 @@
 
 use crate::de;
 use crate::fault::Faults;
+use crate::schema;
 use crate::source::At;
 use crate::tree::{Item, Table, Value};
 
@@ -24,27 +25,12 @@ pub(crate) fn read<T: serde::de::DeserializeOwned + schemars::JsonSchema>(
     faults: &mut Faults,
 ) -> (Option<T>, bool) {
     let before = faults.told();
-    let schema = schemars::SchemaGenerator::default().into_root_schema_for::<T>();
-    let known: Vec<&str> = names(schema.get("properties").and_then(|p| p.as_object()).map(|p| p.keys()));
-    let required: Vec<&str> =
-        schema.get("required").and_then(|r| r.as_array()).map(|r| r.iter().filter_map(|v| v.as_str()).collect()).unwrap_or_default();
+    let schema = serde_json::to_value(schemars::SchemaGenerator::default().into_root_schema_for::<T>()).unwrap_or_default();
     let mut rest = table.clone();
-    for (key, entry) in table.iter() {
-        if !known.contains(&key) {
-            faults.add("unknown-setting", entry.key, format!("`{what}` has no setting `{key}`")).nearest(key, known.iter().copied());
-            rest.take(key);
-        }
+    for key in schema::check_table(&schema, table, at, what, faults) {
+        rest.take(&key);
     }
-    for key in &required {
-        if table.get(key).is_none() {
-            let doc = schema.pointer(&format!("/properties/{key}/description")).and_then(|d| d.as_str()).unwrap_or("");
-            let fault = faults.add("missing-setting", at, format!("`{what}` needs `{key}`"));
-            if !doc.is_empty() {
-                fault.help(format!("{key}: {}", doc.replace('\n', " ")));
-            }
-        }
-    }
-    // serde stops at the first bad value: take it out, and look on
+    // what the schema does not say: serde stops at the first bad value, so it is taken out, and what is left looked at again
     loop {
         match de::from_table::<T>(&rest) {
             Ok(value) => return (Some(value), faults.told() == before),
@@ -52,7 +38,7 @@ pub(crate) fn read<T: serde::de::DeserializeOwned + schemars::JsonSchema>(
                 let bad = error.at.and_then(|at| rest.iter().find(|(_, e)| at == e.key || holds(&e.item, at)).map(|(k, _)| k.to_string()));
                 match bad {
                     Some(key) => {
-                        faults.add("wrong-type", error.at.unwrap_or(at), format!("`{key}`: {}", plain(&error.message)));
+                        faults.add("wrong-type", error.at.unwrap_or(at), format!("`{key}`: {}", error.message));
                         rest.take(&key);
                     }
                     // a field that is missing because it was taken out, or told above
@@ -77,24 +63,6 @@ fn holds(item: &Item, at: At) -> bool {
         }
 }
 
-/// serde's message without Rust's names of types.
-fn plain(message: &str) -> String {
-    let Some((given, wanted)) = message.rsplit_once("expected ") else { return message.to_string() };
-    let wanted = match wanted {
-        "usize" | "u64" | "u32" | "u16" | "u8" => "an integer from 0",
-        "isize" | "i64" | "i32" => "an integer",
-        "f64" | "f32" => "a float",
-        "a string" => "a text",
-        "a sequence" => "an array",
-        other => other,
-    };
-    format!("{given}expected {wanted}")
-}
-
-fn names<'a>(keys: Option<impl Iterator<Item = &'a String>>) -> Vec<&'a str> {
-    keys.map(|k| k.map(String::as_str).collect()).unwrap_or_default()
-}
-
 /// Where a kind tells what is wrong with its settings beyond their types.
 pub struct SettingFaults<'a> {
     table: &'a Table,
@@ -106,10 +74,14 @@ impl<'a> SettingFaults<'a> {
     pub fn new(table: &'a Table, at: At, faults: &'a mut Faults) -> SettingFaults<'a> {
         SettingFaults { table, at, faults }
     }
-    /// Tells a fault of one setting.
+    /// Tells a fault of one setting, best in the words "must be ...".
     pub fn add(&mut self, setting: &str, message: impl Into<String>) {
-        let at = self.table.get(setting).map_or(self.at, |item| item.at);
-        self.faults.add("out-of-range", at, format!("`{setting}`: {}", message.into()));
+        let (item, message) = (self.table.get(setting), message.into());
+        let text = match item {
+            Some(item) if message.starts_with("must ") => format!("`{setting}` {message}; it is {}", schema::given(item)),
+            _ => format!("`{setting}`: {message}"),
+        };
+        self.faults.add("out-of-range", item.map_or(self.at, |item| item.at), text);
     }
     /// Tells the fault unless the condition holds.
     pub fn require(&mut self, holds: bool, setting: &str, message: &str) {

@@ -2,7 +2,9 @@
 
 use crate::fault::Faults;
 use crate::source::{At, Sources};
+use crate::syntax;
 use indexmap::IndexMap;
+use std::ops::Range;
 use toml::de::{DeTable, DeValue};
 use toml::Spanned;
 
@@ -118,36 +120,56 @@ fn plain(item: &Item) -> toml::Value {
 pub fn parse(name: &str, text: &str, sources: &mut Sources, faults: &mut Faults) -> Table {
     let file = sources.add(name, text);
     let (table, errors) = DeTable::parse_recoverable(text);
+    // one a line: what is left of it seems odd once more
+    let mut lines: Vec<Range<usize>> = Vec::new();
     for e in errors {
         let span = e.span().unwrap_or(0..0);
-        faults.add("syntax", place(file, &span), e.message().trim().replace('\n', "; "));
+        let line = syntax::line(text, span.start);
+        if !lines.contains(&line) {
+            faults.add("syntax", place(file, &span), syntax::plain(e.message(), &text[span]));
+            lines.push(line);
+        }
     }
-    convert_table(table.into_inner(), file, faults)
+    convert_table(table.into_inner(), &Text { file, lines: &lines }, faults)
 }
 
-fn place(file: u32, span: &std::ops::Range<usize>) -> At {
+/// Where a text is read: its number, and its lines at fault.
+struct Text<'a> {
+    file: u32,
+    lines: &'a [Range<usize>],
+}
+
+fn place(file: u32, span: &Range<usize>) -> At {
     At { file, start: span.start as u32, end: span.end as u32 }
 }
 
-fn convert_table(table: DeTable<'_>, file: u32, faults: &mut Faults) -> Table {
+fn convert_table(table: DeTable<'_>, text: &Text, faults: &mut Faults) -> Table {
     let mut out = IndexMap::new();
-    for (key, value) in table {
-        let at = place(file, &key.span());
-        let item = convert(value, file, faults);
+    // the parser sorts keys; here they stand as the file has them
+    let mut entries: Vec<_> = table.into_iter().collect();
+    entries.sort_by_key(|(key, _)| key.span().start);
+    for (key, value) in entries {
+        let at = place(text.file, &key.span());
+        let item = convert(value, text, faults);
         out.insert(key.into_inner().into_owned(), Entry { key: at, item });
     }
     Table(out)
 }
 
 /// A value that is at fault keeps its place, so that it is not told as missing too.
-fn convert(value: Spanned<DeValue<'_>>, file: u32, faults: &mut Faults) -> Item {
-    let at = place(file, &value.span());
+fn convert(value: Spanned<DeValue<'_>>, text: &Text, faults: &mut Faults) -> Item {
+    let span = value.span();
+    let at = place(text.file, &span);
+    // what was made of a line at fault is not what was meant
+    if text.lines.iter().any(|l| l.start <= span.end && span.start <= l.end) {
+        faults.excuse(at);
+    }
     let value = match value.into_inner() {
         DeValue::String(s) => Value::String(s.into_owned()),
         DeValue::Integer(i) => match i64::from_str_radix(i.as_str(), i.radix()) {
             Ok(i) => Value::Integer(i),
             Err(_) => {
-                faults.add("wrong-type", at, "an integer beyond 64 bits");
+                faults.add("wrong-type", at, "this number is too large: integers have up to 64 bits");
                 faults.excuse(at);
                 Value::String(i.as_str().to_string())
             }
@@ -155,16 +177,16 @@ fn convert(value: Spanned<DeValue<'_>>, file: u32, faults: &mut Faults) -> Item 
         DeValue::Float(f) => match f.as_str().parse::<f64>() {
             Ok(n) if n.is_finite() || f.as_str().contains("inf") || f.as_str().contains("nan") => Value::Float(n),
             _ => {
-                faults.add("wrong-type", at, "a float beyond 64 bits");
+                faults.add("wrong-type", at, "this number is too large: floats have up to 64 bits");
                 faults.excuse(at);
                 Value::String(f.as_str().to_string())
             }
         },
         DeValue::Boolean(b) => Value::Boolean(b),
-        DeValue::Array(a) => Value::Array(a.into_iter().map(|v| convert(v, file, faults)).collect()),
-        DeValue::Table(t) => Value::Table(convert_table(t, file, faults)),
+        DeValue::Array(a) => Value::Array(a.into_iter().map(|v| convert(v, text, faults)).collect()),
+        DeValue::Table(t) => Value::Table(convert_table(t, text, faults)),
         DeValue::Datetime(d) => {
-            faults.add("wrong-type", at, "a date has no use in a graph");
+            faults.add("wrong-type", at, "this is a date, and nothing in a graph takes one: a text stands in quotes");
             faults.excuse(at);
             Value::String(d.to_string())
         }

@@ -1,6 +1,6 @@
 //! `[values]`: what several nodes share.
 
-use crate::fault::{nearest, Faults};
+use crate::fault::{nearest, unmeant, Faults};
 use crate::source::At;
 use crate::tree::{Entry, Item, Table, Value};
 use std::collections::BTreeSet;
@@ -15,28 +15,31 @@ pub(crate) fn substitute(tree: &mut Table, faults: &mut Faults) {
             Table::default()
         }
     };
-    let mut fill = Fill { values: &values, used: BTreeSet::new(), open: Vec::new(), faults };
+    let mut fill = Fill { values: &values, used: BTreeSet::new(), unknown: BTreeSet::new(), open: Vec::new(), faults };
     for (key, entry) in tree.0.iter_mut() {
         if !matches!(key.as_str(), "name" | "about" | "published") {
             fill.item(&mut entry.item);
         }
     }
-    let used = std::mem::take(&mut fill.used);
-    for (key, entry) in values.iter() {
-        if !used.contains(key) {
-            let others: Vec<&str> = values.keys().filter(|k| *k != key).collect();
-            let help = match nearest(key, &others) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => format!("write \"${key}\" where it is meant, or take it out"),
-            };
-            faults.add("unused-value", entry.key, format!("nothing reads the value `{key}`")).help(help);
-        }
+    let (used, unknown) = (fill.used, fill.unknown);
+    let unused: Vec<&str> = values.keys().filter(|key| !used.contains(*key)).collect();
+    // one that a misspelt name was meant for is told there
+    for key in unmeant(unused, &unknown.iter().map(String::as_str).collect::<Vec<_>>()) {
+        let others: Vec<&str> = values.keys().filter(|k| *k != key).collect();
+        let help = match nearest(key, &others) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("write \"${key}\" where it is meant, or take it out"),
+        };
+        let at = values.entry(key).map_or(At::default(), |e| e.key);
+        faults.add("unused-value", at, format!("nothing reads the value `{key}`")).help(help);
     }
 }
 
 struct Fill<'a> {
     values: &'a Table,
     used: BTreeSet<String>,
+    /// Names that stand for no value.
+    unknown: BTreeSet<String>,
     /// Values that are being filled in: a value may name others, never itself.
     open: Vec<String>,
     faults: &'a mut Faults,
@@ -51,14 +54,20 @@ impl Fill<'_> {
                     *text = rest.to_string();
                     true
                 }
-                Some(name) => match self.value(&name.to_string(), item.at) {
-                    Some((value, filled)) => {
-                        // the place stays that of the use: that is where a fault of type is mended
-                        item.value = value;
-                        filled
+                Some(name) => {
+                    let name = name.to_string();
+                    match self.value(&name, item.at) {
+                        Some((value, filled)) => {
+                            // the place stays that of the use: that is where a fault of type is mended
+                            item.value = value;
+                            if let Some(entry) = self.values.entry(&name) {
+                                self.faults.value(item.at, &name, entry.item.at);
+                            }
+                            filled
+                        }
+                        None => false,
                     }
-                    None => false,
-                },
+                }
                 None => true,
             },
             Value::Array(list) => list.iter_mut().fold(true, |all, i| self.item(i) && all),
@@ -73,7 +82,12 @@ impl Fill<'_> {
 
     fn value(&mut self, name: &str, at: At) -> Option<(Value, bool)> {
         let Some(value) = self.values.get(name) else {
-            self.faults.add("unknown-value", at, format!("there is no value `{name}`")).nearest(name, self.values.keys());
+            self.unknown.insert(name.to_string());
+            let fault = self.faults.add("unknown-value", at, format!("there is no value `{name}`"));
+            match crate::experiment::is_name(name) {
+                true => fault.nearest(name, self.values.keys()),
+                false => fault.help("a text that starts with a dollar is written with two: \"$$...\""),
+            }
             return None;
         };
         if self.open.iter().any(|n| n == name) {
@@ -81,6 +95,9 @@ impl Fill<'_> {
             return None;
         }
         self.used.insert(name.to_string());
+        if self.faults.is_excused(value.at) {
+            return None;
+        }
         self.open.push(name.to_string());
         let mut value = value.clone();
         let filled = self.item(&mut value);

@@ -163,13 +163,10 @@ fn edges_that_lead_nowhere() {
     bad(&[("in = \"seen.map\" }", "in = \"\" }")], &[("bad-edge", "\"\" }")]);
     bad(&[("in = \"seen.map\" }", "in = 3 }")], &[("wrong-type", "3 }\nother")]);
     bad(&[("in = \"seen.map\" }", "in = [\"seen.map\"] }")], &[("wrong-type", "[\"seen.map\"]")]);
-    bad(
-        &[("in = \"seen.map\" }", "in = { mapp = \"seen.map\" } }")],
-        &[("missing-input", "clip     ="), ("unknown-input", "\"seen.map\" } }\nother")],
-    );
+    bad(&[("in = \"seen.map\" }", "in = { mapp = \"seen.map\" } }")], &[("unknown-input", "mapp =")]);
     bad(
         &[("in = \"seen.map\" }", "in = { map = \"seen.map\", 'ß' = \"gone.map\" } }")],
-        &[("unknown-input", "\"gone.map"), ("unknown-node", "\"gone.map")],
+        &[("unknown-input", "'ß'"), ("unknown-node", "\"gone.map")],
     );
     bad(&[(", in = \"seen.map\" }", " }")], &[("missing-input", "clip     =")]);
     for edge in ["clip.features[", "clip.features[]", "clip.features[v0][v1]", "clip.features]v0["] {
@@ -212,10 +209,7 @@ fn ports_that_do_not_fit() {
     );
     bad(&[("items = 4", "items = 5")], &[("shape", "\"order.order\"")]);
     bad(&[("size   = 16", "size   = 22")], &[("shape", "\"$size\" }\nnormal"), ("shape", "\"$size\" }\nview_2")]);
-    bad(
-        &[("rows = \"seen.map\", label", "rows = \"seen.map\", label = \"video.label\", more")],
-        &[("unknown-input", "\"video.label\" }, over")],
-    );
+    bad(&[("rows = \"seen.map\", label", "rows = \"seen.map\", label = \"video.label\", more")], &[("unknown-input", "more =")]);
     bad(&[("over = [\"clip\"]", "over = []")], &[("shape", "[] }")]);
     // a draw is an optional input of its own name
     good(&[("in = \"pair.first\", size", "in = { clips = \"pair.first\", offset = \"pair.starts\" }, size")]);
@@ -327,10 +321,7 @@ fn weights_have_an_origin() {
     good(&[("weights   = \"pretrain\"", "weights = { encoder = { stage = \"pretrain\", epoch = 2 } }")]);
     bad(&[("weights   = \"pretrain\"", "weights = { encoder = { stage = \"pretrain\", epoch = 3 } }")], &[("no-origin", "{ stage")]);
     bad(&[("weights   = \"pretrain\"", "weights = { encoder = { stage = \"pretrain\", epoch = -3 } }")], &[("wrong-type", "-3")]);
-    bad(
-        &[("weights   = \"pretrain\"", "weights = { encodr = \"pretrain\" }")],
-        &[("unknown-model", "encodr"), ("no-origin", "gallery]"), ("no-origin", "query]")],
-    );
+    bad(&[("weights   = \"pretrain\"", "weights = { encodr = \"pretrain\" }")], &[("unknown-model", "encodr")]);
     bad(&[("weights   = \"pretrain\"", "weights = \"pretrian\"")], &[("unknown-stage", "\"pretrian\"")]);
     bad(&[("weights   = \"pretrain\"", "weights = 3")], &[("wrong-type", "3\nbatch     = 3")]);
     bad(&[("extends = \"gallery\"\n", "extends = \"gallery\"\nweights = \"gallery\"\n")], &[("no-origin", "\"gallery\"\n[")]);
@@ -354,7 +345,7 @@ fn settings_of_stages() {
     bad(&[("batch      = 4", "batch      = 99999999999999999999")], &[("wrong-type", "99999999999999999999")]);
     bad(&[("batch      = 4", "batch      = 2026-01-01")], &[("wrong-type", "2026-01-01")]);
     bad(&[("world      = 2", "world      = 0")], &[("out-of-range", "0\nbatch_norm")]);
-    bad(&[("\"synced\"", "\"sinced\"")], &[("wrong-type", "\"sinced\"")]);
+    bad(&[("\"synced\"", "\"sinced\"")], &[("unknown-choice", "\"sinced\"")]);
     bad(&[("lr = 0.1", "lr = nan")], &[("out-of-range", "nan")]);
     bad(&[("lr = 0.1", "lr = 1e999")], &[("wrong-type", "1e999")]);
     bad(&[("kind = \"sgd\"", "kind = 3")], &[("wrong-type", "3, lr")]);
@@ -397,7 +388,8 @@ fn odd_forms() {
     top(&format!("{head}[stages.'größe'.nodes]\na = {{ kind = 'order/draw', items = 2 }}"), &["bad-name", "unused"]);
     top(
         &format!("{head}values = 3\nmodels = []\ngroups = 'x'\n[stages.x.nodes]\na = {{ kind = 'order/draw', items = 2 }}"),
-        &["wrong-type", "wrong-type", "wrong-type", "unused"],
+        // without these what is used cannot be said
+        &["wrong-type", "wrong-type", "wrong-type"],
     );
     top(
         "name = ''\nseed = 1.5\nabout = 3\nschema = 0\nnmae = 1\n[stages.x.nodes]\na = 1",
@@ -423,7 +415,7 @@ fn odd_forms() {
     );
     bad(
         &[("apply = \"base\", in = \"pair.first\"", "apply = \"base\", in = { clip = \"pair.first\" }")],
-        &[("unknown-input", "clip = \"pair.first"), ("missing-input", "view_0 ")],
+        &[("unknown-input", "clip = \"pair.first")],
     );
     bad(
         &[("view_0   = { apply = \"base\",", "view_0   = { apply = \"base\", size = 3, odd = 4,")],

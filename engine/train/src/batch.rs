@@ -33,7 +33,11 @@ pub trait RegisterKind: RegisterDeclaration {
 /// A register's tensors by the names that it declared.
 pub struct State<'a>(pub(crate) &'a HashMap<String, Tensor>);
 
-impl State<'_> {
+impl<'a> State<'a> {
+    /// For the executor and for tests of single kinds.
+    pub fn of(tensors: &'a HashMap<String, Tensor>) -> State<'a> {
+        State(tensors)
+    }
     /// Shares the state's storage.
     pub fn get(&self, name: &str) -> Tensor {
         self.0.get(name).unwrap_or_else(|| panic!("the register declared no tensor `{name}`")).shallow_clone()

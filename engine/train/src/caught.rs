@@ -12,14 +12,40 @@ thread_local! {
 pub fn quiet_caught_panics() {
     let hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
-        if !CAUGHT.get() {
+        let payload = info.payload();
+        let text = payload.downcast_ref::<String>().map(String::as_str).or_else(|| payload.downcast_ref::<&str>().copied());
+        if !CAUGHT.get() && text.and_then(memory).is_none() {
             hook(info);
         }
     }));
 }
 
+/// What to do where a message says that memory ran out.
+fn memory(text: &str) -> Option<String> {
+    let lower = text.to_ascii_lowercase();
+    if !(lower.contains("can't allocate memory") || lower.contains("not enough memory") || lower.contains("out of memory")) {
+        return None;
+    }
+    // "you tried to allocate 123 bytes"
+    let asked = text.split("tried to allocate ").nth(1).and_then(|rest| rest.split_whitespace().next()?.parse::<f64>().ok());
+    let asked = asked.map_or(String::new(), |bytes| format!(" ({:.1} GB were asked for at once)", bytes / 1e9));
+    Some(format!("out of memory{asked}: make the stage's `batch`, its clips or its models smaller, or take a machine with more"))
+}
+
+/// Runs all of a program's work: memory that runs out anywhere in libtorch is an error like another.
+pub fn memory_told<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
+    let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
+    outcome.unwrap_or_else(|p| match memory(&panic_text(&p)) {
+        Some(text) => Err(anyhow!(text)),
+        None => std::panic::resume_unwind(p),
+    })
+}
+
 /// libtorch's message without its C++ frames.
 fn torch_text(text: &str) -> String {
+    if let Some(text) = memory(text) {
+        return text;
+    }
     let text = text.split("\nException raised from").next().unwrap_or(text);
     let text = text.rsplit_once("Torch(\"").map_or(text, |(_, t)| t);
     format!("libtorch: {}", text.trim_end_matches("\")").trim())
@@ -31,4 +57,18 @@ pub fn caught(work: impl FnOnce() -> Result<()>) -> Result<()> {
     let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
     CAUGHT.set(false);
     outcome.unwrap_or_else(|p| Err(anyhow!("{}", torch_text(&panic_text(&p)))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_that_runs_out_is_told_with_what_to_do() {
+        let text = "called `Result::unwrap()` on an `Err` value: Torch(\"[enforce fail at alloc_cpu.cpp:118] err == 0. \
+                    DefaultCPUAllocator: can't allocate memory: you tried to allocate 64000000000 bytes. Error code 12\")";
+        let told = memory_told(|| -> Result<()> { std::panic::panic_any(text.to_string()) }).unwrap_err().to_string();
+        assert!(told.contains("64.0 GB") && told.contains("`batch`"), "{told}");
+        assert!(torch_text(text).contains("`batch`") && memory("The size of tensor a must match").is_none());
+    }
 }

@@ -4,7 +4,7 @@ use crate::store::{Lengths, Store};
 use crate::tensors;
 use anyhow::{bail, Context, Result};
 use dv_graph::kind::Reference;
-use dv_graph::plan::{Plan, StagePlan};
+use dv_graph::plan::{NodePlan, Plan, StagePlan};
 use dv_graph::port::Dim;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -16,18 +16,16 @@ pub struct WeightsFile {
     values: BTreeMap<String, Tensor>,
 }
 
-/// `[K, ...]` as `[..., K]`.
+/// `[K, ...]` as the reference's queues lie: `[D, K]`, all axes but the first as one.
 pub(crate) fn first_axis_last(t: &Tensor) -> Tensor {
-    let n = t.dim() as i64;
-    let order: Vec<i64> = (1..n).chain([0]).collect();
-    t.permute(&order[..]).contiguous()
+    t.reshape([t.size().first().copied().unwrap_or(1), -1]).transpose(0, 1).contiguous()
 }
 
-/// `[..., K]` as `[K, ...]`.
-fn last_axis_first(t: &Tensor) -> Tensor {
-    let n = t.dim() as i64;
-    let order: Vec<i64> = [n - 1].into_iter().chain(0..n - 1).collect();
-    t.permute(&order[..]).contiguous()
+/// Back again, where the lengths after the first are known.
+fn last_axis_first(t: &Tensor, shape: &[Dim]) -> Option<Tensor> {
+    let rest: Vec<i64> = shape.iter().skip(1).map(|d| d.known().map(|d| d as i64)).collect::<Option<_>>()?;
+    let rows = t.size().last().copied()?;
+    t.f_reshape([t.numel() as i64 / rows.max(1), rows]).ok()?.transpose(0, 1).contiguous().f_reshape([&[rows], &rest[..]].concat()).ok()
 }
 
 impl WeightsFile {
@@ -49,13 +47,16 @@ impl WeightsFile {
         }
     }
 
-    fn find(&self, node: &dv_graph::plan::NodePlan, tensor: &str) -> Option<Tensor> {
+    fn find(&self, node: &NodePlan, tensor: &str) -> Option<Tensor> {
         if let Some(value) = self.values.get(&format!("{}/{tensor}", node.path)) {
             return Some(value.shallow_clone());
         }
-        let (name, layout) = node.register.as_ref()?.reference_name(tensor)?;
+        let register = node.register.as_ref()?;
+        let (name, layout) = register.reference_name(tensor)?;
         let value = self.values.get(name)?;
-        Some(if layout == Reference::FirstAxisLast { last_axis_first(value) } else { value.shallow_clone() })
+        let shape = &register.state.iter().find(|s| s.name == tensor)?.shape;
+        let turned = if layout == Reference::FirstAxisLast { last_axis_first(value, shape) } else { None };
+        Some(turned.unwrap_or_else(|| value.shallow_clone()))
     }
 
     /// All models and registers of a stage. What matches nothing, on either side, is a fault.
@@ -65,8 +66,13 @@ impl WeightsFile {
         for model in &owners {
             self.model(plan, model, None, store, &mut missing)?;
         }
+        let mut found = Vec::new();
         for node in stage.nodes.iter().filter(|n| n.register.is_some()) {
-            self.register(node, store, &mut missing)?;
+            self.register(node, store, &mut missing, &mut found)?;
+        }
+        // two registers may have one pointer there
+        for name in found {
+            self.values.remove(&name);
         }
         // a checkpoint holds the graph's other models as well
         for (name, model) in &plan.models {
@@ -93,7 +99,7 @@ impl WeightsFile {
     }
 
     /// What the reference has no tensor for may be lacking in a file with its names.
-    fn register(&mut self, node: &dv_graph::plan::NodePlan, store: &mut Store, missing: &mut Vec<String>) -> Result<()> {
+    fn register(&self, node: &NodePlan, store: &mut Store, missing: &mut Vec<String>, found: &mut Vec<String>) -> Result<()> {
         let Some(register) = &node.register else { return Ok(()) };
         for tensor in store.names_of(&node.path) {
             let full = format!("{}/{tensor}", node.path);
@@ -102,8 +108,7 @@ impl WeightsFile {
                 None if register.names.is_empty() => missing.push(full.clone()),
                 None => missing.extend(register.reference_name(&tensor).map(|(n, _)| n.to_string())),
             }
-            self.values.remove(&full);
-            register.reference_name(&tensor).and_then(|(n, _)| self.values.remove(n));
+            found.extend(register.reference_name(&tensor).map(|(n, _)| n.to_string()).into_iter().chain([full]));
         }
         Ok(())
     }
@@ -133,7 +138,9 @@ pub(crate) fn load(file: &Path, names: Option<&[String]>, plan: &Plan, stage: &S
         }
         None => {
             let node = stage.node(name).with_context(|| format!("no register `{name}`"))?;
-            weights.register(&stage.nodes[node], store, &mut missing)?;
+            let mut found = Vec::new();
+            weights.register(&stage.nodes[node], store, &mut missing, &mut found)?;
+            weights.values.retain(|n, _| !found.contains(n));
             vec![format!("{name}/")]
         }
     };

@@ -1,7 +1,10 @@
-//! Putting tensors of a batch together.
+//! Putting tensors of a batch together, and in another order.
 
+pub mod shuffle;
 pub mod stack;
+pub mod unshuffle;
 
 use dv_train::batch::NodeEntry;
 
-pub static NODES: &[NodeEntry] = &[NodeEntry::batch::<stack::Stack>()];
+pub static NODES: &[NodeEntry] =
+    &[NodeEntry::batch::<stack::Stack>(), NodeEntry::batch::<shuffle::Shuffle>(), NodeEntry::batch::<unshuffle::Unshuffle>()];

@@ -1,7 +1,11 @@
 //! From feature maps to features, and from features to logits.
 
+pub mod classifier;
+mod dropout;
 pub mod global_pool;
 pub mod linear;
+pub mod max_pool;
+pub mod order;
 pub mod projection;
 pub mod series;
 pub mod softmax;
@@ -17,7 +21,10 @@ pub static NODES: &[NodeEntry] = &[
     NodeEntry::model::<projection::Projection>(),
     NodeEntry::model::<series::Series>(),
     NodeEntry::batch::<global_pool::GlobalPool>(),
+    NodeEntry::batch::<max_pool::MaxPool>(),
     NodeEntry::model::<linear::Linear>(),
+    NodeEntry::model::<classifier::Classifier>(),
+    NodeEntry::model::<order::Order>(),
     NodeEntry::batch::<softmax::Softmax>(),
 ];
 

@@ -1,11 +1,17 @@
 //! Losses. Each is one value of the batch; logits and accuracies beside it are for looking at.
 
 pub mod cross_entropy;
+pub mod info_nce;
 pub mod mean_square;
+pub mod nce;
+pub mod nce_constant;
+pub mod nce_softmax;
 pub mod nt_xent;
 pub mod rank;
+mod scores;
 pub mod sum;
 pub mod temporal_coherence;
+pub mod temporal_coherence_queue;
 
 use anyhow::{ensure, Result};
 use dv_graph::port::{Dim, Port, Type};
@@ -18,6 +24,11 @@ pub static NODES: &[NodeEntry] = &[
     NodeEntry::batch::<nt_xent::NtXent>(),
     NodeEntry::batch::<temporal_coherence::TemporalCoherence>(),
     NodeEntry::batch::<rank::Rank>(),
+    NodeEntry::batch::<info_nce::InfoNce>(),
+    NodeEntry::batch::<temporal_coherence_queue::TemporalCoherenceQueue>(),
+    NodeEntry::batch::<nce_softmax::NceSoftmax>(),
+    NodeEntry::batch::<nce::Nce>(),
+    NodeEntry::batch::<nce_constant::NceConstant>(),
     NodeEntry::batch::<cross_entropy::CrossEntropy>(),
     NodeEntry::batch::<mean_square::MeanSquare>(),
     NodeEntry::batch::<sum::Sum>(),

@@ -98,8 +98,7 @@ pub(super) fn jittered(clips: &Tensor, factors: &[Vec<f32>], order: &[Vec<i64>],
         x = x.copy();
     }
     let due = |turn: usize, change: usize| -> Vec<usize> {
-        let is_due =
-            |row: &usize| applied[*row][0] != 0 && order[*row][turn] == change as i64 && factors[*row][change] != NEUTRAL[change];
+        let is_due = |row: &usize| applied[*row][0] != 0 && order[*row][turn] == change as i64 && factors[*row][change] != NEUTRAL[change];
         (0..factors.len()).filter(is_due).collect()
     };
     // at each turn the clips that have the same change to make, together

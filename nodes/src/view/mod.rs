@@ -11,6 +11,8 @@ pub mod mirror;
 pub mod normalize;
 pub mod random_crop;
 pub mod random_sized_crop;
+pub mod repeat_frame;
+pub mod residual;
 pub mod resize;
 
 use dv_graph::kind::{In, Out};
@@ -28,6 +30,8 @@ pub static NODES: &[NodeEntry] = &[
     NodeEntry::batch::<color_jitter_frames::ColorJitterFrames>(),
     NodeEntry::batch::<gaussian_blur::GaussianBlur>(),
     NodeEntry::batch::<normalize::Normalize>(),
+    NodeEntry::batch::<residual::Residual>(),
+    NodeEntry::both::<repeat_frame::RepeatFrame>(),
     NodeEntry::batch::<choose::Choose>(),
 ];
 

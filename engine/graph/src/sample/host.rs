@@ -2,9 +2,10 @@
 
 use crate::draw::{Key, Pass, Rng, Sample};
 use crate::kind::Kind;
-use anyhow::{anyhow, bail, Result};
+use anyhow::{anyhow, bail, ensure, Result};
 use dv_datasets::PackedSet;
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// A kind that runs on the host, on one sample at a time.
@@ -36,11 +37,13 @@ impl<T> Array<T> {
     }
 }
 
-/// One video of a packed set.
+/// One video of a packed set, or a part of one.
 #[derive(Clone)]
 pub struct Video {
     pub set: Arc<PackedSet>,
     pub index: usize,
+    /// The packed frames that it has.
+    range: Range<usize>,
 }
 
 impl std::fmt::Debug for Video {
@@ -50,19 +53,32 @@ impl std::fmt::Debug for Video {
 }
 impl PartialEq for Video {
     fn eq(&self, other: &Video) -> bool {
-        Arc::ptr_eq(&self.set, &other.set) && self.index == other.index
+        Arc::ptr_eq(&self.set, &other.set) && self.index == other.index && self.range == other.range
     }
 }
 
 impl Video {
+    pub fn new(set: Arc<PackedSet>, index: usize) -> Video {
+        let range = 0..set.videos[index].frames as usize;
+        Video { set, index, range }
+    }
     /// Frames in the video, at least 1.
     pub fn frames(&self) -> usize {
-        self.set.videos[self.index].frames as usize
+        self.range.len()
+    }
+    /// So many frames from one on, as a video of its own.
+    pub fn part(&self, first: usize, frames: usize) -> Result<Video> {
+        ensure!(frames > 0 && first + frames <= self.frames(), "{frames} frames from {first} on, of a video of {}", self.frames());
+        let start = self.range.start + first;
+        Ok(Video { range: start..start + frames, ..self.clone() })
     }
     /// The frames at these positions as one clip `[T, H, W, 3]`.
     pub fn clip(&self, positions: &[usize]) -> Result<Array<u8>> {
         let (h, w) = (self.set.height as usize, self.set.width as usize);
-        let frames: Vec<u32> = positions.iter().map(|p| *p as u32).collect();
+        if let Some(p) = positions.iter().find(|p| **p >= self.frames()) {
+            bail!("frame {p} of a video of {} frames", self.frames());
+        }
+        let frames: Vec<u32> = positions.iter().map(|p| (self.range.start + p) as u32).collect();
         let mut data = vec![0; frames.len() * h * w * 3];
         self.set.read_frames(self.index, &frames, &mut data)?;
         Ok(Array::new(vec![frames.len(), h, w, 3], data))

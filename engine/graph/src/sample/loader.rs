@@ -116,7 +116,7 @@ impl Loader {
                 }
                 Err(_) => {
                     let feed = lock(&self.shared.feed);
-                    if feed.through && self.next == feed.next_number {
+                    if feed.through && feed.failed.is_none() && self.next == feed.next_number {
                         return Ok(None);
                     }
                     bail!("{}", feed.failed.as_deref().unwrap_or("the loader ended before its last batch"));
@@ -194,7 +194,11 @@ fn work(shared: &Shared, sender: &Sender<(usize, Result<HostBatch>)>) {
         match result.with_context(|| named(shared, &work, slot)) {
             Ok(values) => *work.slots[slot].lock().unwrap_or_else(PoisonError::into_inner) = Some(values),
             Err(e) => {
-                lock(&shared.feed).stop = true;
+                let mut feed = lock(&shared.feed);
+                feed.stop = true;
+                // also of the last batch: another thread may have seen the end already
+                feed.failed.get_or_insert_with(|| "the loader ended at a sample that failed".into());
+                drop(feed);
                 shared.room.notify_all();
                 let _ = sender.send((work.number, Err(e)));
                 return;

@@ -94,7 +94,7 @@ impl HostPlan {
         let sample = rows.sample(position);
         let index = sample.id as usize;
         let source = plan.kind.source().map(|_| SourceSample {
-            video: Video { set: Arc::clone(&rows.set), index },
+            video: Video::new(Arc::clone(&rows.set), index),
             position,
             label: rows.set.videos[index].class,
         });

@@ -69,7 +69,7 @@ impl Kind for Pair {
     const OUTPUTS: &'static [Out] =
         &[Out::new("first", "3 T H W", "a clip"), Out::new("second", "3 T H W", "a clip"), Out::draw("starts", "2", "where they start")];
     fn check(&self, faults: &mut SettingFaults) {
-        faults.require(self.length > 0, "length", "from 1");
+        faults.require(self.length > 0, "length", "must be at least 1");
     }
     fn ports(&self, inputs: &Inputs) -> Ports {
         Ok(vec![clip(inputs, self.length), clip(inputs, self.length), Port::index([2.into()])])
@@ -188,6 +188,16 @@ impl Kind for Shuffle {
     }
 }
 
+settings!(Shares {});
+impl Kind for Shares {
+    const NAME: &'static str = "order/shares";
+    const INPUTS: &'static [In] = &[In::new("order", &[Type::Index], "N", "a permutation")];
+    const OUTPUTS: &'static [Out] = &[Out::new("shares", "N", "places as shares of the length")];
+    fn ports(&self, inputs: &Inputs) -> Ports {
+        Ok(vec![Port::float([inputs.dim("N")])])
+    }
+}
+
 settings!(Normal {});
 impl Kind for Normal {
     const NAME: &'static str = "view/normal";
@@ -250,7 +260,7 @@ impl Kind for Head {
     const INPUTS: &'static [In] = &[In::new("map", &[Type::Float], "C", "features")];
     const OUTPUTS: &'static [Out] = &[Out::new("features", "D", "features")];
     fn check(&self, faults: &mut SettingFaults) {
-        faults.require(!self.widths.is_empty(), "widths", "at least one");
+        faults.require(!self.widths.is_empty(), "widths", "must hold at least one width");
     }
     fn ports(&self, _: &Inputs) -> Ports {
         Ok(vec![Port::float([self.widths[self.widths.len() - 1].into()])])
@@ -281,7 +291,7 @@ impl Kind for Contrast {
     const RATE: Rate = Rate::Batch;
     const AXES: Axes = Axes::None;
     fn check(&self, faults: &mut SettingFaults) {
-        faults.require(self.temperature > 0.0, "temperature", "above 0");
+        faults.require(self.temperature > 0.0, "temperature", "must be above 0");
         let _ = self.hard;
     }
     fn ports(&self, _: &Inputs) -> Ports {
@@ -364,6 +374,7 @@ static ENTRIES: &[Entry] = &[
     Entry::both::<Crop>(),
     Entry::both::<Order>(),
     Entry::batch::<Shuffle>(),
+    Entry::batch::<Shares>(),
     Entry::batch::<Normal>(),
     Entry::batch::<Choose>(),
     Entry::batch::<Stack>(),

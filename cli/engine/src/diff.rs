@@ -1,0 +1,25 @@
+//! `dv diff`.
+
+use crate::check;
+use crate::kinds::Kinds;
+use anyhow::Result;
+use dv_cli::args::{Diff, DocumentFormat};
+use dv_cli::exit::Exit;
+use dv_cli::out;
+use dv_graph::diff;
+
+pub fn verb(args: &Diff, kinds: &Kinds) -> Result<()> {
+    // the faults of both are told before either ends it
+    let read = [&args.a, &args.b].map(|graph| (graph, check::read(graph, &args.with, kinds)));
+    let mut plans = Vec::new();
+    for (graph, checked) in read {
+        check::tell(graph, &checked);
+        plans.extend(checked.plan.filter(|_| checked.faults.is_empty()));
+    }
+    let [a, b] = plans.as_slice() else { return Err(Exit::INPUT.into()) };
+    let found = diff::diff(a, b);
+    match args.format {
+        DocumentFormat::Json => out::line(serde_json::to_string_pretty(&diff::json(&found))?),
+        DocumentFormat::Text => out::line(diff::text(&found, &args.a.display().to_string(), &args.b.display().to_string()).trim_end()),
+    }
+}

@@ -1,0 +1,44 @@
+//! The engine process, started by `dv`: one file a verb. A crate with nodes of its own calls [`main`] with them.
+
+mod bench;
+mod check;
+mod device;
+mod diff;
+mod kinds;
+mod nodes;
+mod probe;
+mod run;
+mod show;
+mod smoke;
+mod table;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Parser;
+use dv_cli::args::{Bench, Cli, Verb};
+use dv_cli::exit;
+use dv_train::batch::NodeEntry;
+use kinds::Kinds;
+
+/// The engine with the node library and these kinds.
+pub fn main(own: &'static [NodeEntry]) -> ExitCode {
+    let cli = Cli::parse();
+    exit::guard(|| {
+        dv_train::caught::quiet_caught_panics();
+        dv_train::caught::memory_told(|| run(cli.verb, &Kinds::with(own)?))
+    })
+}
+
+fn run(verb: Option<Verb>, kinds: &Kinds) -> Result<()> {
+    match verb {
+        Some(Verb::Check(a)) => check::verb(&a, kinds),
+        Some(Verb::Show(a)) => show::verb(&a, kinds),
+        Some(Verb::Diff(a)) => diff::verb(&a, kinds),
+        Some(Verb::Nodes(a)) => nodes::verb(&a, kinds),
+        Some(Verb::Run(a)) => run::verb(&a, kinds),
+        Some(Verb::Probe(a)) => probe::verb(&a, kinds),
+        Some(Verb::Bench(Bench::Data(a))) => bench::verb(&a, kinds),
+        _ => anyhow::bail!("this verb belongs to `dv`, which starts this program: call dv"),
+    }
+}

@@ -1,0 +1,82 @@
+use super::FRAMES;
+use anyhow::{ensure, Result};
+use dv_graph::host::{SampleIo, SampleKind, Value};
+use dv_graph::kind::{In, Inputs, Kind, Out, PortFault};
+use dv_graph::port::{Dim, Port};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// A video without its first or last frames. IIC's code never reads a video's last frame (`last = 1`).
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Trim {
+    /// Frames left out at the start.
+    first: usize,
+    /// Frames left out at the end.
+    last: usize,
+}
+
+impl Kind for Trim {
+    const NAME: &'static str = "clip/trim";
+    const INPUTS: &'static [In] = &[FRAMES];
+    const OUTPUTS: &'static [Out] = &[Out::new("frames", "3 frames H W", "the video without them")];
+
+    fn ports(&self, inputs: &Inputs) -> Result<Vec<Port>, PortFault> {
+        let mut port = inputs.port("frames").clone();
+        port.shape[1] = Dim::Symbol("frames".into());
+        Ok(vec![port])
+    }
+}
+
+impl SampleKind for Trim {
+    fn run(&self, io: &mut SampleIo) -> Result<()> {
+        let video = io.video("frames")?;
+        let (found, left_out) = (video.frames(), self.first.saturating_add(self.last));
+        ensure!(left_out < found, "a video of {found} frames has none left without {left_out}");
+        io.put("frames", Value::Video(video.part(self.first, found - left_out)?));
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clip::tests::video;
+    use crate::clip::uniform::Uniform;
+    use crate::{parity::Case, testing};
+
+    fn trimmed(settings: &str, total: usize) -> Value {
+        testing::run_host(&testing::kind::<Trim>(settings), 0, &[("frames", Value::Video(video(total)))]).remove("frames").unwrap()
+    }
+
+    /// The number of each frame that a node of the family takes.
+    fn numbers(value: &Value) -> Vec<u8> {
+        let Value::Bytes(clips) = value else { panic!() };
+        let frame: usize = clips.shape[clips.shape.len() - 3..].iter().product();
+        clips.data.iter().step_by(frame).copied().collect()
+    }
+
+    #[test]
+    fn what_is_left_is_numbered_anew() {
+        let Value::Video(video) = trimmed("first = 2\nlast = 3", 9) else { panic!() };
+        assert_eq!(video.frames(), 4);
+        assert_eq!(numbers(&Value::Bytes(video.clip(&[0, 3]).unwrap())), [2, 5]);
+        assert!(video.clip(&[4]).is_err());
+    }
+
+    #[test]
+    fn ten_clips_of_a_trimmed_video_are_those_of_iic() {
+        let case = Case::open("f_sampler_iic_test");
+        let uniform: Uniform = testing::kind("clips = 10\nlength = 16\nstride = 1");
+        for row in case.json["params"]["table"].as_array().unwrap() {
+            let files = row["files"].as_u64().unwrap() as usize;
+            if files > 256 {
+                continue;
+            }
+            let starts: Vec<u8> = serde_json::from_value(row["starts"].clone()).unwrap();
+            let out = testing::run_host(&uniform, 0, &[("frames", trimmed("first = 0\nlast = 1", files))]);
+            let expected: Vec<u8> = starts.iter().flat_map(|start| (0..16).map(move |j| start + j)).collect();
+            assert_eq!(numbers(&out["clips"]), expected, "{files} files");
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! What becomes of gradients on their way.
+
+pub mod stop_gradient;
+
+use dv_train::batch::NodeEntry;
+
+pub static NODES: &[NodeEntry] = &[NodeEntry::batch::<stop_gradient::StopGradient>()];

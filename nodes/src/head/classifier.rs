@@ -1,0 +1,129 @@
+use super::{dropout, unit_norm};
+use crate::pixels::length;
+use anyhow::Result;
+use dv_graph::kind::{In, Init, Inputs, Kind, ModelDeclaration, Out, Parameter, PortFault, Role};
+use dv_graph::layer;
+use dv_graph::port::{Port, Type};
+use dv_graph::settings::SettingFaults;
+use dv_train::batch::{BatchIo, ModelKind};
+use dv_train::weights::Weights;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// DualVar's classifier for fine-tuning and linear probes, on pooled features: L2 norm, batch norm and dropout, each where it
+/// is asked for, then a linear layer with bias, which starts from N(0, 0.01) and 0.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Classifier {
+    /// Classes, and so logits.
+    classes: usize,
+    /// Probability from 0 to below 1 that dropout sets a feature to 0 in training, before the linear layer; 0 has none. With it
+    /// the linear layer is `final_fc.1`, without `final_fc.0`, as in the reference.
+    dropout: f64,
+    /// Whether features are divided by their L2 norm first (`use_l2_norm`).
+    l2_norm: bool,
+    /// Whether features then go through a batch norm, `final_bn` (`use_final_bn`).
+    batch_norm: bool,
+}
+
+impl Classifier {
+    fn linear(&self) -> &'static str {
+        if self.dropout > 0.0 {
+            "final_fc.1"
+        } else {
+            "final_fc.0"
+        }
+    }
+}
+
+impl Kind for Classifier {
+    const NAME: &'static str = "head/classifier";
+    const INPUTS: &'static [In] = &[In::new("features", &[Type::Float], "C", "pooled features")];
+    const OUTPUTS: &'static [Out] = &[
+        Out::new("logits", "classes", "one logit for each class"),
+        Out::new("features", "C", "the features after the L2 norm and before the batch norm"),
+        dropout::KEPT,
+    ];
+
+    fn check(&self, faults: &mut SettingFaults) {
+        faults.require(self.classes > 0, "classes", "must be at least 1");
+        dropout::check(self.dropout, faults);
+    }
+    fn ports(&self, inputs: &Inputs) -> Result<Vec<Port>, PortFault> {
+        let channels = length(inputs, "features", 0)?;
+        Ok(vec![Port::float([self.classes.into()]), Port::float([channels.into()]), dropout::port(channels)])
+    }
+}
+
+impl ModelDeclaration for Classifier {
+    fn parameters(&self, inputs: &Inputs) -> Vec<Parameter> {
+        let channels = length(inputs, "features", 0).unwrap_or(0);
+        let mut list = if self.batch_norm { layer::batch_norm("final_bn", channels) } else { Vec::new() };
+        let mut linear = layer::linear(self.linear(), channels, self.classes);
+        for parameter in &mut linear {
+            parameter.init = if parameter.role == Role::Bias { Init::Constant(0.0) } else { Init::Normal(0.01) };
+        }
+        list.extend(linear);
+        list
+    }
+}
+
+impl ModelKind for Classifier {
+    fn forward(&self, weights: &Weights, io: &mut BatchIo) -> Result<()> {
+        let features = io.tensor("features")?;
+        let features = if self.l2_norm { unit_norm(&Weights::full(&features)) } else { features };
+        let x = if self.batch_norm { weights.batch_norm(&features, "final_bn") } else { features.shallow_clone() };
+        let x = dropout::apply(io, weights, &x, self.dropout)?;
+        let logits = Weights::full(&weights.linear(&x, self.linear()));
+        io.put("logits", logits);
+        io.put("features", features);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{parity::Case, testing};
+    use tch::{kind::FLOAT_CPU, Kind as Dtype, Tensor};
+
+    const PLAIN: &str = "classes = 101\ndropout = 0\nl2_norm = false\nbatch_norm = false";
+
+    #[test]
+    fn the_plain_one_has_the_references_names_and_is_a_linear_layer() {
+        let case = Case::open("c_linear_classifier_r3d_plain_train");
+        let kind: Classifier = testing::kind(PLAIN);
+        let port = || vec![("features".to_string(), Port::float([512.into()]))];
+        let declared: Vec<(String, Vec<usize>)> = kind.parameters(&Inputs::new(port())).into_iter().map(|p| (p.name, p.shape)).collect();
+        let own = case.weight_shapes().into_iter().filter(|(name, _)| !name.starts_with("backbone."));
+        assert_eq!(declared, own.collect::<Vec<_>>());
+        let weights = case.weights();
+        let features = Tensor::rand([3, 512], FLOAT_CPU);
+        let logits = testing::forward(&kind, &weights, true, vec![("features", features.shallow_clone())]).take("logits");
+        assert_eq!(logits, features.linear(&weights["final_fc.0.weight"], Some(&weights["final_fc.0.bias"])));
+    }
+
+    #[test]
+    fn norms_come_before_the_linear_layer() {
+        let kind: Classifier = testing::kind("classes = 4\ndropout = 0\nl2_norm = true\nbatch_norm = true");
+        let weights = testing::initial(&kind, vec![("features", Port::float([6.into()]))]);
+        let features = Tensor::rand([5, 6], FLOAT_CPU) * 3.0;
+        let out = testing::forward(&kind, &weights, true, vec![("features", features.shallow_clone())]);
+        let unit = &features / features.square().sum_dim_intlist([1i64].as_slice(), true, None).sqrt();
+        let close = |a: &Tensor, b: &Tensor| assert!((a - b).abs().max().double_value(&[]) < 1e-5, "{a:?} {b:?}");
+        close(out.tensor("features"), &unit);
+        let (mean, variance) = (unit.mean_dim([0i64].as_slice(), true, None), unit.var_dim([0i64].as_slice(), false, true));
+        let normed = (&unit - &mean) / (variance + 1e-5f64).sqrt();
+        close(out.tensor("logits"), &normed.matmul(&weights["final_fc.0.weight"].transpose(0, 1)));
+        close(&weights["final_bn.running_mean"], &(mean.squeeze() * 0.1));
+        let again = testing::forward(&kind, &weights, false, vec![("features", features)]);
+        assert!((again.tensor("logits") - out.tensor("logits")).abs().max().double_value(&[]) > 1e-4);
+        assert_eq!(weights["final_bn.num_batches_tracked"].int64_value(&[]), 1);
+        assert_eq!(weights["final_fc.0.weight"].kind(), Dtype::Float);
+    }
+
+    #[test]
+    fn bad_settings_are_told() {
+        assert_eq!(testing::faults::<Classifier>("classes = 0\ndropout = 1\nl2_norm = false\nbatch_norm = false").len(), 2);
+    }
+}

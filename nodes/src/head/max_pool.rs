@@ -1,0 +1,76 @@
+use super::MAP;
+use crate::pixels::length;
+use anyhow::Result;
+use dv_graph::kind::{In, Inputs, Kind, Out, PortFault};
+use dv_graph::port::Port;
+use dv_graph::settings::SettingFaults;
+use dv_train::batch::{BatchIo, BatchKind};
+use dv_train::weights::Weights;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// A map's maxima over windows side by side, in one row: what is left over at the far edges is dropped. With
+/// `window = [1, 2, 2]` the retrieval feature of IIC and of VCOP: 512 x 2 x 7 x 7 gives 9216 values.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MaxPool {
+    /// Extent of a window in time, height and width, in cells of the map.
+    window: [usize; 3],
+}
+
+impl Kind for MaxPool {
+    const NAME: &'static str = "head/max_pool";
+    const INPUTS: &'static [In] = &[MAP];
+    const OUTPUTS: &'static [Out] = &[Out::new("features", "C*T'*H'*W'", "the maxima, channel by channel, then time, height, width")];
+
+    fn check(&self, faults: &mut SettingFaults) {
+        faults.require(!self.window.contains(&0), "window", "must be at least 1 along each axis");
+    }
+    fn ports(&self, inputs: &Inputs) -> Result<Vec<Port>, PortFault> {
+        let mut values = length(inputs, "map", 0)?;
+        for (axis, window) in self.window.iter().enumerate() {
+            values *= length(inputs, "map", axis + 1)? / window;
+        }
+        if values == 0 {
+            return Err(PortFault::setting("window", format!("is larger than the map, {}", inputs.port("map"))));
+        }
+        Ok(vec![Port::float([values.into()])])
+    }
+}
+
+impl BatchKind for MaxPool {
+    fn run(&self, io: &mut BatchIo) -> Result<()> {
+        let window = self.window.map(|n| n as i64);
+        let pooled = Weights::full(&io.tensor("map")?).max_pool3d(window, window, [0; 3], [1; 3], false);
+        // the order of the row is that of [C, T, H, W], whatever lies last in memory
+        io.put("features", pooled.contiguous().flatten(1, -1));
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backbone::r3d::R3d;
+    use crate::{parity::Case, testing};
+
+    #[test]
+    fn the_retrieval_feature_of_iic() {
+        let case = Case::open("a_backbone_iic_r3d_conv_eval");
+        let map =
+            testing::forward(&testing::kind::<R3d>("width = 64"), &case.weights(), false, vec![("clips", case.input("x"))]).take("map");
+        let out = testing::run(&testing::kind::<MaxPool>("window = [1, 2, 2]"), 2, vec![("map", map)]);
+        case.tensor("out", out.tensor("features"));
+    }
+
+    #[test]
+    fn the_port_counts_whole_windows() {
+        let ports = |window: &str| {
+            let map = Port::float([512, 2, 7, 7].map(Into::into));
+            testing::kind::<MaxPool>(&format!("window = {window}")).ports(&Inputs::new(vec![("map".into(), map)]))
+        };
+        assert_eq!(ports("[1, 2, 2]").unwrap()[0].to_string(), "float [B, 9216]");
+        assert!(ports("[3, 1, 1]").is_err());
+        assert_eq!(testing::faults::<MaxPool>("window = [1, 0, 2]").len(), 1);
+    }
+}

@@ -1,0 +1,89 @@
+use anyhow::Result;
+use dv_graph::draw::Rng;
+use dv_graph::host::{SampleIo, SampleKind};
+use dv_graph::kind::{In, Inputs, Kind, Out, PortFault};
+use dv_graph::port::Port;
+use dv_graph::settings::SettingFaults;
+use dv_train::batch::{BatchIo, BatchKind};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// A permutation for each sample that exchanges two items, any two, and leaves the others: never the identity. With
+/// `order/permute_segments` and 4 items it is IIC's intra-negative by temporal shuffling.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Swap {
+    /// How many items there are.
+    items: usize,
+}
+
+impl Swap {
+    fn draw(&self, rng: &mut Rng) -> Vec<i64> {
+        let mut order: Vec<i64> = (0..self.items as i64).collect();
+        let first = rng.below(self.items);
+        let second = (first + 1 + rng.below(self.items - 1)) % self.items;
+        order.swap(first, second);
+        order
+    }
+}
+
+impl Kind for Swap {
+    const NAME: &'static str = "order/swap";
+    const INPUTS: &'static [In] = &[];
+    const OUTPUTS: &'static [Out] = &[Out::draw("order", "N", "0..items with two exchanged")];
+
+    fn check(&self, faults: &mut SettingFaults) {
+        faults.require(self.items > 1, "items", "must be at least 2");
+    }
+    fn ports(&self, _: &Inputs) -> Result<Vec<Port>, PortFault> {
+        Ok(vec![Port::index([self.items.into()]).with_range(self.items.into())])
+    }
+}
+
+impl SampleKind for Swap {
+    fn run(&self, io: &mut SampleIo) -> Result<()> {
+        io.draw_index("order", &[self.items], |rng| self.draw(rng)).map(drop)
+    }
+}
+
+impl BatchKind for Swap {
+    fn run(&self, io: &mut BatchIo) -> Result<()> {
+        io.draw_index("order", &[self.items as i64], |rng, _| self.draw(rng)).map(drop)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::order::permute_segments::PermuteSegments;
+    use crate::{parity::Case, testing};
+    use std::collections::HashSet;
+    use tch::Tensor;
+
+    #[test]
+    fn every_pair_is_drawn_alike_on_host_and_device() {
+        let kind: Swap = testing::kind("items = 4");
+        let device = Vec::<Vec<i64>>::try_from(testing::run(&kind, 200, vec![]).tensor("order")).unwrap();
+        for (row, order) in device.iter().enumerate() {
+            assert_eq!(testing::host_index(&testing::run_host(&kind, row as u64, &[])["order"]), *order);
+            assert_eq!(order.iter().enumerate().filter(|(i, o)| *i as i64 != **o).count(), 2);
+        }
+        assert_eq!(device.iter().collect::<HashSet<_>>().len(), 6);
+        assert_eq!(testing::faults::<Swap>("items = 1").len(), 1);
+    }
+
+    #[test]
+    fn segments_of_intra_negatives_are_the_references() {
+        let case = Case::open("d_gen_neg");
+        let draws: Vec<[usize; 3]> = serde_json::from_value(case.json["params"]["shuffle_draws"].clone()).unwrap();
+        let order = |pair: &[[usize; 3]]| {
+            let mut order = [0i64, 1, 2, 3];
+            order.swap(pair[0][2], (pair[0][2] + pair[1][2] + 1) % 4);
+            order
+        };
+        let orders: Vec<[i64; 4]> = draws.chunks(2).map(order).collect();
+        let inputs = vec![("clips", case.input("x")), ("order", Tensor::from_slice2(&orders))];
+        let out = testing::run(&testing::kind::<PermuteSegments>(""), 4, inputs);
+        case.tensor("shuffle", out.tensor("clips"));
+    }
+}
