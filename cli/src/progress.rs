@@ -4,7 +4,7 @@ use std::io::IsTerminal;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use dv_cli::out;
+use crate::out;
 use indicatif::{HumanBytes, HumanDuration, ProgressBar, ProgressStyle};
 
 /// A bar over counted things, with the time left.

@@ -96,7 +96,8 @@ impl Program {
     }
 }
 
-fn said(mut command: Command) -> Said {
+/// Runs a call as a user would, and gives what came of it.
+pub fn said(mut command: Command) -> Said {
     for name in ["LD_LIBRARY_PATH", "LIBTORCH", "DV_LIBTORCH", "DV_DATA", "OMP_NUM_THREADS"] {
         command.env_remove(name);
     }

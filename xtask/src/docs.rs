@@ -2,12 +2,20 @@
 
 use crate::{quickstart, setup, sh, Result};
 
-/// Writes `docs/nodes.md` and `schema/graph.json`; tests of the node library compare them.
+/// Writes `docs/nodes.md`, `schema/graph.json` and `docs/faults.md`; tests of the crates compare them.
 pub fn run() -> Result<()> {
     setup::run(None)?;
     quickstart::build()?;
     write("docs/nodes.md", &["nodes"])?;
-    write("schema/graph.json", &["nodes", "--format", "schema"])
+    write("schema/graph.json", &["nodes", "--format", "schema"])?;
+    // the page of faults, and what is told of each bad graph, are written by the test that else compares them
+    let test = ["test", "--release", "-p", "dv-graph", "--test", "faults"];
+    let done = std::process::Command::new("cargo").args(test).current_dir(sh::root()).env("DV_WRITE", "1").status();
+    if !done.is_ok_and(|s| s.success()) {
+        return Err("docs/faults.md could not be written: the test `faults` of dv-graph failed".into());
+    }
+    eprintln!("wrote docs/faults.md");
+    Ok(())
 }
 
 fn write(name: &str, args: &[&str]) -> Result<()> {

@@ -24,7 +24,7 @@ cargo xtask VERB
   quickstart [--wheels DIR]  set up, build, generate and pack the motion set, run graphs/quickstart.toml
   test [--wheels DIR]        set up, then format, lints, build, tests and documentation
   clean [--all]              remove what quickstart made; with --all also .deps/ and target/
-  docs                       write docs/nodes.md and schema/graph.json from the node library
+  docs                       write docs/nodes.md and schema/graph.json from the node library, docs/faults.md from the bad graphs
   soak                       the long tests (not yet)
 
 --wheels DIR takes the wheels from a folder instead of the network; `setup` names the files it wants.";

@@ -8,6 +8,7 @@ use dv_cli::out;
 use dv_graph::check::{check, check_data, Checked};
 use dv_graph::merge::Setting;
 use dv_graph::plan::Plan;
+use dv_graph::sweep;
 use std::path::Path;
 
 pub fn settings(with: &With) -> Vec<Setting> {
@@ -31,8 +32,14 @@ pub fn read(graph: &Path, with: &With, kinds: &Kinds) -> Checked {
 pub fn verb(args: &Check, kinds: &Kinds) -> Result<()> {
     let mut bad = 0;
     for graph in &args.graphs {
-        if tell(graph, &read(graph, &args.with, kinds)) {
-            out::line(format_args!("{}: ok", graph.display()))?;
+        // all points of a sweep; the one of any other graph
+        let mut swept = sweep::check(graph, &settings(&args.with), &kinds.library());
+        for point in &swept.points {
+            check_data(&point.plan, &args.with.data_dir(), named(&args.with), &mut swept.faults);
+        }
+        let points = swept.at.map(|_| format!(", {} points", swept.points.len())).unwrap_or_default();
+        if tell(graph, &Checked { sources: swept.sources, faults: swept.faults, plan: None }) {
+            out::line(format_args!("{}: ok{points}", graph.display()))?;
         } else {
             bad += 1;
         }

@@ -10,10 +10,10 @@ use std::path::Path;
 
 const BATCH: i64 = 3;
 const STEPS: usize = 2;
+const CLIPS: i64 = 2;
 
 /// What a setting is at most, by its name: frames, pixels, counts.
-const AT_MOST: &[(&str, i64)] =
-    &[("length", 8), ("size", 56), ("clips", 2), ("rows", 12), ("count", 12), ("hold_out", 0), ("epochs", 1), ("epoch", 1)];
+const AT_MOST: &[(&str, i64)] = &[("length", 8), ("size", 56), ("rows", 12), ("count", 12), ("hold_out", 0), ("epochs", 1), ("epoch", 1)];
 
 /// Shrinks the resolved graph. What changes the meaning of a number is said.
 pub fn shrink(tree: &mut Table, said: &mut Vec<String>) {
@@ -39,11 +39,16 @@ pub fn shrink(tree: &mut Table, said: &mut Vec<String>) {
 }
 
 fn walk(table: &mut Table, place: &str, said: &mut Vec<String>) {
+    // clips that are averaged; where an order counts, their number is the task
+    let averaged = matches!(table.get("kind").map(|i| &i.value), Some(Value::String(k)) if k == "clip/uniform");
     for (key, entry) in table.0.iter_mut() {
         match &mut entry.item.value {
             Value::Integer(n) => {
                 if let Some((_, most)) = AT_MOST.iter().find(|(k, _)| k == key) {
                     *n = (*n).min(*most);
+                }
+                if averaged && key == "clips" {
+                    *n = (*n).min(CLIPS);
                 }
             }
             Value::Array(list) if key == "k" => {

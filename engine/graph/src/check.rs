@@ -47,7 +47,10 @@ pub fn check_data(plan: &Plan, data: &Path, strict: bool, faults: &mut Faults) {
             if dir.exists() {
                 return Some(Rows::open_set(data, &source.set));
             }
-            let message = format!("there is no packed set `{}` in {}", source.set, data.display());
+            let message = match data.is_file() {
+                true => format!("{} is a file: the folder that holds the packed sets is meant (--data DIR)", data.display()),
+                false => format!("there is no packed set `{}` in {}", source.set, data.display()),
+            };
             let fault = if strict { faults.add("no-set", node.at, message) } else { faults.note("no-set", node.at, message) };
             fault.help(how_to_make(&source.set));
             None

@@ -115,7 +115,7 @@ pub enum Mode {
 }
 
 /// Keys of a graph's top level.
-const TOP: &[&str] = &["schema", "name", "about", "seed", "values", "models", "groups", "stages", "published", "sweep"];
+pub(crate) const TOP: &[&str] = &["schema", "name", "about", "seed", "values", "models", "groups", "stages", "published", "sweep"];
 /// Keys of a node that are the language's, not its kind's.
 pub const NODE_KEYS: &[&str] = &["kind", "apply", "in", "after", "write", "initial", "mode", "passes", "names"];
 

@@ -175,7 +175,7 @@ pub fn nearest<'a>(wanted: &str, known: &[&'a str]) -> Option<&'a str> {
 }
 
 /// All that are equally near, by their names.
-fn nearest_all<'a>(wanted: &str, known: &[&'a str]) -> Vec<&'a str> {
+pub(crate) fn nearest_all<'a>(wanted: &str, known: &[&'a str]) -> Vec<&'a str> {
     let near = |d: usize, k: &str| {
         let length = k.len().max(wanted.len());
         // of a single letter nothing would be left

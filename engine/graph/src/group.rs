@@ -4,6 +4,7 @@ use crate::experiment::{is_name, kind_name, tables, text_list, Alias, Broken, In
 use crate::fault::{unmeant, Faults};
 use crate::kind::{Entry, In, Library};
 use crate::source::At;
+use crate::spelling;
 use crate::tree::{Item, Table, Value};
 use indexmap::IndexMap;
 use std::sync::Arc;
@@ -71,8 +72,8 @@ pub fn read(tree: &Table, faults: &mut Faults) -> IndexMap<String, Group> {
         }
         let broken = faults.told() > before;
         for (key, entry) in table.iter() {
-            if !["in", "out", "nodes"].contains(&key) {
-                faults.add("unknown-key", entry.key, format!("a group has no `{key}`")).nearest(key, ["in", "out", "nodes"]);
+            if !spelling::GROUP_KEYS.contains(&key) {
+                faults.add("unknown-key", entry.key, format!("a group has no `{key}`")).nearest(key, spelling::GROUP_KEYS.iter().copied());
             }
         }
         let nodes = tables(&table, "nodes", faults);

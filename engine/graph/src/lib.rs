@@ -32,6 +32,7 @@ pub mod settings;
 pub mod show;
 pub use sample::host;
 pub mod source;
+mod spelling;
 pub mod stage;
 mod stages;
 pub mod sweep;

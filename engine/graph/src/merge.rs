@@ -4,6 +4,7 @@ use crate::fault::{nearest, Faults};
 pub use crate::setting::Setting;
 use crate::setting::{key_path, Change, PATH};
 use crate::source::{At, Sources};
+use crate::spelling;
 use crate::tree::{self, Entry, Item, Table, Value};
 use crate::values::substitute;
 use std::collections::{BTreeSet, HashMap};
@@ -65,6 +66,7 @@ impl Reader {
         };
         self.open.push(this.clone());
         let mut own = tree::parse(&path.display().to_string(), &text, sources, faults);
+        spelling::mend_top(&mut own, faults);
         schema(&own, faults);
         let mut base = Table::default();
         let extends = own.take("extends");

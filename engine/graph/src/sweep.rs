@@ -9,6 +9,7 @@ use crate::merge::{self, Reader, Setting};
 use crate::plan::Plan;
 use crate::setting::Change;
 use crate::source::{At, Sources};
+use crate::spelling;
 use crate::stages;
 use crate::tree::Table;
 use std::collections::BTreeSet;
@@ -83,8 +84,10 @@ pub fn check_adjusted(path: &Path, settings: &[Setting], library: &Library, adju
         let mut tree = tree.clone();
         apply(&axes, &values, &mut tree, &mut own);
         changes.iter().for_each(|c| c.apply(&mut tree, &mut own));
+        spelling::mend_extends(&mut tree, library, &mut own);
         merge::resolve(&mut tree, &mut own);
         let broken = broken || own.since(&faults).iter().any(|f| matches!(f.code, "extends-missing" | "extends-cycle"));
+        spelling::mend_below(&mut tree, library, &mut own);
         adjust(&mut tree);
         let experiment = experiment::read(tree, library, &mut own);
         let plan = if broken { None } else { stages::plan(&experiment, &mut own) };

@@ -70,14 +70,23 @@ impl Fill<'_> {
                 }
                 None => true,
             },
-            Value::Array(list) => list.iter_mut().fold(true, |all, i| self.item(i) && all),
-            Value::Table(t) => t.0.values_mut().fold(true, |all, e| self.item(&mut e.item) && all),
+            Value::Array(list) => self.items(list.iter_mut()),
+            Value::Table(t) => self.items(t.0.values_mut().map(|e| &mut e.item)),
             _ => true,
         };
         if !filled {
             self.faults.excuse(item.at);
         }
         filled
+    }
+
+    /// Each of them, also after one that could not be filled in.
+    fn items<'i>(&mut self, items: impl Iterator<Item = &'i mut Item>) -> bool {
+        let mut all = true;
+        for item in items {
+            all &= self.item(item);
+        }
+        all
     }
 
     fn value(&mut self, name: &str, at: At) -> Option<(Value, bool)> {

@@ -21,6 +21,9 @@ impl Folder {
     /// Makes the folder. One that exists is a fault, unless it is to be gone on with (`--stage`).
     pub fn create(path: &Path, name: &str, resolved: &str, go_on: bool, fsync: bool) -> Result<Folder> {
         let exists = path.exists();
+        if path.is_file() {
+            bail!("{} is a file, and a run has a folder: take another name (--out DIR)", path.display());
+        }
         if exists && !go_on {
             bail!("the run folder {} exists: go on with it (--resume), or take another (--out DIR), or remove it", path.display());
         }

@@ -46,7 +46,11 @@ fn bytes(t: &Tensor) -> Vec<u8> {
 
 /// Writes a file whole, or leaves what was there.
 pub fn write_atomically(path: &Path, content: &[u8], fsync: bool) -> Result<()> {
-    let folder = path.parent().ok_or_else(|| anyhow!("{} has no folder", path.display()))?;
+    if path.is_dir() {
+        bail!("cannot write {}: it is a folder, and a file is meant", path.display());
+    }
+    // a bare name has the empty path above it
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let temporary = path.with_extension("partial");
     let run = || -> std::io::Result<()> {
         let mut file = File::create(&temporary)?;
@@ -60,7 +64,12 @@ pub fn write_atomically(path: &Path, content: &[u8], fsync: bool) -> Result<()> 
         }
         Ok(())
     };
-    run().with_context(|| format!("cannot write {}", path.display()))
+    let done = run();
+    if done.is_err() {
+        // on a full disk what was written of it takes the room that is missing
+        let _ = std::fs::remove_file(&temporary);
+    }
+    done.with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// Writes tensors under their names.
@@ -81,6 +90,9 @@ pub fn write_with(path: &Path, tensors: &BTreeMap<String, Tensor>, fsync: bool) 
 
 /// Reads all tensors of a file.
 pub fn read(path: &Path) -> Result<BTreeMap<String, Tensor>> {
+    if path.is_dir() {
+        bail!("{} is a folder: a safetensors file is meant", path.display());
+    }
     let content = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
     let file = SafeTensors::deserialize(&content).with_context(|| format!("{} is no safetensors file", path.display()))?;
     file.tensors()

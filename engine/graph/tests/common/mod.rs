@@ -216,10 +216,15 @@ impl Kind for Choose {
     const AXES: Axes = Axes::None;
     fn ports(&self, inputs: &Inputs) -> Ports {
         let branches: Vec<&Port> = inputs.all().filter(|(n, _)| *n != "choice").map(|(_, p)| p).collect();
-        Ok(vec![branches[0].clone(), Port::index([])])
+        let odd = inputs.all().map(|(n, _)| n).find(|n| *n != "choice" && !self.odds.contains_key(*n));
+        match (odd, self.odds.keys().find(|n| inputs.get(n).is_none())) {
+            (Some(name), _) => Err(PortFault::setting("odds", format!("there are no odds for `{name}`"))),
+            (_, Some(name)) => Err(PortFault::setting("odds", format!("there is no branch `{name}`"))),
+            _ => Ok(vec![branches[0].clone(), Port::index([])]),
+        }
     }
     fn pick(&self, rng: &mut Rng, branches: &[&str]) -> Option<usize> {
-        Some(rng.weighted(&branches.iter().map(|b| self.odds[*b]).collect::<Vec<_>>()))
+        Some(rng.weighted(&branches.iter().map(|b| self.odds.get(*b).copied().unwrap_or(0.0)).collect::<Vec<_>>()))
     }
 }
 
