@@ -1,6 +1,6 @@
 //! Tensors in safetensors files. Writing is atomic: a temporary file, fsync, rename, fsync of the folder.
 
-use anyhow::{anyhow, bail, Context, Result};
+use anyhow::{bail, Context, Result};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use std::collections::BTreeMap;
 use std::fs::File;

@@ -2,6 +2,8 @@
 
 mod solarize;
 
+static NODES: &[dv_train::batch::NodeEntry] = &[dv_train::batch::NodeEntry::batch::<solarize::Solarize>()];
+
 fn main() -> std::process::ExitCode {
-    dv_engine::main(&[dv_train::batch::NodeEntry::batch::<solarize::Solarize>()])
+    dv_engine::main(NODES)
 }

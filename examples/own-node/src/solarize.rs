@@ -32,7 +32,8 @@ impl Kind for Solarize {
 impl BatchKind for Solarize {
     fn run(&self, io: &mut BatchIo) -> Result<()> {
         let clips = unit_floats(&io.tensor("clips")?);
-        io.put("clips", (1.0 - &clips).where_self(&clips.gt(self.threshold), &clips));
+        let bright = clips.gt(self.threshold);
+        io.put("clips", (-&clips + 1.0).where_self(&bright, &clips));
         Ok(())
     }
 }

@@ -51,7 +51,7 @@ impl BatchKind for RepeatFrame {
         let clips = io.tensor("clips")?;
         let [rows, time, height, width] = device_size(&clips)?;
         ensure!(time > 0, "a clip of no frames");
-        let frames = draw_index(io, "frame", 1, |rng| vec![rng.below(time as usize) as i64])?;
+        let frames = draw_index(io, "frame", &[1], |rng| vec![rng.below(time as usize) as i64])?;
         let one = |row: i64| {
             let frame = check(frames[row as usize][0], time as usize)? as i64;
             Ok(clips.get(row).narrow(1, frame, 1).expand([3, time, height, width], false))

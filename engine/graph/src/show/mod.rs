@@ -17,7 +17,7 @@ pub use svg::svg;
 pub(crate) use text::table;
 pub use text::text;
 
-use crate::plan::{From, InputPlan, NodePlan, Place, Plan, StagePlan};
+use crate::plan::{From, InputPlan, NodePlan, Place, StagePlan};
 use crate::port::Port;
 use crate::stage::{Checkpoint, Ema, Momentum, Origin};
 
