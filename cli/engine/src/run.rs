@@ -43,7 +43,7 @@ pub fn verb(args: &Run, kinds: &Kinds) -> Result<()> {
     }
     let data = match &scratch {
         Some(dir) => {
-            swept.points.iter().try_for_each(|p| smoke::sets(&p.plan, dir.path()))?;
+            smoke::sets(&swept.points.iter().map(|p| &p.plan).collect::<Vec<_>>(), dir.path())?;
             dir.path().to_path_buf()
         }
         None => with.data_dir(),

@@ -50,7 +50,8 @@ pub fn text(stages: &[Arc<StagePlan>], result: &Map<String, Value>) -> String {
 pub fn sweep(axes: &[Axis], rows: &[(String, Vec<usize>, Map<String, Value>)]) -> String {
     let scores = |result: &Map<String, Value>| -> Vec<(String, f64)> {
         let stages = result["stages"].as_object().into_iter().flatten();
-        let metrics = stages.filter_map(|(stage, s)| Some((stage, s["metrics"].as_object()?))).filter(|(_, m)| !m.contains_key("clips_per_second"));
+        let metrics =
+            stages.filter_map(|(stage, s)| Some((stage, s["metrics"].as_object()?))).filter(|(_, m)| !m.contains_key("clips_per_second"));
         metrics.flat_map(|(stage, m)| m.iter().filter_map(move |(n, v)| Some((format!("{stage}/{n}"), v.as_f64()?)))).collect()
     };
     let mut names: Vec<String> = Vec::new();

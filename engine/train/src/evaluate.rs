@@ -19,7 +19,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 /// Runs the stage; the metrics are those of its end nodes, and means over the samples of what comes with each batch.
-pub(crate) fn evaluate(cx: &mut StageContext, stage: &Arc<StagePlan>, store: &Store, rows: Option<Rows>, data: &BTreeMap<String, String>) -> Result<Metrics> {
+pub(crate) fn evaluate(
+    cx: &mut StageContext,
+    stage: &Arc<StagePlan>,
+    store: &Store,
+    rows: Option<Rows>,
+    data: &BTreeMap<String, String>,
+) -> Result<Metrics> {
     let _off = tch::no_grad_guard();
     let mut executor = Executor::new(Arc::clone(stage), cx.registry, cx.machine.device);
     executor.lengths = lengths(rows.as_ref());

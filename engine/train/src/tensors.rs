@@ -83,12 +83,7 @@ pub fn write_with(path: &Path, tensors: &BTreeMap<String, Tensor>, fsync: bool) 
 }
 
 /// The same with texts in the file's header.
-pub fn write_headed(
-    path: &Path,
-    tensors: &BTreeMap<String, Tensor>,
-    header: Option<BTreeMap<String, String>>,
-    fsync: bool,
-) -> Result<()> {
+pub fn write_headed(path: &Path, tensors: &BTreeMap<String, Tensor>, header: Option<BTreeMap<String, String>>, fsync: bool) -> Result<()> {
     let data: Vec<(String, Dtype, Vec<usize>, Vec<u8>)> = tensors
         .iter()
         .map(|(n, t)| Ok((n.clone(), dtype(t.kind())?, t.size().iter().map(|d| *d as usize).collect(), bytes(t))))

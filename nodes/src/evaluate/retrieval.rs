@@ -114,7 +114,10 @@ impl BatchKind for Retrieval {
         }
         io.put("similarity", Tensor::cat(&similarities, 0));
         let neighbours = Tensor::cat(&neighbours, 0);
-        io.put_table("neighbours", Table { ids: query.ids.clone(), rows: neighbours, label: query.label.as_ref().map(Tensor::shallow_clone) });
+        io.put_table(
+            "neighbours",
+            Table { ids: query.ids.clone(), rows: neighbours, label: query.label.as_ref().map(Tensor::shallow_clone) },
+        );
         io.put_table("ranks", Table { ids: query.ids, rows: ranks.unsqueeze(1), label: query.label });
         Ok(())
     }
