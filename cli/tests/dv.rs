@@ -137,6 +137,14 @@ fn the_engine_gets_the_same_arguments_and_its_environment() {
         assert_eq!(lines[7..], ["PASSIVE", "3"]);
     }
 
+    // a program of another name has an engine of its own
+    let own = dir.join("bin/own-dv");
+    fs::copy(&program, &own).unwrap();
+    let call = || Command::new(&own).arg("nodes").env("DV_LIBTORCH", &torch).output().unwrap();
+    assert!(text(&call().stderr).contains("own-dv-engine is missing"));
+    fs::copy(&engine, dir.join("bin/own-dv-engine")).unwrap();
+    assert_eq!(call().status.code(), Some(7));
+
     libtorch(&dir.join(".deps/libtorch"), "2.11.0+cu130");
     let output = start(&["nodes"], None);
     let lib = dir.join(".deps/libtorch/lib");

@@ -13,7 +13,10 @@ pub fn verb(args: &Diff, kinds: &Kinds) -> Result<()> {
     let read = [&args.a, &args.b].map(|graph| (graph, check::read(graph, &args.with, kinds)));
     let mut plans = Vec::new();
     for (graph, checked) in read {
-        check::tell(graph, &checked);
+        // notes, as of a set that is missing, are no difference
+        if !checked.faults.is_empty() {
+            check::tell(graph, &checked);
+        }
         plans.extend(checked.plan.filter(|_| checked.faults.is_empty()));
     }
     let [a, b] = plans.as_slice() else { return Err(Exit::INPUT.into()) };

@@ -16,7 +16,9 @@ fn graphs() -> Vec<PathBuf> {
             if path.is_dir() {
                 open.push(path);
             } else if path.extension().is_some_and(|e| e == "toml") {
-                found.push(path);
+                let text = std::fs::read_to_string(&path).unwrap();
+                let graph = text.lines().any(|l| l.starts_with("[stages.") || l.starts_with("extends"));
+                found.extend(graph.then_some(path));
             }
         }
     }

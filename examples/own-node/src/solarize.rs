@@ -32,8 +32,7 @@ impl Kind for Solarize {
 impl BatchKind for Solarize {
     fn run(&self, io: &mut BatchIo) -> Result<()> {
         let clips = unit_floats(&io.tensor("clips")?);
-        let bright = clips.gt(self.threshold);
-        io.put("clips", (-&clips + 1.0).where_self(&bright, &clips));
+        io.put("clips", (1f64 - &clips).where_self(&clips.gt(self.threshold), &clips));
         Ok(())
     }
 }

@@ -45,8 +45,13 @@ fn row(name: &str, change: &Change<Fact>) -> Vec<String> {
         Change::Removed(old) => vec![format!("- {name}"), first(old)],
         Change::Changed(old, new) => {
             let texts: Vec<String> = differing(old, new)
+                // hashes of shapes say nothing beside other counts
+                .filter(|(key, ..)| *key != "shapes" || old[0] == new[0])
                 .map(|(key, x, y)| {
                     let [x, y] = [x, y].map(|v| v.filter(|v| !v.is_empty()).unwrap_or("nothing"));
+                    if key == "shapes" {
+                        return "as many parameters of other shapes".to_string();
+                    }
                     let lead = if key.is_empty() { String::new() } else { format!("{key}: ") };
                     format!("{lead}{x} -> {y}")
                 })
