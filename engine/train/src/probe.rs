@@ -150,7 +150,9 @@ pub fn probe(plan: &mut Plan, registry: &Registry, probe: &Probe) -> Result<BTre
             }
             let paths: Vec<(String, Tensor)> =
                 probe.gradients.iter().map(|g| Ok((g.clone(), leaf(&stage, plan, &store, &values, g)?))).collect::<Result<_>>()?;
-            if paths.is_empty() {
+            if paths.is_empty() && !loss.requires_grad() {
+                // all that could learn is fed
+            } else if paths.is_empty() {
                 loss.f_backward().map_err(|e| anyhow::anyhow!("libtorch, backward: {e}"))?;
             } else if optimiser.is_none() {
                 let inputs: Vec<&Tensor> = paths.iter().map(|(_, t)| t).collect();

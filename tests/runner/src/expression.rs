@@ -280,6 +280,10 @@ impl Scope<'_> {
                 let rows: Vec<Vec<f64>> = t.values.chunks_exact(2).map(order).collect();
                 Ok(Value::Tensor(Tensor::new(Kind::Index, &[rows.len(), items], rows.concat())))
             }
+            "fill" => {
+                let (shape, value) = (counts()?, t.values.first().copied().context("a number")?);
+                Ok(Value::Tensor(Tensor::new(t.kind, &shape, vec![value; shape.iter().product()])))
+            }
             "shape" => tensor(t.reshape(&counts()?)),
             "columns" => {
                 let columns = *t.shape.get(1).context("it has one axis")?;

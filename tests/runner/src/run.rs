@@ -120,7 +120,8 @@ impl Runner<'_> {
             };
         }
         if let Some(patterns) = &call.weights {
-            probe.weights = Some(case.weights()?.into_iter().map(|(n, w)| (renamed(patterns, &n), w)).collect::<Raw>());
+            let all = case.weights()?.into_iter().map(|(n, w)| (renamed(patterns, &n), w));
+            probe.weights = Some(all.filter(|(n, _)| !n.is_empty()).collect::<Raw>());
         }
         for (name, value) in &call.values {
             let value = scope.tensor(value)?;
