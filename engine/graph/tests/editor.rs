@@ -121,8 +121,19 @@ fn schema() -> Value {
     serde_json::from_str(&text).unwrap()
 }
 
+/// JSON knows no infinity; TOML does.
+fn finite(value: &mut toml::Value) {
+    match value {
+        toml::Value::Float(f) if !f.is_finite() => *f = f64::MAX,
+        toml::Value::Array(list) => list.iter_mut().for_each(finite),
+        toml::Value::Table(t) => t.iter_mut().for_each(|(_, v)| finite(v)),
+        _ => {}
+    }
+}
+
 fn told(schema: &Value, text: &str) -> Option<String> {
-    let value: toml::Table = text.parse().unwrap();
+    let mut value = toml::Value::Table(text.parse().unwrap());
+    finite(&mut value);
     wrong(schema, schema, &serde_json::to_value(value).unwrap(), "")
 }
 

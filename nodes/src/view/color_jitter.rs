@@ -15,6 +15,7 @@ use tch::Tensor;
 /// mean grey. Grey is 0.2989 R + 0.587 G + 0.114 B. As torchvision does on float tensors.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(inline)]
 pub struct ColorJitter {
     /// The factor is uniform in `1 - brightness` (at least 0) to `1 + brightness`.
     brightness: f64,
