@@ -217,7 +217,7 @@ pub struct Pack {
     /// How frames are scaled
     #[arg(long, value_enum, required_if_eq("preset", "folder"))]
     pub filter: Option<Filter>,
-    /// How frames are stored: rgb (lossless) or yuv420 (half the bytes) [default: rgb]
+    /// How frames are stored: rgb (lossless) or yuv420 (4:2:0, about half the bytes) [default: rgb]
     #[arg(long, value_parser = codec)]
     pub codec: Option<Codec>,
     /// [default: one a core]

@@ -94,6 +94,36 @@ impl Case {
     pub fn scalar(&self, name: &str, actual: &Tensor) {
         self.tensor(name, actual);
     }
+    /// Compares all that is there under the case's names: tells the worst of it in one line. Every failure is told at once;
+    /// what the case has and the outcome lacks is one, but for what starts with a text of `without`.
+    pub fn judge(&self, outcome: &HashMap<String, Tensor>, without: &[&str]) {
+        let names = |group: &str| self.json[group].as_object().map(|o| o.keys().cloned().collect::<Vec<_>>()).unwrap_or_default();
+        let (mut worst, mut failures) = ((0.0, String::from("none")), Vec::new());
+        let (mut compared, mut left_out) = (0, 0);
+        for name in names("expected").into_iter().chain(names("scalars")) {
+            let Some(actual) = outcome.get(&name) else {
+                match without.iter().any(|w| name.starts_with(w)) {
+                    true => left_out += 1,
+                    false => failures.push(format!("{name}: missing")),
+                }
+                continue;
+            };
+            compared += 1;
+            match self.error(&name, actual) {
+                Ok(ratio) => {
+                    if ratio > 1.0 {
+                        failures.push(format!("{name}: {ratio:.3} times the tolerance"));
+                    }
+                    if ratio > worst.0 {
+                        worst = (ratio, name);
+                    }
+                }
+                Err(text) => failures.push(text),
+            }
+        }
+        println!("{}: {compared} compared, {left_out} left out, worst {:.4} of its tolerance ({})", self.name, worst.0, worst.1);
+        assert!(failures.is_empty() && compared > 0, "{}:\n  {}", self.name, failures.join("\n  "));
+    }
     /// The numbers of an output that the case keeps.
     pub fn strided(&self, output: &Tensor) -> Tensor {
         output.flatten(1, -1).slice(1, None, None, self.json["params"]["sample_stride"].as_i64().unwrap())

@@ -4,14 +4,18 @@ use crate::kinds::Kinds;
 use crate::{check, device, smoke, table};
 use anyhow::{bail, Context, Result};
 use dv_cli::args::Run;
+use dv_cli::exit::Exit;
 use dv_cli::out;
-use dv_graph::check::{check_adjusted, check_data};
+use dv_graph::check::{check_data, Checked};
+use dv_graph::identity;
 use dv_graph::plan::{Plan, StagePlan};
+use dv_graph::sweep::{self, Axis, Point};
 use dv_train::executor::Registry;
 use dv_train::folder::Folder;
 use dv_train::stage::{run_stage, Machine, StageContext, Tables};
-use std::collections::BTreeSet;
-use std::path::PathBuf;
+use serde_json::{json, Value};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub fn verb(args: &Run, kinds: &Kinds) -> Result<()> {
@@ -25,65 +29,127 @@ pub fn verb(args: &Run, kinds: &Kinds) -> Result<()> {
     let with = &args.graph.with;
     let scratch = if args.smoke { Some(tempfile::tempdir().context("cannot make a folder for the smoke sets")?) } else { None };
     let mut said = Vec::new();
-    let library = kinds.library();
-    let mut checked = check_adjusted(&args.graph.graph, &check::settings(with), &library, &mut |tree| {
+    let mut swept = sweep::check_adjusted(&args.graph.graph, &check::settings(with), &kinds.library(), &mut |tree| {
         if args.smoke {
             smoke::shrink(tree, &mut said);
         }
     });
-    let data = match (&scratch, &checked.plan) {
-        (Some(dir), Some(plan)) => {
-            smoke::sets(plan, dir.path())?;
+    said.dedup();
+    if args.smoke && swept.at.is_some() {
+        let all = swept.points.len();
+        let mut seen = BTreeSet::new();
+        swept.points.retain(|p| seen.insert(p.structure.clone()));
+        said.push(format!("smoke: {} of {all} points, one of each structure", swept.points.len()));
+    }
+    let data = match &scratch {
+        Some(dir) => {
+            smoke::sets(&swept.points.iter().map(|p| &p.plan).collect::<Vec<_>>(), dir.path())?;
             dir.path().to_path_buf()
         }
-        _ => with.data_dir(),
+        None => with.data_dir(),
     };
-    if let Some(plan) = &checked.plan {
-        check_data(plan, &data, true, &mut checked.faults);
+    for point in &swept.points {
+        check_data(&point.plan, &data, true, &mut swept.faults);
     }
-    let plan = check::plan(checked)?;
+    if !check::tell(&args.graph.graph, &Checked { sources: swept.sources, faults: swept.faults, plan: None }) {
+        out::note("nothing was run");
+        return Err(Exit::INPUT.into());
+    }
     for line in said {
         out::note(line);
     }
+    let name = swept.points.first().map(|p| p.plan.name.clone()).unwrap_or_default();
     let out_dir = match (&args.out, &scratch) {
         (Some(dir), _) => dir.clone(),
         (None, Some(dir)) => dir.path().join("run"),
-        (None, None) => PathBuf::from("runs").join(&plan.name),
+        (None, None) => PathBuf::from("runs").join(name),
     };
     let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
     let machine = Machine { data, device, threads: args.threads.map_or(cores, |n| n.get()), compute_threads };
-    run(plan, &kinds.registry(), &args.stages, &out_dir, &machine, !args.smoke)
+    let runner = Runner { registry: &kinds.registry(), asked: &args.stages, machine: &machine, fsync: !args.smoke };
+    match swept.at {
+        None => swept.points.into_iter().try_for_each(|point| runner.run(point.plan, &out_dir, &[]).map(drop)),
+        Some(_) => runner.sweep(&swept.axes, swept.points, &out_dir),
+    }
 }
 
-fn run(plan: Plan, registry: &Registry, asked: &[String], out_dir: &std::path::Path, machine: &Machine, fsync: bool) -> Result<()> {
-    for name in asked {
-        if !plan.stages.iter().any(|s| s.name == *name) {
-            let names: Vec<&str> = plan.stages.iter().map(|s| s.name.as_str()).collect();
-            bail!("there is no stage `{name}`; there are {}", names.join(", "));
+/// What all points of a sweep are run with.
+struct Runner<'a> {
+    registry: &'a Registry,
+    asked: &'a [String],
+    machine: &'a Machine,
+    fsync: bool,
+}
+
+impl Runner<'_> {
+    /// Each point in a folder of its own. A stage that is the same as in an earlier point is not run again: its results are taken over.
+    fn sweep(&self, axes: &[Axis], points: Vec<Point>, out_dir: &Path) -> Result<()> {
+        if out_dir.exists() && self.asked.is_empty() {
+            bail!("the run folder {} exists: take another (--out DIR), or remove it", out_dir.display());
         }
+        let mut done: BTreeMap<String, String> = BTreeMap::new();
+        let mut rows = Vec::new();
+        let count = points.len();
+        for (i, point) in points.into_iter().enumerate() {
+            out::note(format_args!("point {} of {count}: {}", i + 1, point.name));
+            let fingerprint = |set: &str| dv_datasets::PackedSet::open(&self.machine.data.join(set)).ok().map(|s| s.fingerprint.clone());
+            let identities = identity::identities(&point.plan, &fingerprint);
+            let known: Vec<(String, String)> =
+                identities.iter().filter_map(|(stage, id)| Some((stage.clone(), done.get(id)?.clone()))).collect();
+            let result = self.run(point.plan, &out_dir.join(&point.name), &known).with_context(|| format!("point `{}`", point.name))?;
+            for id in identities.into_values() {
+                done.entry(id).or_insert_with(|| point.name.clone());
+            }
+            rows.push((point.name, point.values, result));
+        }
+        let text = table::sweep(axes, &rows);
+        let points: serde_json::Map<String, Value> = rows.into_iter().map(|(name, _, result)| (name, Value::Object(result))).collect();
+        let axes: serde_json::Map<String, Value> = axes.iter().map(|a| (a.name.clone(), json!(a.values))).collect();
+        let whole = serde_json::to_string_pretty(&json!({"axes": axes, "points": points}))?;
+        dv_train::tensors::write_atomically(&out_dir.join("sweep.json"), whole.as_bytes(), self.fsync)?;
+        dv_train::tensors::write_atomically(&out_dir.join("table.txt"), text.as_bytes(), self.fsync)?;
+        out::line(text.trim_end())?;
+        out::note(format_args!("{count} points: {}", out_dir.display()));
+        Ok(())
     }
-    let mut folder = Folder::create(out_dir, &plan.name, &plan.resolved, !asked.is_empty(), fsync)?;
-    let todo = todo(&plan, asked, &folder);
-    let mut plan = plan;
-    let stages: Vec<Arc<StagePlan>> = std::mem::take(&mut plan.stages).into_iter().map(Arc::new).collect();
-    let mut tables = Tables::new();
-    for stage in &stages {
-        if !todo.contains(&stage.name) {
-            continue;
+
+    /// One experiment. `known` are stages whose results another point left, and which.
+    fn run(&self, mut plan: Plan, out_dir: &Path, known: &[(String, String)]) -> Result<serde_json::Map<String, Value>> {
+        for name in self.asked {
+            if !plan.stages.iter().any(|s| s.name == *name) {
+                let names: Vec<&str> = plan.stages.iter().map(|s| s.name.as_str()).collect();
+                bail!("there is no stage `{name}`; there are {}", names.join(", "));
+            }
         }
-        // one that ran with the stage that it runs during has its result
-        if stage.during.as_ref().is_some_and(|d| todo.contains(&d.stage)) {
-            continue;
+        let mut folder = Folder::create(out_dir, &plan.name, &plan.resolved, !self.asked.is_empty(), self.fsync)?;
+        for (stage, point) in known.iter().filter(|(s, _)| self.asked.is_empty() && !folder.has_result(s)).collect::<Vec<_>>() {
+            let other = out_dir.parent().unwrap_or(Path::new("")).join(point);
+            folder.adopt(stage, &other, point)?;
+            out::note(format_args!("stage {stage}: as in {point}"));
         }
-        out::note(format_args!("stage {}", stage.name));
-        let mut cx = StageContext { plan: &plan, stages: &stages, registry, machine, folder: &mut folder, tables: &mut tables };
-        run_stage(&mut cx, stage).with_context(|| format!("stage `{}`", stage.name))?;
+        let mut todo = todo(&plan, self.asked, &folder);
+        todo.retain(|s| !known.iter().any(|(k, _)| k == s) || !folder.has_result(s));
+        let stages: Vec<Arc<StagePlan>> = std::mem::take(&mut plan.stages).into_iter().map(Arc::new).collect();
+        let mut tables = Tables::new();
+        for stage in &stages {
+            if !todo.contains(&stage.name) {
+                continue;
+            }
+            // one that ran with the stage that it runs during has its result
+            if stage.during.as_ref().is_some_and(|d| todo.contains(&d.stage)) {
+                continue;
+            }
+            out::note(format_args!("stage {}", stage.name));
+            let (registry, machine) = (self.registry, self.machine);
+            let mut cx = StageContext { plan: &plan, stages: &stages, registry, machine, folder: &mut folder, tables: &mut tables };
+            run_stage(&mut cx, stage).with_context(|| format!("stage `{}`", stage.name))?;
+        }
+        let text = table::text(&stages, folder.result());
+        folder.write("table.txt", &text)?;
+        out::line(text.trim_end())?;
+        out::note(format_args!("results, log and checkpoints: {}", folder.path.display()));
+        Ok(folder.result().clone())
     }
-    let text = table::text(&stages, folder.result());
-    folder.write("table.txt", &text)?;
-    out::line(text.trim_end())?;
-    out::note(format_args!("results, log and checkpoints: {}", folder.path.display()));
-    Ok(())
 }
 
 /// All stages; or the asked ones, and what upstream of them has no result yet.

@@ -64,11 +64,12 @@ fn walk(table: &mut Table, place: &str, said: &mut Vec<String>) {
     }
 }
 
-/// Generates the sets that the plan reads.
-pub fn sets(plan: &Plan, data: &Path) -> Result<()> {
-    let classes = plan.resolved.lines().filter_map(|l| l.trim().strip_prefix("classes = ")?.parse::<usize>().ok()).max().unwrap_or(12);
+/// Generates the sets that the plans read: once for each name.
+pub fn sets(plans: &[&Plan], data: &Path) -> Result<()> {
+    let lines = plans.iter().flat_map(|p| p.resolved.lines());
+    let classes = lines.filter_map(|l| l.trim().strip_prefix("classes = ")?.parse::<usize>().ok()).max().unwrap_or(12);
     let mut specs: BTreeMap<String, SmokeSpec> = BTreeMap::new();
-    for stage in &plan.stages {
+    for stage in plans.iter().flat_map(|p| &p.stages) {
         let Some(source) = stage.source() else { continue };
         let batch = stage.drive.settings.batch.unwrap_or(1);
         let spec = specs.entry(source.set.clone()).or_insert_with(|| SmokeSpec {

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 use dv_graph::plan::StagePlan;
+use dv_graph::sweep::Axis;
 
 /// The reported metrics of all finished stages, in the plan's order; `result.json` holds the others as well.
 pub fn text(stages: &[Arc<StagePlan>], result: &Map<String, Value>) -> String {
@@ -41,6 +42,35 @@ pub fn text(stages: &[Arc<StagePlan>], result: &Map<String, Value>) -> String {
             out.push('\n');
         }
         out.push('\n');
+    }
+    out
+}
+
+/// All points of a sweep, a row each: the axes, then every metric of a stage that does not train, as `stage/node.port`.
+pub fn sweep(axes: &[Axis], rows: &[(String, Vec<usize>, Map<String, Value>)]) -> String {
+    let scores = |result: &Map<String, Value>| -> Vec<(String, f64)> {
+        let stages = result["stages"].as_object().into_iter().flatten();
+        let metrics =
+            stages.filter_map(|(stage, s)| Some((stage, s["metrics"].as_object()?))).filter(|(_, m)| !m.contains_key("clips_per_second"));
+        metrics.flat_map(|(stage, m)| m.iter().filter_map(move |(n, v)| Some((format!("{stage}/{n}"), v.as_f64()?)))).collect()
+    };
+    let mut names: Vec<String> = Vec::new();
+    for (name, _) in rows.iter().flat_map(|(_, _, result)| scores(result)) {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    let mut lines: Vec<Vec<String>> = vec![axes.iter().map(|a| a.name.clone()).chain(names.iter().cloned()).collect()];
+    for (_, values, result) in rows {
+        let own = scores(result);
+        let metric = |name: &String| own.iter().find(|(n, _)| n == name).map_or("-".to_string(), |(_, v)| format!("{v:.4}"));
+        lines.push(axes.iter().zip(values).map(|(a, i)| a.values[*i].clone()).chain(names.iter().map(metric)).collect());
+    }
+    let width = |column: usize| lines.iter().map(|l| l[column].chars().count()).max().unwrap_or(0);
+    let mut out = String::new();
+    for line in &lines {
+        let cells: Vec<String> = line.iter().enumerate().map(|(i, cell)| format!("{cell:>w$}", w = width(i))).collect();
+        let _ = writeln!(out, "{}", cells.join("  "));
     }
     out
 }

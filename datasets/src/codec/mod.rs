@@ -5,16 +5,7 @@
 //! Content and residual determine each other exactly. Fingerprints hash the content, so they depend neither on zstd's
 //! version nor on how frames are grouped in blocks.
 //!
-//! Measured on the 54 clips of `shared/videos/ucf101` at 171 high, 128 wide, on a busy shared machine, by
-//! `cargo test --release -p dv-datasets --test videos -- --ignored --nocapture codec_figures`
-//! (16-frame clips out as RGB, per second of one core's time, checksum and zstd included; RGB24 is 65 664 bytes a frame):
-//!
-//! | codec | frames a block | bytes a frame | clips, stride 1 | clips, stride 4 |
-//! |---|---|---|---|---|
-//! | `rgb` | 1 | 30 244 (2.17x) | 427 | 400 |
-//! | `yuv420` | 1 | 14 171 (4.63x) | 275 | 280 |
-//! | `rgb` | 16 | 25 436 (2.58x) | 318 | 121 |
-//! | `yuv420` | 16 | 11 781 (5.57x) | 226 | 164 |
+//! What they cost, and what else was measured, stands in ARCHITECTURE.md; the bytes in FORMAT.md.
 
 mod plane;
 mod rgb;

@@ -25,12 +25,14 @@ pub(crate) struct Wired<'a> {
     pub roots: Vec<usize>,
     pub minimise: Option<(usize, usize)>,
     pub reported: Vec<(String, (usize, usize))>,
+    /// Tables that are left as files.
+    pub files: Vec<(String, (usize, usize))>,
     pub source: Option<usize>,
 }
 
 /// The plan of a stage, and its models' parameters at each application: where each node runs, for which rows, whether with gradient.
 pub(crate) fn assemble(wired: &Wired, faults: &mut Faults) -> (StagePlan, Vec<(String, Vec<Parameter>, At)>) {
-    let Wired { experiment, name, stage, edges, inferred, live, roots, minimise, reported, source, .. } = wired;
+    let Wired { experiment, name, stage, edges, inferred, live, roots, minimise, reported, files, source, .. } = wired;
     let (stage, inferred, minimise) = (*stage, inferred.as_slice(), *minimise);
     let drive = &stage.drive;
     let order: Vec<usize> = wired.order.iter().copied().filter(|i| live[*i]).collect();
@@ -45,7 +47,11 @@ pub(crate) fn assemble(wired: &Wired, faults: &mut Faults) -> (StagePlan, Vec<(S
     let flows = |e: &&Edge| {
         e.role == Role::Read && matches!(e.target, Target::Node { node, port } if inferred[node].outputs[port].ty == Type::Float)
     };
-    let flowing: Vec<Vec<Edge>> = edges.iter().map(|list| list.iter().filter(flows).cloned().collect()).collect();
+    let own = |i: usize, list: &[Edge]| -> Vec<Edge> {
+        let through = stage.nodes[i].entry.gradient;
+        list.iter().filter(|e| through && flows(e)).cloned().collect()
+    };
+    let flowing: Vec<Vec<Edge>> = edges.iter().enumerate().map(|(i, list)| own(i, list)).collect();
     let to_loss = live::upstream(&flowing, minimise.iter().map(|(n, _)| *n));
     let mut gradient = vec![false; stage.nodes.len()];
     for &i in &order {
@@ -181,6 +187,7 @@ pub(crate) fn assemble(wired: &Wired, faults: &mut Faults) -> (StagePlan, Vec<(S
         needs: stage_needs(experiment, stage).into_iter().map(|(n, _)| n).collect(),
         models,
         during: drive.during.clone(),
+        files: files.iter().map(|(text, (n, p))| (text.clone(), (position[*n], *p))).collect(),
         aliases,
     };
     (plan, parameters)

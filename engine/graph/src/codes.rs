@@ -205,6 +205,12 @@ pub const CODES: &[Code] = &[
         "Name a loss, or a metric of a node: `loss.loss`, `contrast.top1`.",
     ),
     code(
+        "not-a-table",
+        "`files` names something else than a table.",
+        "A file holds one row for each sample of a stage, with the samples' ids.",
+        "Name the table of a kind of the family `collect`, or one that an evaluator gives: `table.rows`, `score.ranks`.",
+    ),
+    code(
         "not-yet",
         "The graph asks for something that this dv cannot do yet.",
         "It is part of the language, and is refused rather than left out silently.",

@@ -23,6 +23,8 @@ pub trait Kind: serde::de::DeserializeOwned + schemars::JsonSchema + Send + Sync
     const RATE: Rate = Rate::Sample;
     /// What happens to item axes.
     const AXES: Axes = Axes::Fold;
+    /// Whether gradients flow from the outputs to the inputs.
+    const GRADIENT: bool = true;
     /// Of a register: what a step leaves in it (`write`).
     const WRITES: &'static [In] = &[];
     /// Of a register: what it starts from in the first step (`initial`).
@@ -301,6 +303,7 @@ pub struct Entry {
     pub outputs: &'static [Out],
     pub rate: Rate,
     pub axes: Axes,
+    pub gradient: bool,
     pub writes: &'static [In],
     pub initial: &'static [In],
     /// Runs on the host, one sample at a time.
@@ -338,6 +341,7 @@ impl Entry {
             outputs: K::OUTPUTS,
             rate: K::RATE,
             axes: K::AXES,
+            gradient: K::GRADIENT,
             writes: K::WRITES,
             initial: K::INITIAL,
             sample: None,

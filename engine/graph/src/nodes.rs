@@ -9,7 +9,7 @@ use crate::infer::{infer, infer_late, Inferred, Known};
 use crate::kind::Parameter;
 use crate::live;
 use crate::plan::StagePlan;
-use crate::port::{Port, Rate};
+use crate::port::{Port, Rate, Type};
 use crate::source::At;
 use crate::stages::Tables;
 use crate::tree::{Table, Value};
@@ -98,7 +98,13 @@ pub(crate) fn plan_stage(
     }
     for a in &asked {
         let Some(port) = inferred[a.node].as_ref().map(|f| &f.outputs[a.port]) else { continue };
-        if !port.is_scalar() {
+        if a.key == "files" {
+            if port.ty != Type::Table {
+                faults
+                    .add("not-a-table", a.at, format!("`files` takes tables; `{}` is {port}", a.text))
+                    .help("gather it over the stage first, with a kind of the family `collect`");
+            }
+        } else if !port.is_scalar() {
             faults.add("not-a-scalar", a.at, format!("`{}` takes a scalar; `{}` is {port}", a.key, a.text));
         } else if a.key == "minimise" && port.rate == Rate::Stage {
             faults.add("wrong-rate", a.at, format!("`{}` comes once a stage: a step minimises what comes with its batch", a.text));
@@ -146,10 +152,12 @@ pub(crate) fn plan_stage(
         faults.add("missing-setting", stage.at, format!("the stage `{name}` reads samples and needs `batch`"));
     }
     let minimise = asked.iter().find(|a| a.key == "minimise").map(|a| (a.node, a.port));
-    let reported = asked.iter().map(|a| (a.text.clone(), (a.node, a.port))).collect();
+    let (files, reported): (Vec<&Asked>, Vec<&Asked>) = asked.iter().partition(|a| a.key == "files");
+    let named = |list: Vec<&Asked>| list.into_iter().map(|a| (a.text.clone(), (a.node, a.port))).collect();
+    let (files, reported) = (named(files), named(reported));
     let source = sources.first().copied();
     let edges = reading;
-    let wired = Wired { experiment, name, stage, edges, order, inferred, live, roots, minimise, reported, source };
+    let wired = Wired { experiment, name, stage, edges, order, inferred, live, roots, minimise, reported, files, source };
     let (plan, parameters) = assemble(&wired, faults);
     Some(PlannedStage { plan, parameters, unused })
 }
@@ -158,13 +166,14 @@ pub(crate) fn plan_stage(
 fn asked(experiment: &Experiment, stage: &StageDecl, faults: &mut Faults) -> Vec<Asked> {
     let s = &stage.drive.settings;
     let texts = s.minimise.iter().map(|t| ("minimise", 0, t)).chain(s.metrics.iter().enumerate().map(|(i, t)| ("metrics", i, t)));
+    let texts = texts.chain(s.files.iter().enumerate().map(|(i, t)| ("files", i, t)));
     let mut out = Vec::new();
     for (key, i, text) in texts {
         let at = element_at(&stage.table, key, i).unwrap_or(stage.at);
         match edges::follow(experiment, stage, text, at, faults) {
             Some((Target::Node { node, port }, None)) => out.push(Asked { key, text: text.clone(), at, node, port }),
             Some(_) => {
-                faults.add("bad-edge", at, format!("`{key}`: `{text}` is no scalar of this stage"));
+                faults.add("bad-edge", at, format!("`{key}`: `{text}` is no output of this stage as a whole"));
             }
             None => {}
         }
@@ -202,6 +211,11 @@ fn required_settings(stage: &StageDecl, faults: &mut Faults) {
     }
     if stage.nodes.iter().any(|n| n.model.is_some()) {
         need(s.precision.is_some(), "precision", "a stage that applies a model");
+    }
+    if let Some(entry) = stage.table.entry("files").filter(|_| trains) {
+        faults
+            .add("unused-setting", entry.key, "`files` belongs to a stage that extracts or evaluates, not to one that trains")
+            .help("a stage of its own with weights = \"THIS\" extracts tables");
     }
     if !trains {
         for key in ["epochs", "optimiser", "schedule", "keep", "world", "batch_norm", "frozen"] {

@@ -84,6 +84,8 @@ pub struct StagePlan {
     pub needs: Vec<String>,
     /// Models applied here, and whether this stage trains them.
     pub models: Vec<(String, bool)>,
+    /// Tables that are left as files: the name that the graph gives them, node and output.
+    pub files: Vec<(String, (usize, usize))>,
     /// The stage that trains while this one runs again and again, and after how many of its epochs each.
     pub during: Option<During>,
     /// Outputs of groups by application and name, and the node and output behind each.

@@ -22,6 +22,9 @@ pub struct StageSettings {
     /// Scalars to report, `node.port`. Other scalars are logged and keep nothing alive.
     #[serde(default)]
     pub metrics: Vec<String>,
+    /// Tables to leave as files, `node.port`: OUT/files/STAGE/NODE.PORT.safetensors, with the samples' ids, rows and labels.
+    #[serde(default)]
+    pub files: Vec<String>,
     /// Models whose parameters stay as they are and that run in evaluation mode.
     #[serde(default)]
     pub frozen: Vec<String>,

@@ -14,12 +14,18 @@ use dv_graph::port::Type;
 use dv_graph::sample::epoch::Rows;
 use dv_graph::sample::loader::Loader;
 use dv_graph::sample::runner::HostPlan;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Instant;
 
 /// Runs the stage; the metrics are those of its end nodes, and means over the samples of what comes with each batch.
-pub(crate) fn evaluate(cx: &mut StageContext, stage: &Arc<StagePlan>, store: &Store, rows: Option<Rows>) -> Result<Metrics> {
+pub(crate) fn evaluate(
+    cx: &mut StageContext,
+    stage: &Arc<StagePlan>,
+    store: &Store,
+    rows: Option<Rows>,
+    data: &BTreeMap<String, String>,
+) -> Result<Metrics> {
     let _off = tch::no_grad_guard();
     let mut executor = Executor::new(Arc::clone(stage), cx.registry, cx.machine.device);
     executor.lengths = lengths(rows.as_ref());
@@ -77,6 +83,12 @@ pub(crate) fn evaluate(cx: &mut StageContext, stage: &Arc<StagePlan>, store: &St
             let key = (stage.name.clone(), node.path.clone(), node.entry.outputs[*p].name.to_string());
             cx.folder.save_table(&key.0, &key.1, &key.2, table)?;
             cx.tables.insert(key, table.shallow_clone());
+        }
+    }
+    for (name, at) in &stage.files {
+        if let Some(Value::Table(table)) = end.values.get(at) {
+            let set = data.iter().next();
+            cx.folder.save_file(&stage.name, name, table, set)?;
         }
     }
     let mut metrics = Vec::new();

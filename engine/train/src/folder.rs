@@ -73,22 +73,47 @@ impl Folder {
         &self.result
     }
 
+    /// Leaves a table for the user: `files/STAGE/NODE.PORT.safetensors` with `ids` `[N]` (the samples' places in the set's
+    /// catalogue), `rows` `[N, ...]` and, where there are labels, `label` `[N]`; the set and its fingerprint are in the header.
+    pub fn save_file(&self, stage: &str, name: &str, table: &Table, set: Option<(&String, &String)>) -> Result<()> {
+        let path = self.path.join("files").join(stage).join(format!("{}.safetensors", name.replace('/', "-")));
+        let mut header = BTreeMap::from([("stage".to_string(), stage.to_string()), ("table".to_string(), name.to_string())]);
+        if let Some((set, fingerprint)) = set {
+            header.insert("set".into(), set.clone());
+            header.insert("fingerprint".into(), fingerprint.clone());
+        }
+        save(&path, table, Some(header), self.fsync)
+    }
+
+    /// Takes over what another run left of a stage that is the same there: its result, checkpoints, tables and files.
+    pub fn adopt(&mut self, stage: &str, other: &Path, point: &str) -> Result<()> {
+        for part in ["checkpoints", "tables", "files"] {
+            let (from, to) = (other.join(part).join(stage), self.path.join(part).join(stage));
+            if from.is_dir() {
+                link(&from, &to).with_context(|| format!("cannot take over {} as {}", from.display(), to.display()))?;
+            }
+        }
+        let path = other.join("result.json");
+        let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let theirs: Value = serde_json::from_str(&text).with_context(|| format!("{} is damaged", path.display()))?;
+        self.result["stages"][stage] = theirs["stages"][stage].clone();
+        self.result["stages"][stage]["point"] = json!(point);
+        if let Some(sets) = theirs["data"].as_object() {
+            for (set, fingerprint) in sets {
+                self.result["data"][set] = fingerprint.clone();
+            }
+        }
+        let text = serde_json::to_string_pretty(&self.result)?;
+        tensors::write_atomically(&self.path.join("result.json"), text.as_bytes(), self.fsync)
+    }
+
     fn table_path(&self, stage: &str, node: &str, port: &str) -> PathBuf {
         self.path.join("tables").join(stage).join(format!("{}.{port}.safetensors", node.replace('/', "-")))
     }
 
     /// Keeps a table for stages of a later call.
     pub fn save_table(&self, stage: &str, node: &str, port: &str, table: &Table) -> Result<()> {
-        let path = self.table_path(stage, node, port);
-        if let Some(dir) = path.parent() {
-            fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
-        }
-        let ids: Vec<i64> = table.ids.iter().map(|i| *i as i64).collect();
-        let mut all = BTreeMap::from([("ids".to_string(), Tensor::from_slice(&ids)), ("rows".to_string(), table.rows.shallow_clone())]);
-        if let Some(label) = &table.label {
-            all.insert("label".into(), label.shallow_clone());
-        }
-        tensors::write_with(&path, &all, self.fsync)
+        save(&self.table_path(stage, node, port), table, None, self.fsync)
     }
 
     pub fn load_table(&self, stage: &str, node: &str, port: &str) -> Result<Table> {
@@ -100,4 +125,31 @@ impl Folder {
             label: all.remove("label"),
         })
     }
+}
+
+fn save(path: &Path, table: &Table, header: Option<BTreeMap<String, String>>, fsync: bool) -> Result<()> {
+    if let Some(dir) = path.parent() {
+        fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
+    }
+    let ids: Vec<i64> = table.ids.iter().map(|i| *i as i64).collect();
+    let mut all = BTreeMap::from([("ids".to_string(), Tensor::from_slice(&ids)), ("rows".to_string(), table.rows.shallow_clone())]);
+    if let Some(label) = &table.label {
+        all.insert("label".into(), label.shallow_clone());
+    }
+    tensors::write_headed(path, &all, header, fsync)
+}
+
+/// The same files at another place, without their bytes twice where the disk allows it.
+fn link(from: &Path, to: &Path) -> std::io::Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            link(&entry.path(), &target)?;
+        } else if fs::hard_link(entry.path(), &target).is_err() {
+            fs::copy(entry.path(), &target)?;
+        }
+    }
+    Ok(())
 }

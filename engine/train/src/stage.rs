@@ -99,7 +99,7 @@ fn run(cx: &mut StageContext, stage: &Arc<StagePlan>, outer: Option<&Outer>) -> 
         let rows = rows.context("a stage that trains has a source")?;
         train(cx, stage, &mut store, rows, &data)?
     } else {
-        evaluate(cx, stage, &store, rows)?
+        evaluate(cx, stage, &store, rows, &data)?
     };
     let seconds = start.elapsed().as_secs_f64();
     let mut line = json!({"stage": stage.name, "seconds": seconds, "metrics": to_json(&metrics)});

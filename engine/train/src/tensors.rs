@@ -79,12 +79,17 @@ pub fn write(path: &Path, tensors: &BTreeMap<String, Tensor>) -> Result<()> {
 
 /// The same; `fsync = false` for what may be lost (smoke runs).
 pub fn write_with(path: &Path, tensors: &BTreeMap<String, Tensor>, fsync: bool) -> Result<()> {
+    write_headed(path, tensors, None, fsync)
+}
+
+/// The same with texts in the file's header.
+pub fn write_headed(path: &Path, tensors: &BTreeMap<String, Tensor>, header: Option<BTreeMap<String, String>>, fsync: bool) -> Result<()> {
     let data: Vec<(String, Dtype, Vec<usize>, Vec<u8>)> = tensors
         .iter()
         .map(|(n, t)| Ok((n.clone(), dtype(t.kind())?, t.size().iter().map(|d| *d as usize).collect(), bytes(t))))
         .collect::<Result<_>>()?;
     let views = data.iter().map(|(n, d, s, b)| Ok((n.as_str(), TensorView::new(*d, s.clone(), b)?))).collect::<Result<Vec<_>>>()?;
-    let content = safetensors::serialize(views, None)?;
+    let content = safetensors::serialize(views, header.map(|h| h.into_iter().collect()))?;
     write_atomically(path, &content, fsync)
 }
 

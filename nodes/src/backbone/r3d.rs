@@ -108,6 +108,11 @@ mod tests {
     }
 
     #[test]
+    fn iics_is_the_same_network() {
+        crate::backbone::tests::pools_to_the_reference::<R3d>("width = 64", "a_backbone_iic_r3d_pool_eval");
+    }
+
+    #[test]
     fn training_equals_the_reference_with_gradients_and_buffers() {
         let case = Case::open("a_backbone_dualvar_r3d_train");
         let weights = case.weights();

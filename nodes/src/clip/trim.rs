@@ -70,12 +70,9 @@ mod tests {
         let uniform: Uniform = testing::kind("clips = 10\nlength = 16\nstride = 1");
         for row in case.json["params"]["table"].as_array().unwrap() {
             let files = row["files"].as_u64().unwrap() as usize;
-            if files > 256 {
-                continue;
-            }
-            let starts: Vec<u8> = serde_json::from_value(row["starts"].clone()).unwrap();
+            let starts: Vec<usize> = serde_json::from_value(row["starts"].clone()).unwrap();
             let out = testing::run_host(&uniform, 0, &[("frames", trimmed("first = 0\nlast = 1", files))]);
-            let expected: Vec<u8> = starts.iter().flat_map(|start| (0..16).map(move |j| start + j)).collect();
+            let expected: Vec<u8> = starts.iter().flat_map(|start| (0..16).map(move |j| (start + j) as u8)).collect();
             assert_eq!(numbers(&out["clips"]), expected, "{files} files");
         }
     }

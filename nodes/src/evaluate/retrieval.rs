@@ -48,6 +48,7 @@ impl Kind for Retrieval {
         Out::new("top20", "", "at k = 20"),
         Out::new("top50", "", "at k = 50"),
         Out::new("similarity", "queries gallery", "the cosines"),
+        Out::new("neighbours", "k", "of each query, the ids of as many nearest rows as the largest `k` asks for, the nearest first"),
         Out::new("ranks", "1", "of each query, how many rows of the gallery come before the first of its class"),
     ];
     const RATE: Rate = Rate::Stage;
@@ -63,7 +64,14 @@ impl Kind for Retrieval {
     }
     fn ports(&self, _: &Inputs) -> Result<Vec<Port>, PortFault> {
         let similarity = Port::whole(Type::Float, [Dim::Symbol("queries".into()), Dim::Symbol("gallery".into())]);
-        Ok(CUTS.iter().map(|_| Port::scalar()).chain([similarity, Port::table([1.into()])]).collect())
+        Ok(CUTS.iter().map(|_| Port::scalar()).chain([similarity, Port::table([self.most().into()]), Port::table([1.into()])]).collect())
+    }
+}
+
+impl Retrieval {
+    /// The largest `k` that is asked for.
+    fn most(&self) -> usize {
+        self.k.iter().copied().max().unwrap_or(1)
     }
 }
 
@@ -84,6 +92,9 @@ impl BatchKind for Retrieval {
         let (g, q) = (unit(&g), unit(&q));
         let mut ranks = Vec::new();
         let mut similarities = Vec::new();
+        let ids: Vec<i64> = gallery.ids.iter().map(|id| *id as i64).collect();
+        let ids = Tensor::from_slice(&ids).to_device(g.device());
+        let mut neighbours = Vec::new();
         for start in (0..q.size()[0]).step_by(CHUNK as usize) {
             let size = CHUNK.min(q.size()[0] - start);
             let similarity = q.narrow(0, start, size).matmul(&g.transpose(0, 1));
@@ -91,6 +102,8 @@ impl BatchKind for Retrieval {
                 bail!("there are features that are not finite");
             }
             ranks.push(first_rank(&similarity, &query_label.narrow(0, start, size), &gallery_label));
+            let nearest = similarity.argsort_stable(true, 1, true).narrow(1, 0, self.most() as i64);
+            neighbours.push(ids.index_select(0, &nearest.flatten(0, -1)).reshape(nearest.size()));
             similarities.push(similarity.to_kind(Dtype::Float));
         }
         let ranks = Tensor::cat(&ranks, 0);
@@ -100,6 +113,11 @@ impl BatchKind for Retrieval {
             }
         }
         io.put("similarity", Tensor::cat(&similarities, 0));
+        let neighbours = Tensor::cat(&neighbours, 0);
+        io.put_table(
+            "neighbours",
+            Table { ids: query.ids.clone(), rows: neighbours, label: query.label.as_ref().map(Tensor::shallow_clone) },
+        );
         io.put_table("ranks", Table { ids: query.ids, rows: ranks.unsqueeze(1), label: query.label });
         Ok(())
     }
@@ -198,6 +216,14 @@ mod tests {
         assert_eq!(hit(0), (1.0, 1.0));
         assert_eq!(hit(1), (0.0, 1.0));
         assert_eq!(hit(9), (0.0, 0.0));
+    }
+
+    #[test]
+    fn neighbours_are_ids_the_nearest_first_and_of_equals_the_first() {
+        let mut gallery = small(&[1., 0., 0., 1., 2., 0., 1., 1., -1., 0.], &[0, 1, 1, 2, 3]);
+        gallery.ids = vec![10, 11, 12, 13, 14];
+        let out = score("centre = 'none'\nk = [1, 5]", gallery, small(&[1., 0.1], &[0])).unwrap();
+        assert_eq!(Vec::<i64>::try_from(out.table("neighbours").rows.flatten(0, -1)).unwrap(), [10, 12, 13, 11, 14]);
     }
 
     #[test]

@@ -13,6 +13,7 @@ pub struct StopGradient {}
 impl Kind for StopGradient {
     const NAME: &'static str = "flow/stop_gradient";
     const INPUTS: &'static [In] = &[In::new("value", &[Type::Float], "...", "anything that a gradient could flow to")];
+    const GRADIENT: bool = false;
     const OUTPUTS: &'static [Out] = &[Out::new("value", "...", "the same, a constant to what reads it")];
     const AXES: Axes = Axes::Keep;
 

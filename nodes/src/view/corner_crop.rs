@@ -83,7 +83,6 @@ impl BatchKind for CornerCrop {
 mod tests {
     use super::*;
     use crate::{parity::Case, testing};
-    use tch::Tensor;
 
     #[test]
     fn host_and_device_cut_what_the_reference_cuts() {

@@ -280,6 +280,25 @@ impl Scope<'_> {
                 let rows: Vec<Vec<f64>> = t.values.chunks_exact(2).map(order).collect();
                 Ok(Value::Tensor(Tensor::new(Kind::Index, &[rows.len(), items], rows.concat())))
             }
+            "shape" => tensor(t.reshape(&counts()?)),
+            "columns" => {
+                let columns = *t.shape.get(1).context("it has one axis")?;
+                let row = (1..columns).map(|c| c as f64);
+                let values = (0..t.shape[0]).flat_map(|_| row.clone()).collect();
+                Ok(Value::Tensor(Tensor::new(Kind::Index, &[t.shape[0], columns - 1], values)))
+            }
+            "ln" => Ok(Value::Tensor(t.map(f64::ln))),
+            "divide" => {
+                let other = self.tensor(words.first().context("what it is divided by")?)?;
+                ensure!(other.values.len() == t.values.len(), "{:?} over {:?}", t.shape, other.shape);
+                let values = t.values.iter().zip(&other.values).map(|(a, b)| a / b).collect();
+                Ok(Value::Tensor(Tensor::new(Kind::Float, &t.shape, values)))
+            }
+            "unit" => {
+                let (rows, columns) = (count(0)?, t.values.first().copied().context("a number")? as usize);
+                let values = (0..rows * columns).map(|i| f64::from(u8::from(i / columns == i % columns))).collect();
+                Ok(Value::Tensor(Tensor::new(Kind::Float, &[rows, columns], values)))
+            }
             "sum" => Ok(Value::Tensor(Tensor::scalar(t.values.iter().sum()))),
             "flat" => {
                 let n = t.values.len();
@@ -329,4 +348,34 @@ fn frames(t: &Tensor) -> Result<Tensor> {
     let (r, g, b) = (r?, g?, b?);
     let values = r.values.iter().zip(&g.values).zip(&b.values).map(|((r, g), b)| r * 65536.0 + g * 256.0 + b).collect();
     Ok(Tensor::new(Kind::Index, &r.shape, values))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_asked_of_the_engine() {
+        let of = |text: &str| asked(text).join(" ");
+        assert_eq!(of("clip.features | at 1 0"), "clip.features");
+        assert_eq!(of("grad.a.x | stack 2 grad.b.x given.y after.c/bias"), "grad.a.x grad.b.x after.c/bias");
+        assert_eq!(of("[[1, 2], [3, 4]] | float"), "");
+        assert_eq!(of("row.frames ? 0 | flat ?? sample.clips | frames"), "sample.clips");
+        assert_eq!(of("given.x | rows given.index"), "");
+    }
+
+    #[test]
+    fn values_as_a_graph_writes_them() {
+        let of = |text: &str| Value::Json(serde_json::from_str(text).unwrap()).toml().unwrap();
+        assert_eq!(of("{\"kind\": \"view/mirror\", \"size\": [1, 2]}"), "{ kind = \"view/mirror\", size = [1, 2] }");
+        assert_eq!((of("null"), of("false"), of("0.5")), ("inf".to_string(), "false".to_string(), "0.5".to_string()));
+        assert_eq!(Value::Tensor(Tensor::scalar(3.0)).toml().unwrap(), "3.0");
+    }
+
+    #[test]
+    fn frames_show_their_numbers() {
+        // two frames of 1 x 1: 1 and 300
+        let clip = Tensor::new(Kind::Byte, &[3, 2, 1, 1], vec![0.0, 0.0, 0.0, 1.0, 1.0, 44.0]);
+        assert_eq!(frames(&clip).unwrap().values, [1.0, 300.0]);
+    }
 }

@@ -1,5 +1,6 @@
-//! The nodes of DualVar's pretraining put together by hand: one step against the published model.
+//! DualVar on SimCLR.
 
+use super::{head, permutations};
 use crate::backbone::r3d::R3d;
 use crate::batch::stack::Stack;
 use crate::head::projection::Projection;
@@ -12,14 +13,6 @@ use crate::order::permute_segments::PermuteSegments;
 use crate::order::restore::Restore;
 use crate::parity::Case;
 use crate::testing::{below, forward, kind, run};
-use std::collections::HashMap;
-use tch::Tensor;
-
-/// Layers of a head, which the reference keeps at paths of their own.
-fn head(path: &str, first: usize, all: &HashMap<String, Tensor>) -> HashMap<String, Tensor> {
-    let layer = |i: usize| below(&format!("{path}.{}", first + i), all).into_iter().map(move |(name, t)| (format!("{i}.{name}"), t));
-    layer(0).chain(layer(2)).collect()
-}
 
 fn one_step(name: &str, segments: usize) {
     let case = Case::open(name);
@@ -32,8 +25,7 @@ fn one_step(name: &str, segments: usize) {
     let x = case.input("x");
     let rows = x.size()[0] as usize;
     let view = |i: i64| x.select(1, i);
-    let permutations: Vec<Vec<i64>> = serde_json::from_value(case.json["params"]["permutations"].clone()).unwrap();
-    let order = Tensor::from_slice(&permutations.concat()).reshape([-1, segments as i64]);
+    let order = permutations(&case);
 
     let views = run(&kind::<Stack>("axis = 'view'"), rows, vec![("v0", view(0)), ("v1", view(1)), ("v2", view(2))]).take("clips");
     let seen = forward(&r3d, &backbone, true, vec![("clips", views.flatten(0, 1))]).take("map");
