@@ -36,10 +36,11 @@ pub(super) struct Cell {
 }
 
 impl Cell {
-    fn new(rows: Vec<String>, outputs: Vec<(usize, String)>) -> Cell {
+    /// `heads`: how much room the lines that reach it need.
+    fn new(rows: Vec<String>, outputs: Vec<(usize, String)>, heads: f64) -> Cell {
         // names are bold
         let sizes = rows.iter().enumerate().map(|(i, row)| width(row, if i == 0 { 1.1 * NAME } else { SMALL }));
-        let mut box_width = sizes.fold(70.0, f64::max) + 24.0;
+        let mut box_width = sizes.fold(70.0, f64::max).max(heads) + 24.0;
         let labels: Vec<f64> = outputs.iter().map(|(_, text)| width(text, SMALL) + 14.0).collect();
         let all: f64 = labels.iter().sum();
         if labels.len() > 1 {
@@ -139,9 +140,12 @@ impl Figure {
             };
             read.into_iter().map(|p| (p, text(p))).collect()
         };
-        let mut cells: Vec<Cell> = (0..stage.nodes.len()).map(|i| Cell::new(rows(stage, i, passes), outputs(i))).collect();
+        let heads = |i: usize| links.iter().filter(|l| l.to == i).map(Link::room).sum::<f64>();
+        let cell = |i: usize| Cell::new(rows(stage, i, passes), outputs(i), heads(i));
+        let mut cells: Vec<Cell> = (0..stage.nodes.len()).map(cell).collect();
         for t in &tables {
-            cells.push(Cell::new(vec![format!("{}/{}", t.stage, t.node), "of an earlier stage".into()], vec![(0, t.port.clone())]));
+            let rows = vec![format!("{}/{}", t.stage, t.node), "of an earlier stage".into()];
+            cells.push(Cell::new(rows, vec![(0, t.port.clone())], 0.0));
         }
         let mut paths: Vec<&str> = stage.nodes.iter().map(|n| n.path.as_str()).collect();
         // the tables stand beside the nodes, whatever their names
@@ -247,8 +251,17 @@ impl Figure {
             };
             reach.sort_by(|a, b| came(a).total_cmp(&came(b)));
             let cell = &self.cells[to];
-            let step = cell.box_width / (reach.len() + 1) as f64;
-            let ends: Vec<(f64, f64)> = (0..reach.len()).map(|n| (cell.left() + step * (n + 1) as f64, cell.at.1)).collect();
+            // as much room for each as what is written at its head needs
+            let rooms: Vec<f64> = reach.iter().map(|i| self.links[*i].room()).collect();
+            let spare = (cell.box_width - rooms.iter().sum::<f64>()) / (reach.len() + 1) as f64;
+            let mut x = cell.left();
+            let ends: Vec<(f64, f64)> = rooms
+                .iter()
+                .map(|room| {
+                    x += spare + room;
+                    (x - room / 2.0, cell.at.1)
+                })
+                .collect();
             for (i, end) in reach.into_iter().zip(ends) {
                 let link = &self.links[i];
                 let from = &self.cells[link.from];

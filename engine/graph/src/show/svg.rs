@@ -1,7 +1,8 @@
 //! A plan as a figure: stages as boxes, nodes in layers, groups as frames; place, rate, gradient and shapes to be seen.
 
 use super::figure::{Figure, NAME, ROW, SMALL};
-use super::paint::{cut, smooth, width, Svg};
+use super::paint::{smooth, width, Svg};
+use super::tree::AT_HEAD;
 use super::{average, origins, passes, place, purpose, thousands, weights, what};
 use crate::plan::{Place, Plan, StagePlan};
 use crate::port::Rate;
@@ -183,7 +184,7 @@ fn draw(svg: &mut Svg, panel: &Panel) {
     for (link, line) in figure.links.iter().zip(&figure.lines).filter(|(l, _)| !l.inputs.is_empty()) {
         if let Some(end) = line.last() {
             let (x, y) = moved(*end);
-            svg.label((x, y - 12.0), 10.0, "fill=\"#8a4b08\" font-style=\"italic\"", GROUND, &cut(&link.inputs.join(", "), 10.0, 150.0));
+            svg.label((x, y - 12.0), AT_HEAD, "fill=\"#8a4b08\" font-style=\"italic\"", GROUND, &link.head());
         }
     }
 }

@@ -1,6 +1,7 @@
 //! A stage's nodes by the groups that they stand in, and the lines between them: what every figure is made of.
 
 use super::carries_gradient;
+use super::paint::{cut, width};
 use crate::plan::{From, StagePlan};
 
 /// A node by its number, or the nodes of one application of a group.
@@ -77,6 +78,20 @@ pub(super) struct Link {
     pub inputs: Vec<String>,
     pub gradient: bool,
 }
+
+impl Link {
+    /// What is written at its head.
+    pub fn head(&self) -> String {
+        cut(&self.inputs.join(", "), AT_HEAD, 150.0)
+    }
+    /// Room that its head takes up.
+    pub fn room(&self) -> f64 {
+        width(&self.head(), AT_HEAD).max(8.0) + 6.0
+    }
+}
+
+/// Size of the text at a line's head.
+pub(super) const AT_HEAD: f64 = 10.0;
 
 /// A table of an earlier stage that this one reads.
 #[derive(Clone, Debug, PartialEq)]
