@@ -78,7 +78,7 @@ pub(crate) fn run_during(cx: &mut StageContext, stage: &StagePlan, store: &Store
     let mut out = Metrics::new();
     for inner in cx.stages {
         let Some(during) = inner.during.as_ref().filter(|d| d.stage == stage.name) else { continue };
-        if epoch % during.every == 0 || last {
+        if epoch.is_multiple_of(during.every) || last {
             let outer = Outer { name: &stage.name, store, epoch };
             let metrics = run(cx, inner, Some(&outer)).with_context(|| format!("stage `{}`, during `{}`", inner.name, stage.name))?;
             out.extend(metrics.into_iter().map(|(n, v)| (format!("{}/{n}", inner.name), v)));
