@@ -240,19 +240,6 @@ fn syntax_and_files() {
     assert!(both.out.contains("good.toml: ok"), "{}", both.out);
 }
 
-#[test]
-fn what_is_not_there_yet() {
-    let tell = |changes: &[(&str, &str)], marker: &str| {
-        let text = edited(changes);
-        check(&text).refused(&[&place(&text, marker), "error[not-yet]", "not yet"]);
-    };
-    tell(&[("[models.clip_head]", "[models.key]\nema_of = \"encoder\"\nmomentum = 0.999\n[models.clip_head]")], "ema_of");
-    tell(&[("\"synced\"", "\"per_rank\""), ("world      = 1", "world = 2")], "\"per_rank");
-    tell(&[("keep       = { last = 1 }", "keep = { best = \"contrast.loss\" }")], "keep =");
-    tell(&[("in = \"views.clips\"", "in = \"views.clips\", passes = \"view\"")], "passes");
-    tell(&[("precision  = \"fp32\"", "precision = \"fp32\"\nweights = { encoder = { file = \"w.safetensors\" } }")], "{ file");
-}
-
 /// Sets that are not what the graph reads, with the place that asks for them.
 #[test]
 fn sets_that_do_not_fit() {

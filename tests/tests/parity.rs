@@ -76,7 +76,7 @@ fn a_wrong_number_is_told() {
     ];
     let (lines, status) = told(&run(&files));
     assert_eq!((lines.len(), status), (4, Some(1)), "{lines:?}");
-    for (line, word) in lines.iter().zip(["clip_contrast_loss", "row 0", "row 2", "center_"]) {
+    for (line, word) in lines.iter().zip(["clip_contrast_loss", "row 0", "row 2", "_32"]) {
         assert!(line.contains("  FAILED ") && line.contains(word), "{line}");
     }
 }

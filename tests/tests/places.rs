@@ -62,7 +62,7 @@ fn paths_with_spaces_and_letters_of_other_scripts() {
     assert!(home.join("un résultat/result.json").is_file());
     Call::new("inspect", data.join("tiny")).run().done();
     Call::new("verify", data.join("tiny")).run().done();
-    let weights = home.join("un résultat/checkpoints/learn/2/models.safetensors");
+    let weights = home.join("un résultat/checkpoints/learn/00002/models.safetensors");
     let clips = Tensor::zeros([2, 3, 8, 32, 32], (Kind::Float, Device::Cpu));
     let probe = Probe::new(&file, "learn").with(|call| call.path("--weights", &weights));
     assert_eq!(probe.feed("normal.clips", &clips).fetch(["pool.features"]).values()["pool.features"].size()[0], 2);
@@ -145,13 +145,13 @@ fn a_disk_that_is_full() {
     let (file, data) = tiny(dir.path());
     let whole = dir.path().join("whole");
     run(&file, &data, &whole).run().done();
-    let models = whole.join("checkpoints/learn/1/models.safetensors");
+    let models = whole.join("checkpoints/learn/00001/models.safetensors");
     let blocks = fs::metadata(&models).unwrap().len() / 1024;
     let out = dir.path().join("cut");
     // no file may be larger than half of a checkpoint; a write beyond it fails, as on a full disk
     let call = ["run", file.to_str().unwrap(), "--data", data.to_str().unwrap(), "--out", out.to_str().unwrap(), "--threads", "1"];
     limited(&format!("trap '' XFSZ; ulimit -f {}", blocks), &call).refused(&["cannot write", "models.safetensors"]);
-    assert!(out.join("graph.toml").is_file() && !out.join("checkpoints/learn/1/state.json").exists());
-    let left = fs::read_dir(out.join("checkpoints/learn/1")).unwrap().count();
+    assert!(out.join("graph.toml").is_file() && !out.join("checkpoints/learn/00001/state.json").exists());
+    let left = fs::read_dir(out.join("checkpoints/learn/00001")).unwrap().count();
     assert_eq!(left, 0, "what was begun is taken away");
 }

@@ -139,6 +139,12 @@ struct Text<'a> {
     lines: &'a [Range<usize>],
 }
 
+impl Text<'_> {
+    fn at_fault(&self, span: &Range<usize>) -> bool {
+        self.lines.iter().any(|l| l.start <= span.end && span.start <= l.end)
+    }
+}
+
 fn place(file: u32, span: &Range<usize>) -> At {
     At { file, start: span.start as u32, end: span.end as u32 }
 }
@@ -150,7 +156,12 @@ fn convert_table(table: DeTable<'_>, text: &Text, faults: &mut Faults) -> Table 
     entries.sort_by_key(|(key, _)| key.span().start);
     for (key, value) in entries {
         let at = place(text.file, &key.span());
-        let item = convert(value, text, faults);
+        let mut item = convert(value, text, faults);
+        // the parser gives a value that it could not read no place: its key's is the nearest
+        if item.at.start == item.at.end && text.at_fault(&key.span()) {
+            item.at = at;
+            faults.excuse(at);
+        }
         out.insert(key.into_inner().into_owned(), Entry { key: at, item });
     }
     Table(out)
@@ -161,7 +172,7 @@ fn convert(value: Spanned<DeValue<'_>>, text: &Text, faults: &mut Faults) -> Ite
     let span = value.span();
     let at = place(text.file, &span);
     // what was made of a line at fault is not what was meant
-    if text.lines.iter().any(|l| l.start <= span.end && span.start <= l.end) {
+    if text.at_fault(&span) {
         faults.excuse(at);
     }
     let value = match value.into_inner() {

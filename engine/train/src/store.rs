@@ -55,29 +55,36 @@ fn initial(seed: u64, path: &str, p: &Parameter) -> Tensor {
 
 fn drawn(seed: u64, path: &str, shape: &[usize], init: Init) -> Tensor {
     let n: usize = shape.iter().product();
-    let rows = shape.first().copied().unwrap_or(1);
+    let row = n / shape.first().copied().unwrap_or(1).max(1);
     let shape: Vec<i64> = shape.iter().map(|d| *d as i64).collect();
-    let values: Vec<f32> = match init {
-        Init::Constant(value) => vec![value as f32; n],
-        Init::Uniform(bound) => {
-            let mut rng = Key::initial(seed, path).rng();
-            (0..n).map(|_| rng.uniform(-bound, bound) as f32).collect()
-        }
-        Init::Normal(deviation) => {
-            let mut rng = Key::initial(seed, path).rng();
-            (0..n).map(|_| (rng.normal() * deviation) as f32).collect()
-        }
-        Init::UnitRows => {
-            let mut rng = Key::initial(seed, path).rng();
-            let mut values: Vec<f64> = (0..n).map(|_| rng.normal()).collect();
-            for row in values.chunks_mut((n / rows.max(1)).max(1)) {
-                let length = row.iter().map(|x| x * x).sum::<f64>().sqrt().max(1e-12);
-                row.iter_mut().for_each(|x| *x /= length);
-            }
-            values.into_iter().map(|x| x as f32).collect()
-        }
-    };
-    Tensor::from_slice(&values).reshape(&shape[..])
+    let mut rng = Key::initial(seed, path).rng();
+    match init {
+        Init::Constant(value) => Tensor::full(&shape[..], value, (Kind::Float, Device::Cpu)),
+        Init::Uniform(bound) => filled(&shape, 1, |v| v[0] = rng.uniform(-bound, bound) as f32),
+        Init::Normal(deviation) => filled(&shape, 1, |v| v[0] = (rng.normal() * deviation) as f32),
+        Init::UnitRows => filled(&shape, row.max(1), |v| {
+            let drawn: Vec<f64> = v.iter().map(|_| rng.normal()).collect();
+            let length = drawn.iter().map(|x| x * x).sum::<f64>().sqrt().max(1e-12);
+            v.iter_mut().zip(drawn).for_each(|(v, x)| *v = (x / length) as f32);
+        }),
+    }
+}
+
+/// A tensor that `draw` fills in order, `unit` numbers at a time. libtorch allocates it: too large a one is its error, where a `Vec`'s
+/// would end the process.
+fn filled(shape: &[i64], unit: usize, mut draw: impl FnMut(&mut [f32])) -> Tensor {
+    const PIECE: usize = 1 << 20;
+    let out = Tensor::empty(shape, (Kind::Float, Device::Cpu));
+    let flat = out.view(-1);
+    let n = out.numel();
+    let step = (PIECE / unit).max(1) * unit;
+    let mut piece = vec![0f32; step.min(n)];
+    for start in (0..n).step_by(step) {
+        let piece = &mut piece[..step.min(n - start)];
+        piece.chunks_mut(unit).for_each(&mut draw);
+        flat.narrow(0, start as i64, piece.len() as i64).copy_(&Tensor::from_slice(piece));
+    }
+    out
 }
 
 impl Model {
