@@ -51,6 +51,9 @@ pub enum Verb {
 pub struct Graph {
     /// The graph's TOML file
     pub graph: PathBuf,
+    /// Of a sweep, this point alone, by its name as dv show lists it: AXIS=VALUE,AXIS=VALUE
+    #[arg(long, value_name = "POINT")]
+    pub point: Option<String>,
     #[command(flatten)]
     pub with: With,
 }
@@ -144,6 +147,12 @@ pub struct Diff {
     /// What it is compared with; --set changes both
     #[arg(value_name = "B.toml")]
     pub b: PathBuf,
+    /// The point of A where it is a sweep, as dv show lists them [default: the first]
+    #[arg(long, value_name = "POINT")]
+    pub point_a: Option<String>,
+    /// The point of B where it is a sweep [default: the first]
+    #[arg(long, value_name = "POINT")]
+    pub point_b: Option<String>,
     #[command(flatten)]
     pub with: With,
     #[arg(long, value_enum, default_value = "text")]

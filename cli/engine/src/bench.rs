@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 pub fn verb(args: &BenchData, kinds: &Kinds) -> Result<()> {
     let with = &args.graph.with;
-    let plan = check::plan(dv_graph::check::check(&args.graph.graph, &check::settings(with), &kinds.library()))?;
+    let plan = check::one(&args.graph, kinds)?;
     let seed = plan.seed;
     let mut stages = plan.stages.into_iter();
     let stage: StagePlan = match &args.stage {

@@ -1,8 +1,8 @@
 //! `dv check`, and how the other verbs read a graph.
 
 use crate::kinds::Kinds;
-use anyhow::Result;
-use dv_cli::args::{Check, With};
+use anyhow::{bail, Result};
+use dv_cli::args::{Check, Graph, With};
 use dv_cli::exit::Exit;
 use dv_cli::out;
 use dv_graph::check::{check, check_data, Checked};
@@ -21,12 +21,39 @@ fn named(with: &With) -> bool {
 }
 
 /// Reads a graph, and looks at the sets that it names.
-pub fn read(graph: &Path, with: &With, kinds: &Kinds) -> Checked {
-    let mut checked = check(graph, &settings(with), &kinds.library());
+pub fn read(graph: &Path, point: Option<&str>, with: &With, kinds: &Kinds) -> Checked {
+    let mut checked = check(graph, &settings(with), &kinds.library(), point);
     if let Some(plan) = &checked.plan {
         check_data(plan, &with.data_dir(), named(with), &mut checked.faults);
     }
     checked
+}
+
+/// The plan of one graph, or of one point of a sweep. Faults are told, and the status is 1.
+pub fn one(graph: &Graph, kinds: &Kinds) -> Result<Plan> {
+    let checked = check(&graph.graph, &settings(&graph.with), &kinds.library(), graph.point.as_deref());
+    point(&graph.graph, graph.point.as_deref(), &checked)?;
+    plan(checked)
+}
+
+/// Says which point of a sweep is taken. A name that no point has is a fault.
+pub fn point(graph: &Path, asked: Option<&str>, checked: &Checked) -> Result<()> {
+    match (asked, checked.points.as_slice()) {
+        _ if !checked.faults.is_empty() => {}
+        (None, []) => {}
+        (None, points) => {
+            out::note(format_args!("{}: a sweep, of which this is the first point (--point POINT takes another):", graph.display()));
+            points.iter().for_each(|name| out::note(format_args!("  {name}")));
+        }
+        (Some(_), []) => bail!("--point: {} is no sweep", graph.display()),
+        (Some(name), points) if !points.iter().any(|p| p == name) => bail!("{}", no_point(graph, name, points)),
+        _ => {}
+    }
+    Ok(())
+}
+
+pub fn no_point(graph: &Path, name: &str, points: &[String]) -> String {
+    format!("--point: {} has no point `{name}`; it has {}", graph.display(), points.join("  "))
 }
 
 pub fn verb(args: &Check, kinds: &Kinds) -> Result<()> {
@@ -38,7 +65,7 @@ pub fn verb(args: &Check, kinds: &Kinds) -> Result<()> {
             check_data(&point.plan, &args.with.data_dir(), named(&args.with), &mut swept.faults);
         }
         let points = swept.at.map(|_| format!(", {} points", swept.points.len())).unwrap_or_default();
-        if tell(graph, &Checked { sources: swept.sources, faults: swept.faults, plan: None }) {
+        if tell(graph, &Checked { sources: swept.sources, faults: swept.faults, plan: None, points: Vec::new() }) {
             out::line(format_args!("{}: ok{points}", graph.display()))?;
         } else {
             bad += 1;

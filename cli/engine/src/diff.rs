@@ -10,9 +10,11 @@ use dv_graph::diff;
 
 pub fn verb(args: &Diff, kinds: &Kinds) -> Result<()> {
     // the faults of both are told before either ends it
-    let read = [&args.a, &args.b].map(|graph| (graph, check::read(graph, &args.with, kinds)));
+    let sides = [(&args.a, args.point_a.as_deref()), (&args.b, args.point_b.as_deref())];
+    let read = sides.map(|(graph, point)| (graph, point, check::read(graph, point, &args.with, kinds)));
     let mut plans = Vec::new();
-    for (graph, checked) in read {
+    for (graph, point, checked) in read {
+        check::point(graph, point, &checked)?;
         // notes, as of a set that is missing, are no difference
         if !checked.faults.is_empty() {
             check::tell(graph, &checked);

@@ -9,8 +9,7 @@ use dv_train::tensors;
 use std::collections::{BTreeMap, HashMap};
 
 pub fn verb(args: &Probe, kinds: &Kinds) -> Result<()> {
-    let checked = dv_graph::check::check(&args.graph.graph, &check::settings(&args.graph.with), &kinds.library());
-    let mut plan = check::plan(checked)?;
+    let mut plan = check::one(&args.graph, kinds)?;
     let (device, _) = device::set(&args.compute)?;
     let mut files = HashMap::new();
     let mut feeds = Vec::new();

@@ -35,7 +35,13 @@ pub fn verb(args: &Run, kinds: &Kinds) -> Result<()> {
         }
     });
     said.dedup();
-    if args.smoke && swept.at.is_some() {
+    if let Some(name) = args.graph.point.as_ref().filter(|_| swept.faults.is_empty()) {
+        let names: Vec<String> = swept.points.iter().filter(|_| swept.at.is_some()).map(|p| p.name.clone()).collect();
+        swept.points.retain(|p| names.contains(name) && p.name == *name);
+        if swept.points.is_empty() {
+            bail!("{}", check::no_point(&args.graph.graph, name, &names));
+        }
+    } else if args.smoke && swept.at.is_some() {
         let all = swept.points.len();
         let mut seen = BTreeSet::new();
         swept.points.retain(|p| seen.insert(p.structure.clone()));
@@ -51,7 +57,7 @@ pub fn verb(args: &Run, kinds: &Kinds) -> Result<()> {
     for point in &swept.points {
         check_data(&point.plan, &data, true, &mut swept.faults);
     }
-    if !check::tell(&args.graph.graph, &Checked { sources: swept.sources, faults: swept.faults, plan: None }) {
+    if !check::tell(&args.graph.graph, &Checked { sources: swept.sources, faults: swept.faults, plan: None, points: Vec::new() }) {
         out::note("nothing was run");
         return Err(Exit::INPUT.into());
     }
@@ -67,9 +73,11 @@ pub fn verb(args: &Run, kinds: &Kinds) -> Result<()> {
     let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
     let machine = Machine { data, device, threads: args.threads.map_or(cores, |n| n.get()), compute_threads };
     let runner = Runner { registry: &kinds.registry(), asked: &args.stages, machine: &machine, fsync: !args.smoke };
-    match swept.at {
-        None => swept.points.into_iter().try_for_each(|point| runner.run(point.plan, &out_dir, &[]).map(drop)),
-        Some(_) => runner.sweep(&swept.axes, swept.points, &out_dir),
+    match (swept.at, &args.graph.point) {
+        // beside other points of the sweep, which other calls may run
+        (Some(_), Some(point)) => swept.points.into_iter().try_for_each(|p| runner.run(p.plan, &out_dir.join(point), &[]).map(drop)),
+        (None, _) => swept.points.into_iter().try_for_each(|point| runner.run(point.plan, &out_dir, &[]).map(drop)),
+        (Some(_), None) => runner.sweep(&swept.axes, swept.points, &out_dir),
     }
 }
 

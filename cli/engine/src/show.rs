@@ -8,8 +8,7 @@ use dv_cli::out;
 use dv_graph::show;
 
 pub fn verb(args: &Show, kinds: &Kinds) -> Result<()> {
-    let checked = dv_graph::check::check(&args.graph.graph, &check::settings(&args.graph.with), &kinds.library());
-    let plan = check::plan(checked)?;
+    let plan = check::one(&args.graph, kinds)?;
     let text = match args.format {
         ShowFormat::Text => show::text(&plan),
         ShowFormat::Dot => show::dot(&plan),

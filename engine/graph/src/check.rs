@@ -7,7 +7,6 @@ use crate::plan::Plan;
 use crate::sample::epoch::{how_to_make, Rows};
 use crate::source::Sources;
 use crate::sweep::{self, Swept};
-use crate::tree::Table;
 use std::collections::HashMap;
 use std::path::Path;
 
@@ -16,22 +15,19 @@ pub struct Checked {
     pub sources: Sources,
     pub faults: Faults,
     pub plan: Option<Plan>,
+    /// The names of a sweep's points; empty where the graph is none.
+    pub points: Vec<String>,
 }
 
 /// Reads and checks a graph file. Nothing heavy is built or opened.
-pub fn check(path: &Path, settings: &[Setting], library: &Library) -> Checked {
-    check_adjusted(path, settings, library, &mut |_| ())
-}
-
-/// The same with a change of the resolved tree before it is read (`--smoke`). Of a sweep, whose points are several plans
-/// ([`sweep::check`](crate::sweep::check)), all faults are told, and a plan comes back where there is one point only.
-pub fn check_adjusted(path: &Path, settings: &[Setting], library: &Library, adjust: &mut dyn FnMut(&mut Table)) -> Checked {
-    let Swept { sources, mut faults, mut points, at, .. } = sweep::check_adjusted(path, settings, library, adjust);
-    if let (Some(at), true) = (at, points.len() > 1) {
-        faults.not_yet(at, &format!("running the {} points of a sweep", points.len()));
-    }
-    let plan = points.pop().map(|p| p.plan).filter(|_| faults.is_empty());
-    Checked { sources, faults, plan }
+///
+/// Of a sweep ([`sweep::check`](crate::sweep::check)) the faults of all points are told, and the plan is that of the point which is
+/// named, or of the first; there is none where no point has the name.
+pub fn check(path: &Path, settings: &[Setting], library: &Library, point: Option<&str>) -> Checked {
+    let Swept { sources, faults, points, at, .. } = sweep::check(path, settings, library);
+    let names = points.iter().filter(|_| at.is_some()).map(|p| p.name.clone()).collect();
+    let mut plans = points.into_iter().filter(|p| point.is_none_or(|name| at.is_some() && p.name == name)).map(|p| p.plan);
+    Checked { sources, plan: plans.next().filter(|_| faults.is_empty()), faults, points: names }
 }
 
 /// Checks the sets that the plan reads, each fault of a set told once. A missing set is a note with how to make it, or a

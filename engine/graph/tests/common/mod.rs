@@ -403,7 +403,7 @@ pub fn checked(files: &[(&str, &str)], sets: &[&str]) -> Checked {
         std::fs::write(dir.path().join(name), text).unwrap();
     }
     let sets: Vec<Setting> = sets.iter().map(|s| Setting::parse(s).unwrap_or_else(|| panic!("{s}"))).collect();
-    check(&dir.path().join(files[0].0), &sets, &library())
+    check(&dir.path().join(files[0].0), &sets, &library(), None)
 }
 
 /// The faults as `line:column code`, in the order of the text; notes left out.
