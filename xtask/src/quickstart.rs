@@ -19,6 +19,10 @@ pub fn run(offline: Option<&Path>) -> Result<()> {
     let videos = root.join("videos/motion");
     step("the motion videos", "videos/motion", videos.exists(), || dv(&["generate", "motion", "--out", "videos/motion"]))?;
     let data = root.join("data/motion");
+    if data.exists() && !dv_says(&["inspect", "data/motion"], "") {
+        eprintln!("data/motion is not one that this dv reads: it is packed again");
+        sh::remove(&data)?;
+    }
     step("the packed set", "data/motion", data.exists(), || {
         dv(&[
             "pack",
@@ -42,7 +46,13 @@ pub fn run(offline: Option<&Path>) -> Result<()> {
     let done = std::fs::read_to_string(&result).is_ok_and(|text| text.contains("\"comparison\""));
     if out.exists() && !done {
         eprintln!("runs/quickstart was cut short: it starts afresh");
-        std::fs::remove_dir_all(&out).map_err(|fault| format!("{}: {fault}", out.display()))?;
+        sh::remove(&out)?;
+    }
+    // a run's graph.toml is its graph resolved: a graph like another
+    if done && !dv_says(&["diff", "runs/quickstart/graph.toml", "graphs/quickstart.toml"], "are the same after resolving") {
+        return Err("runs/quickstart is a run of another graph than graphs/quickstart.toml now is. To start afresh: cargo xtask clean; \
+                    to keep it: dv run graphs/quickstart.toml --out runs/OTHER"
+            .into());
     }
     step("the run", "runs/quickstart", done, || dv(&["run", "graphs/quickstart.toml", "--out", "runs/quickstart", "--data", "data"]))?;
     if done {
@@ -68,6 +78,13 @@ fn step(what: &str, place: &str, done: bool, work: impl FnOnce() -> Result<()>) 
         return Ok(());
     }
     work()
+}
+
+/// Whether the release `dv` ends with status 0 and says these words, which are not shown.
+fn dv_says(args: &[&str], words: &str) -> bool {
+    let mut command = Command::new(sh::target().join("release/dv"));
+    let said = command.args(args).current_dir(sh::root()).output();
+    said.is_ok_and(|said| said.status.success() && String::from_utf8_lossy(&said.stdout).contains(words))
 }
 
 /// Runs the release `dv` in the repository's root, as a user would.

@@ -312,6 +312,69 @@ pub enum Weight {
     Off(bool),
 }
 
+settings!(Against {});
+impl Kind for Against {
+    const NAME: &'static str = "loss/against";
+    const INPUTS: &'static [In] = &[
+        In::new("a", &[Type::Float], "D", "one view"),
+        In::new("negatives", &[Type::Float], "K D", "rows to differ from"),
+        In::new("scale", &[Type::Float], "", "what the loss is divided by").optional(),
+    ];
+    const OUTPUTS: &'static [Out] = &[Out::new("loss", "", "the loss"), Out::new("mean", "", "of the products")];
+    const RATE: Rate = Rate::Batch;
+    const AXES: Axes = Axes::None;
+    fn ports(&self, _: &Inputs) -> Ports {
+        Ok(vec![Port::scalar(), Port::scalar()])
+    }
+}
+
+settings!(Ring { rows: usize });
+impl Kind for Ring {
+    const NAME: &'static str = "memory/ring";
+    const INPUTS: &'static [In] = &[];
+    const WRITES: &'static [In] = &[In::new("rows", &[Type::Float], "...", "a row of each sample")];
+    const OUTPUTS: &'static [Out] = &[Out::new("rows", "K ...", "the newest rows"), Out::new("filled", "", "how many were written")];
+    fn ports(&self, inputs: &Inputs) -> Ports {
+        let written = inputs.written("rows")?;
+        let shape = std::iter::once(self.rows.into()).chain(written.shape.iter().cloned());
+        Ok(vec![Port::whole(Type::Float, shape), Port::scalar()])
+    }
+}
+impl RegisterDeclaration for Ring {
+    fn state(&self, inputs: &Inputs) -> Vec<State> {
+        let written = inputs.written("rows").map(|p| p.shape.clone()).unwrap_or_default();
+        let shape = std::iter::once(self.rows.into()).chain(written).collect();
+        vec![State { name: "rows", shape, ty: Type::Float, init: Init::UnitRows, reference: Reference::FirstAxisLast }]
+    }
+}
+
+settings!(Found {});
+impl Kind for Found {
+    const NAME: &'static str = "memory/found";
+    const INPUTS: &'static [In] = &[];
+    const INITIAL: &'static [In] = &[In::new("value", &[Type::Float], "", "the first step's")];
+    const OUTPUTS: &'static [Out] = &[Out::new("value", "", "what the first step found")];
+    fn ports(&self, _: &Inputs) -> Ports {
+        Ok(vec![Port::scalar()])
+    }
+}
+impl RegisterDeclaration for Found {
+    fn state(&self, _: &Inputs) -> Vec<State> {
+        vec![State { name: "value", shape: vec![], ty: Type::Float, init: Init::Constant(0.0), reference: Reference::Same }]
+    }
+}
+
+settings!(Stop {});
+impl Kind for Stop {
+    const NAME: &'static str = "flow/stop";
+    const INPUTS: &'static [In] = &[In::new("rows", &[Type::Float], "...", "anything")];
+    const OUTPUTS: &'static [Out] = &[Out::new("rows", "...", "the same, without gradient")];
+    const GRADIENT: bool = false;
+    fn ports(&self, inputs: &Inputs) -> Ports {
+        Ok(vec![inputs.port("rows").clone()])
+    }
+}
+
 settings!(Sum { weights: BTreeMap<String, Weight> });
 impl Kind for Sum {
     const NAME: &'static str = "loss/sum";
@@ -386,6 +449,10 @@ static ENTRIES: &[Entry] = &[
     Entry::model::<Backbone>(),
     Entry::model::<Head>(),
     Entry::batch::<Contrast>(),
+    Entry::batch::<Against>(),
+    Entry::register::<Ring>(),
+    Entry::register::<Found>(),
+    Entry::batch::<Stop>(),
     Entry::batch::<Sum>(),
     Entry::batch::<Mean>(),
     Entry::batch::<Score>(),
