@@ -126,6 +126,7 @@ pub(crate) fn assemble(wired: &Wired, faults: &mut Faults) -> (StagePlan, Vec<(S
         nodes.push(NodePlan {
             path: decl.path.clone(),
             at: decl.at,
+            places: places(&decl.table),
             entry: decl.entry,
             kind: decl.kind.clone(),
             model: decl.model.clone(),
@@ -179,6 +180,7 @@ pub(crate) fn assemble(wired: &Wired, faults: &mut Faults) -> (StagePlan, Vec<(S
     let plan = StagePlan {
         name: name.to_string(),
         at: stage.at,
+        places: places(&stage.table),
         drive: drive.clone(),
         nodes,
         source: source.map(|s| position[s]),

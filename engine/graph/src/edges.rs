@@ -169,6 +169,9 @@ pub fn resolve(experiment: &Experiment, stage: &StageDecl, faults: &mut Faults) 
         follow(experiment, stage, &alias.to, alias.at, faults);
     }
     for node in &stage.broken {
+        for edge in &node.state {
+            follow(experiment, stage, &edge.edge, edge.at, faults);
+        }
         match node.entry {
             Some(entry) => {
                 node_edges(experiment, stage, &node.path, node.at, entry, &node.inputs, faults);

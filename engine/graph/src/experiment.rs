@@ -66,13 +66,15 @@ pub struct Broken {
     pub entry: Option<&'static Entry>,
     pub model: Option<String>,
     pub inputs: Vec<InputDecl>,
+    /// What stands at `write` and `initial`.
+    pub state: Vec<InputDecl>,
     pub after: Vec<(String, At)>,
 }
 
 impl Broken {
     /// One of which nothing more is known.
     pub fn at(path: &str, at: At) -> Broken {
-        Broken { path: path.to_string(), at, entry: None, model: None, inputs: Vec::new(), after: Vec::new() }
+        Broken { path: path.to_string(), at, entry: None, model: None, inputs: Vec::new(), state: Vec::new(), after: Vec::new() }
     }
 }
 

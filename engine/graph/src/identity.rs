@@ -48,6 +48,7 @@ pub fn draws(stage: &StagePlan) -> bool {
     let initial = |model: &str| matches!(stage.drive.origin(model), None | Some(Origin::Initial));
     stage.trains()
         || stage.models.iter().any(|(m, _)| initial(m))
+        || stage.nodes.iter().any(|n| n.entry.seeded || n.register.is_some() && initial(&n.path))
         || stage.nodes.iter().any(|n| n.entry.outputs.iter().any(|o| o.draw && !n.inputs.iter().any(|i| i.name == o.name)))
 }
 

@@ -92,6 +92,10 @@ pub fn infer(node: &NodeDecl, edges: &[Edge], port: impl Fn(&Target) -> Known, f
         if p.rows && node.entry.sample.is_some() && !node.entry.batch && p.rate > Rate::Sample {
             faults.add("wrong-rate", edge.at, format!("`{}` works on single samples; this comes once a {}", node.entry.name, p.rate));
         }
+        if edge.role == Role::Write && !p.rows {
+            let message = format!("`write`: one row of each sample is written; this is {p}, one value for the whole batch");
+            faults.add("shape", edge.at, message);
+        }
         if p.axes.is_empty() {
             continue;
         }

@@ -25,6 +25,8 @@ pub trait Kind: serde::de::DeserializeOwned + schemars::JsonSchema + Send + Sync
     const AXES: Axes = Axes::Fold;
     /// Whether gradients flow from the outputs to the inputs.
     const GRADIENT: bool = true;
+    /// Whether it draws what no output shows (a bootstrap): its outcome depends on the seed.
+    const SEEDED: bool = false;
     /// Of a register: what a step leaves in it (`write`).
     const WRITES: &'static [In] = &[];
     /// Of a register: what it starts from in the first step (`initial`).
@@ -46,6 +48,18 @@ pub trait Kind: serde::de::DeserializeOwned + schemars::JsonSchema + Send + Sync
     fn source(&self) -> Option<Source> {
         None
     }
+    /// The fewest rows that a table at an input must have, and the setting that asks for them.
+    fn rows_needed(&self) -> Option<RowsNeeded> {
+        None
+    }
+}
+
+/// How many rows a table must have at least.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RowsNeeded {
+    pub input: &'static str,
+    pub setting: &'static str,
+    pub rows: usize,
 }
 
 /// A model kind: what owns parameters.
@@ -270,6 +284,7 @@ pub trait AnyKind: Any + Send + Sync {
     fn dropped(&self) -> Vec<String>;
     fn pick(&self, rng: &mut crate::draw::Rng, branches: &[&str]) -> Option<usize>;
     fn source(&self) -> Option<Source>;
+    fn rows_needed(&self) -> Option<RowsNeeded>;
     fn as_any(&self) -> &dyn Any;
 }
 
@@ -285,6 +300,9 @@ impl<K: Kind> AnyKind for K {
     }
     fn source(&self) -> Option<Source> {
         Kind::source(self)
+    }
+    fn rows_needed(&self) -> Option<RowsNeeded> {
+        Kind::rows_needed(self)
     }
     fn as_any(&self) -> &dyn Any {
         self
@@ -304,6 +322,7 @@ pub struct Entry {
     pub rate: Rate,
     pub axes: Axes,
     pub gradient: bool,
+    pub seeded: bool,
     pub writes: &'static [In],
     pub initial: &'static [In],
     /// Runs on the host, one sample at a time.
@@ -342,6 +361,7 @@ impl Entry {
             rate: K::RATE,
             axes: K::AXES,
             gradient: K::GRADIENT,
+            seeded: K::SEEDED,
             writes: K::WRITES,
             initial: K::INITIAL,
             sample: None,

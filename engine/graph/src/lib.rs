@@ -17,6 +17,7 @@ pub mod fault;
 pub mod group;
 pub mod identity;
 pub mod infer;
+mod inputs;
 pub mod kind;
 pub mod layer;
 pub mod live;

@@ -4,7 +4,9 @@ use crate::kind::{AnyKind, Entry, Parameter, Reference, Source, State};
 use crate::port::{Axis, Port, Rate, Type};
 use crate::source::At;
 use crate::stage::{Drive, During, Ema};
+use crate::tree::Table;
 use indexmap::IndexMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// A checked experiment, ready to run.
@@ -72,6 +74,8 @@ impl ModelPlan {
 pub struct StagePlan {
     pub name: String,
     pub at: At,
+    /// Where its settings stand.
+    pub places: BTreeMap<String, At>,
     pub drive: Drive,
     /// Live nodes, each after what it reads.
     pub nodes: Vec<NodePlan>,
@@ -105,6 +109,8 @@ pub struct Metric {
 pub struct NodePlan {
     pub path: String,
     pub at: At,
+    /// Where its settings stand.
+    pub places: BTreeMap<String, At>,
     pub entry: &'static Entry,
     pub kind: Arc<dyn AnyKind>,
     pub model: Option<String>,
@@ -124,6 +130,11 @@ pub struct NodePlan {
     pub gradient: bool,
     /// Whether a model runs with batch statistics and dropout.
     pub training: bool,
+}
+
+/// Where the values of a table stand.
+pub(crate) fn places(table: &Table) -> BTreeMap<String, At> {
+    table.iter().map(|(name, entry)| (name.to_string(), entry.item.at)).collect()
 }
 
 /// What a register keeps and what changes it.
@@ -188,6 +199,9 @@ pub struct Guard {
 }
 
 impl NodePlan {
+    pub fn setting_at(&self, name: &str) -> At {
+        self.places.get(name).copied().unwrap_or(self.at)
+    }
     /// What it reads in a step, and what is written to it after.
     pub fn reads(&self) -> impl Iterator<Item = &InputPlan> {
         let register = self.register.iter();
@@ -196,6 +210,9 @@ impl NodePlan {
 }
 
 impl StagePlan {
+    pub fn setting_at(&self, name: &str) -> At {
+        self.places.get(name).copied().unwrap_or(self.at)
+    }
     pub fn node(&self, path: &str) -> Option<usize> {
         self.nodes.iter().position(|n| n.path == path)
     }

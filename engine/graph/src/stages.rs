@@ -194,7 +194,7 @@ fn edges_are_known(experiment: &Experiment, stage: &StageDecl) -> bool {
         .nodes
         .iter()
         .flat_map(|n| n.inputs.iter().chain(&n.writes).chain(&n.initial))
-        .chain(stage.broken.iter().flat_map(|b| &b.inputs));
+        .chain(stage.broken.iter().flat_map(|b| b.inputs.iter().chain(&b.state)));
     inputs.for_each(|i| drop(edges::follow(experiment, stage, &i.edge, i.at, &mut quiet)));
     quiet.is_empty() && stage.broken.iter().all(|b| b.entry.is_some() || b.model.is_some())
 }

@@ -49,9 +49,9 @@ fn packed(dir: &Path) {
     options.fsync = false;
     options.classes = vec!["a".into()];
     let mut writer = SetWriter::create(&dir.join("tiny"), options).unwrap();
-    for split in ["train", "test"] {
+    for (i, split) in ["train", "test"].repeat(4).into_iter().enumerate() {
         let frames = (0..6).map(|f| vec![f as u8; 24 * 20 * 3]);
-        let meta = VideoMeta { path: format!("a/{split}.avi"), class: Some(0), splits: vec![split.into()], ..VideoMeta::default() };
+        let meta = VideoMeta { path: format!("a/{split}{i}.avi"), class: Some(0), splits: vec![split.into()], ..VideoMeta::default() };
         writer.add_video(meta, frames).unwrap();
     }
     writer.finish().unwrap();

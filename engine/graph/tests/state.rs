@@ -79,11 +79,11 @@ fn writes_are_of_registers_and_of_training() {
     // only registers have it
     bad(
         &[("names = \"queue\", write", "names = \"queue\", initial = { rows = \"keys.map\" }, write")],
-        &[("unknown-input", "rows = \"keys.map\" }, write")],
+        &[("unknown-setting", "initial =")],
     );
     bad(
         &[("in = \"view_1.clips\" }\nring", "in = \"view_1.clips\", write = { rows = \"seen.map\" } }\nring")],
-        &[("unknown-input", "rows = \"seen.map\"")],
+        &[("unknown-setting", "write = { rows = \"seen")],
     );
 }
 

@@ -32,6 +32,7 @@ impl Kind for Difference {
     ];
     const RATE: Rate = Rate::Stage;
     const AXES: Axes = Axes::None;
+    const SEEDED: bool = true;
 
     fn check(&self, faults: &mut SettingFaults) {
         faults.require(self.k >= 1, "k", "from 1");

@@ -1,5 +1,5 @@
 use anyhow::{anyhow, bail, ensure, Result};
-use dv_graph::kind::{Axes, In, Inputs, Kind, Out, PortFault};
+use dv_graph::kind::{Axes, In, Inputs, Kind, Out, PortFault, RowsNeeded};
 use dv_graph::port::{Dim, Port, Rate, Type};
 use dv_graph::settings::SettingFaults;
 use dv_train::batch::{BatchIo, BatchKind, Table};
@@ -61,6 +61,9 @@ impl Kind for Retrieval {
                 faults.add("k", format!("{k} is none of 1, 5, 10, 20, 50"));
             }
         }
+    }
+    fn rows_needed(&self) -> Option<RowsNeeded> {
+        Some(RowsNeeded { input: "gallery", setting: "k", rows: self.most() })
     }
     fn ports(&self, _: &Inputs) -> Result<Vec<Port>, PortFault> {
         let similarity = Port::whole(Type::Float, [Dim::Symbol("queries".into()), Dim::Symbol("gallery".into())]);

@@ -421,6 +421,9 @@ impl Kind for Score {
     fn ports(&self, _: &Inputs) -> Ports {
         Ok(vec![Port::scalar(), Port::table([])])
     }
+    fn rows_needed(&self) -> Option<RowsNeeded> {
+        Some(RowsNeeded { input: "gallery", setting: "k", rows: self.k })
+    }
 }
 
 settings!(Compare {});
