@@ -46,3 +46,20 @@ fn each_runs_in_seconds() {
     }
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
+
+/// The fragments of docs/language.md, each laid over the graph that its first line names.
+#[test]
+fn each_fragment_of_the_guide_is_without_fault() {
+    let text = std::fs::read_to_string(dv_tests::root().join("docs/language.md")).unwrap();
+    let fragments: Vec<&str> = text.split("```toml\n").skip(1).map(|f| f.split("```").next().unwrap()).collect();
+    assert!(fragments.len() >= 5, "{}", fragments.len());
+    let dir = tempfile::tempdir().unwrap();
+    for (i, fragment) in fragments.iter().enumerate() {
+        let (first, rest) = fragment.split_once('\n').unwrap();
+        let on = first.strip_prefix("# on ").unwrap_or_else(|| panic!("over which graph?\n{fragment}"));
+        let path = dir.path().join(format!("{i}.toml"));
+        std::fs::write(&path, format!("extends = {:?}\nname = \"fragment\"\n{rest}", dv_tests::root().join(on))).unwrap();
+        let said = Call::new("check", &path).run();
+        assert_eq!(said.status, Some(0), "{fragment}\n{}", said.err);
+    }
+}
