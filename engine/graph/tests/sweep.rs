@@ -242,6 +242,9 @@ fn what_draws_depends_on_the_seed() {
     let whole = "[stages.gallery.nodes]\ncrop = { kind = 'view/normal', in = 'clips.clips' }\n";
     assert_eq!(drawing(whole), "pretrain");
     assert_eq!(drawing(&format!("{whole}[stages.gallery]\nweights = 'initial'\n")), "gallery pretrain query");
+    // a bootstrap shows no draw on a port
+    let resampled = "[stages.retrieval.nodes]\nagain = { kind = 'evaluate/resample', in = 'score.ranks' }\n";
+    assert_eq!(drawing(&format!("{whole}{resampled}")), "pretrain retrieval");
     // what does not draw is the same for all seeds, where what it needs is
     let text = on(&format!("{whole}[stages.gallery]\nweights = {{ encoder = {{ file = 'none.safetensors' }} }}\n[sweep]\nseed = [0, 1]\n"));
     let swept = points(&[("g.toml", &text), ("good.toml", GOOD)], &[]);

@@ -437,6 +437,18 @@ impl Kind for Compare {
     }
 }
 
+settings!(Resample {});
+impl Kind for Resample {
+    const NAME: &'static str = "evaluate/resample";
+    const INPUTS: &'static [In] = &[In::new("ranks", &[Type::Table], "...", "a table")];
+    const OUTPUTS: &'static [Out] = &[Out::new("low", "", "end of an interval")];
+    const RATE: Rate = Rate::Stage;
+    const SEEDED: bool = true;
+    fn ports(&self, _: &Inputs) -> Ports {
+        Ok(vec![Port::scalar()])
+    }
+}
+
 static ENTRIES: &[Entry] = &[
     Entry::sample::<Source_>(),
     Entry::sample::<Pair>(),
@@ -460,6 +472,7 @@ static ENTRIES: &[Entry] = &[
     Entry::batch::<Mean>(),
     Entry::batch::<Score>(),
     Entry::batch::<Compare>(),
+    Entry::batch::<Resample>(),
 ];
 
 pub fn library() -> Library {
