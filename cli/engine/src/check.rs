@@ -6,8 +6,10 @@ use dv_cli::args::{Check, Graph, With};
 use dv_cli::exit::Exit;
 use dv_cli::out;
 use dv_graph::check::{check, check_data, Checked};
+use dv_graph::fault::Faults;
 use dv_graph::merge::Setting;
 use dv_graph::plan::Plan;
+use dv_graph::source::Sources;
 use dv_graph::sweep;
 use std::path::Path;
 
@@ -65,7 +67,7 @@ pub fn verb(args: &Check, kinds: &Kinds) -> Result<()> {
             check_data(&point.plan, &args.with.data_dir(), named(&args.with), &mut swept.faults);
         }
         let points = swept.at.map(|_| format!(", {} points", swept.points.len())).unwrap_or_default();
-        if tell(graph, &Checked { sources: swept.sources, faults: swept.faults, plan: None, points: Vec::new() }) {
+        if tell(graph, &swept.sources, &swept.faults) {
             out::line(format_args!("{}: ok{points}", graph.display()))?;
         } else {
             bad += 1;
@@ -78,12 +80,12 @@ pub fn verb(args: &Check, kinds: &Kinds) -> Result<()> {
 }
 
 /// Tells faults and notes, and gives whether there was no fault.
-pub fn tell(graph: &Path, checked: &Checked) -> bool {
-    let text = checked.faults.render(&checked.sources);
+pub fn tell(graph: &Path, sources: &Sources, faults: &Faults) -> bool {
+    let text = faults.render(sources);
     if !text.is_empty() {
         out::note(text.trim_end());
     }
-    match checked.faults.len() {
+    match faults.len() {
         0 => return true,
         n => out::note(format_args!("{}: {n} fault{}", graph.display(), if n == 1 { "" } else { "s" })),
     }

@@ -17,7 +17,7 @@ pub fn verb(args: &Diff, kinds: &Kinds) -> Result<()> {
         check::point(graph, point, &checked)?;
         // notes, as of a set that is missing, are no difference
         if !checked.faults.is_empty() {
-            check::tell(graph, &checked);
+            check::tell(graph, &checked.sources, &checked.faults);
         }
         plans.extend(checked.plan.filter(|_| checked.faults.is_empty()));
     }

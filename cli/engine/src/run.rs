@@ -6,7 +6,7 @@ use anyhow::{bail, Context, Result};
 use dv_cli::args::Run;
 use dv_cli::exit::Exit;
 use dv_cli::out;
-use dv_graph::check::{check_data, Checked};
+use dv_graph::check::check_data;
 use dv_graph::identity;
 use dv_graph::plan::{Plan, StagePlan};
 use dv_graph::sweep::{self, Axis, Point};
@@ -57,7 +57,7 @@ pub fn verb(args: &Run, kinds: &Kinds) -> Result<()> {
     for point in &swept.points {
         check_data(&point.plan, &data, true, &mut swept.faults);
     }
-    if !check::tell(&args.graph.graph, &Checked { sources: swept.sources, faults: swept.faults, plan: None, points: Vec::new() }) {
+    if !check::tell(&args.graph.graph, &swept.sources, &swept.faults) {
         out::note("nothing was run");
         return Err(Exit::INPUT.into());
     }

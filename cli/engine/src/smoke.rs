@@ -29,23 +29,25 @@ pub fn shrink(tree: &mut Table, said: &mut Vec<String>) {
         if let Some(e) = stage.0.get_mut("batch") {
             e.item.value = Value::Integer(batch);
         }
-        walk(stage, name, said);
+        walk(stage, name, batch, said);
     }
     for key in ["models", "groups"] {
         if let Some(Value::Table(t)) = tree.0.get_mut(key).map(|e| &mut e.item.value) {
-            walk(t, key, said);
+            walk(t, key, BATCH, said);
         }
     }
 }
 
-fn walk(table: &mut Table, place: &str, said: &mut Vec<String>) {
+fn walk(table: &mut Table, place: &str, batch: i64, said: &mut Vec<String>) {
     // clips that are averaged; where an order counts, their number is the task
     let averaged = matches!(table.get("kind").map(|i| &i.value), Some(Value::String(k)) if k == "clip/uniform");
     for (key, entry) in table.0.iter_mut() {
         match &mut entry.item.value {
             Value::Integer(n) => {
                 if let Some((_, most)) = AT_MOST.iter().find(|(k, _)| k == key) {
-                    *n = (*n).min(*most);
+                    // a queue holds at least one batch
+                    let most = if key == "rows" { batch.max(*most) } else { *most };
+                    *n = (*n).min(most);
                 }
                 if averaged && key == "clips" {
                     *n = (*n).min(CLIPS);
@@ -58,7 +60,7 @@ fn walk(table: &mut Table, place: &str, said: &mut Vec<String>) {
                     said.push(format!("smoke: {place}: k above the gallery's size is cut"));
                 }
             }
-            Value::Table(t) => walk(t, &format!("{place}.{key}"), said),
+            Value::Table(t) => walk(t, &format!("{place}.{key}"), batch, said),
             _ => {}
         }
     }
