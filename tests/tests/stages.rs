@@ -165,9 +165,9 @@ fn features_ranks_and_neighbours_are_left_as_files() {
     let first = |q: usize| order[q * 8..q * 8 + 8].iter().position(|g| labels[*g as usize] == own[q]);
     let ranked = longs(&ranks["rows"]);
     let hits = (0..8).filter(|q| first(*q) == Some(0)).count() as f64 / 8.0;
-    for q in 0..8 {
+    for (q, ranked) in ranked.iter().enumerate() {
         if let Some(rank) = first(q) {
-            assert_eq!(ranked[q], rank as i64, "query {q}");
+            assert_eq!(*ranked, rank as i64, "query {q}");
         }
     }
     assert_eq!(json(&place.path("run/result.json"))["stages"]["retrieval"]["metrics"]["score.top1"], hits);

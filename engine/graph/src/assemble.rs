@@ -110,6 +110,13 @@ pub(crate) fn assemble(wired: &Wired, faults: &mut Faults) -> (StagePlan, Vec<(S
             writes: if drive.trains() { wired(Role::Write) } else { Vec::new() },
             initial: wired(Role::Initial),
         });
+        if let (Some((setting, most)), Some(batch), true) = (decl.kind.batch_at_most(), drive.settings.batch, drive.trains()) {
+            if batch > most {
+                let at = decl.table.get(setting).map_or(decl.at, |i| i.at);
+                let message = format!("`{setting}` must hold at least one batch, which has {batch} samples; it is {most}");
+                faults.add("out-of-range", at, message);
+            }
+        }
         if let Some(register) = &register {
             let there = register.state.iter().filter(|s| s.reference != Reference::None).count();
             if !register.names.is_empty() && register.names.len() != there {

@@ -246,6 +246,13 @@ fn read_weights(item: &Item, models: &[String], faults: &mut Faults) -> Vec<(Str
         return vec![("*".to_string(), read_origin(item, faults))];
     };
     let mut out = Vec::new();
+    let of_an_origin = |key: &str| ["stage", "file"].contains(&key) && !models.iter().any(|m| m == key);
+    if let Some((key, entry)) = table.iter().find(|(key, _)| of_an_origin(key)) {
+        faults
+            .add("unknown-model", entry.key, format!("`weights` names models and registers, and there is none called `{key}`"))
+            .help(format!("for all of them: weights = {{ \"*\" = {{ {key} = ... }} }}"));
+        return vec![("*".to_string(), Origin::Initial)];
+    }
     for (model, entry) in table.iter() {
         if model != "*" && !models.iter().any(|m| m == model) {
             faults

@@ -27,6 +27,14 @@ pub(crate) fn settle(experiment: &Experiment, stages: &mut [StagePlan], faults: 
                 for need in stage.needs.iter().filter(|n| **n != during.stage) {
                     let Some(needed) = earlier.iter().find(|s| s.name == *need) else { continue };
                     let inside = needed.during.as_ref().is_some_and(|d| d.stage == during.stage);
+                    // it would run where the other has not run yet
+                    if let Some(d) = needed.during.as_ref().filter(|d| inside && d.every > 0 && during.every % d.every != 0) {
+                        let message = format!(
+                            "`{}` runs after every {} epochs of `{}`, and needs `{need}`, which runs after every {}",
+                            stage.name, during.every, during.stage, d.every
+                        );
+                        faults.add("bad-during", at, message).help(format!("a multiple of {}: every = {}", d.every, d.every));
+                    }
                     if !inside && waits(earlier, needed, &during.stage) {
                         faults
                             .add(

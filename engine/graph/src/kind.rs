@@ -48,6 +48,10 @@ pub trait Kind: serde::de::DeserializeOwned + schemars::JsonSchema + Send + Sync
     fn source(&self) -> Option<Source> {
         None
     }
+    /// Of a register: the largest batch that can be written to it, and the setting that says so.
+    fn batch_at_most(&self) -> Option<(&'static str, usize)> {
+        None
+    }
     /// The fewest rows that a table at an input must have, and the setting that asks for them.
     fn rows_needed(&self) -> Option<RowsNeeded> {
         None
@@ -285,6 +289,7 @@ pub trait AnyKind: Any + Send + Sync {
     fn pick(&self, rng: &mut crate::draw::Rng, branches: &[&str]) -> Option<usize>;
     fn source(&self) -> Option<Source>;
     fn rows_needed(&self) -> Option<RowsNeeded>;
+    fn batch_at_most(&self) -> Option<(&'static str, usize)>;
     fn as_any(&self) -> &dyn Any;
 }
 
@@ -303,6 +308,9 @@ impl<K: Kind> AnyKind for K {
     }
     fn rows_needed(&self) -> Option<RowsNeeded> {
         Kind::rows_needed(self)
+    }
+    fn batch_at_most(&self) -> Option<(&'static str, usize)> {
+        Kind::batch_at_most(self)
     }
     fn as_any(&self) -> &dyn Any {
         self

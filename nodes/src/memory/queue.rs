@@ -26,6 +26,9 @@ impl Kind for Queue {
     fn check(&self, faults: &mut SettingFaults) {
         faults.require(self.rows > 0, "rows", "must be at least 1");
     }
+    fn batch_at_most(&self) -> Option<(&'static str, usize)> {
+        Some(("rows", self.rows))
+    }
     fn ports(&self, inputs: &Inputs) -> Result<Vec<Port>, PortFault> {
         let written = inputs.written("rows")?;
         let shape = std::iter::once(self.rows.into()).chain(written.shape.iter().cloned());

@@ -334,6 +334,9 @@ impl Kind for Ring {
     const INPUTS: &'static [In] = &[];
     const WRITES: &'static [In] = &[In::new("rows", &[Type::Float], "...", "a row of each sample")];
     const OUTPUTS: &'static [Out] = &[Out::new("rows", "K ...", "the newest rows"), Out::new("filled", "", "how many were written")];
+    fn batch_at_most(&self) -> Option<(&'static str, usize)> {
+        Some(("rows", self.rows))
+    }
     fn ports(&self, inputs: &Inputs) -> Ports {
         let written = inputs.written("rows")?;
         let shape = std::iter::once(self.rows.into()).chain(written.shape.iter().cloned());
