@@ -21,7 +21,7 @@ pub struct Checked {
 
 /// Reads and checks a graph file. Nothing heavy is built or opened.
 ///
-/// Of a sweep ([`sweep::check`](crate::sweep::check)) the faults of all points are told, and the plan is that of the point which is
+/// Of a sweep ([`sweep::check`]) the faults of all points are told, and the plan is that of the point which is
 /// named, or of the first; there is none where no point has the name.
 pub fn check(path: &Path, settings: &[Setting], library: &Library, point: Option<&str>) -> Checked {
     let Swept { sources, faults, points, at, .. } = sweep::check(path, settings, library);

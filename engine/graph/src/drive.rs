@@ -34,6 +34,7 @@ pub(crate) fn read_drive(at: At, table: &mut Table, models: &[String], stateful:
                 let plateau: Plateau = settings::deserialise(table, at, kind, faults)?;
                 let mut f = settings::SettingFaults::new(table, at, faults);
                 f.require(plateau.factor > 0.0 && plateau.factor < 1.0, "factor", "must be above 0 and below 1");
+                f.require(plateau.least.is_none_or(|l| l >= 0.0 && l.is_finite()), "least", "must be at least 0");
                 Some(Schedule::Plateau(plateau))
             }
             _ => {

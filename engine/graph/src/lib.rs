@@ -27,6 +27,7 @@ mod passes;
 pub mod plan;
 pub mod port;
 pub mod sample;
+pub mod schedule;
 mod schema;
 pub mod setting;
 pub mod settings;

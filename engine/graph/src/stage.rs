@@ -137,6 +137,8 @@ pub struct Plateau {
     pub factor: f64,
     /// Epochs without a better value that are borne, from 0.
     pub patience: u64,
+    /// The learning rate never falls below it; without it there is no such bound.
+    pub least: Option<f64>,
     /// Which values are better; without it `lowest` for a port named `loss`, else `highest`.
     pub goal: Option<Goal>,
 }

@@ -2,10 +2,10 @@
 //! each file whole or not there; `state.json` is written last and makes the folder count.
 
 use crate::optimise::Running;
-use crate::schedule::{Best, Plateaued};
 use crate::store::Store;
 use crate::tensors;
 use anyhow::{bail, Context, Result};
+use dv_graph::schedule::{Best, Plateaued};
 use dv_graph::stage::Checkpoint;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

@@ -10,7 +10,6 @@ pub mod import;
 pub mod optimise;
 pub mod probe;
 pub mod progress;
-pub mod schedule;
 pub mod shim;
 pub mod stage;
 pub mod store;

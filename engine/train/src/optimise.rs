@@ -38,8 +38,8 @@ impl Running {
         Running { parameters, steps: 0 }
     }
 
-    /// One step at `factor` times the learning rate; gradients are taken and cleared. A parameter without a gradient stays.
-    pub fn step(&mut self, factor: f64) -> Result<()> {
+    /// One step at what `rate` makes of each learning rate; gradients are taken and cleared. A parameter without a gradient stays.
+    pub fn step(&mut self, rate: impl Fn(f64) -> f64) -> Result<()> {
         let mut done: Vec<&Sgd> = Vec::new();
         for settings in self.parameters.iter().map(|p| &p.settings) {
             if done.contains(&settings) {
@@ -58,7 +58,7 @@ impl Running {
             let s = settings;
             // the kernel takes no empty list
             if !p.is_empty() {
-                tch::no_grad(|| shim::fused_sgd(&p, &g, &b, s.lr * factor, s.momentum, s.weight_decay, self.steps == 0))?;
+                tch::no_grad(|| shim::fused_sgd(&p, &g, &b, rate(s.lr), s.momentum, s.weight_decay, self.steps == 0))?;
             }
         }
         self.steps += 1;
@@ -103,7 +103,7 @@ mod tests {
             for step in 0..3 {
                 let loss: Tensor = (&case["given.w"] * (&x - &case["given.target"]).square() * 0.5).sum(Kind::Float);
                 loss.backward();
-                sgd.step(1.0).unwrap();
+                sgd.step(|lr| lr).unwrap();
                 for (what, now, tolerance) in
                     [("x", x.detach(), 1e-6), ("momentum_buffer", sgd.state()["momentum/m/x"].shallow_clone(), 1e-5)]
                 {
@@ -123,7 +123,7 @@ mod tests {
         let model = Model { tensors: HashMap::from([("x".to_string(), x.shallow_clone())]), order: vec![("x".into(), Role::Weight)] };
         store.models.insert("m".into(), model);
         let mut sgd = Running::new(&Optimiser::Sgd(Sgd { lr: 1.0, momentum: 0.9, weight_decay: 0.1 }), &[], &store, &["m".into()]);
-        sgd.step(1.0).unwrap();
+        sgd.step(|lr| lr).unwrap();
         assert!(x.equal(&Tensor::ones([2], (Kind::Float, tch::Device::Cpu))));
     }
 }

@@ -171,7 +171,8 @@ pub fn probe(plan: &mut Plan, registry: &Registry, probe: &Probe) -> Result<BTre
             bail!("--grad needs a stage that minimises something");
         }
         if let (Some(optimiser), Some(schedule)) = (&mut optimiser, &stage.drive.schedule) {
-            optimiser.step(schedule.factor(0, step as u64, steps as u64))?;
+            let factor = schedule.factor(0, step as u64, steps as u64);
+            optimiser.step(|lr| lr * factor)?;
             executor.commit(&store, &now, &values)?;
         }
     }

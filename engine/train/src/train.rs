@@ -4,7 +4,6 @@ use crate::checkpoint::{self, State};
 use crate::executor::{Executor, Step, Values};
 use crate::optimise::Running;
 use crate::progress::{News, Progress};
-use crate::schedule::{Best, Plateaued};
 use crate::stage::{lengths, run_during, to_json, Metrics, StageContext};
 use crate::store::Store;
 use crate::transfer::to_device;
@@ -14,6 +13,7 @@ use dv_graph::plan::StagePlan;
 use dv_graph::sample::epoch::{Batch, Rows};
 use dv_graph::sample::loader::Loader;
 use dv_graph::sample::runner::HostPlan;
+use dv_graph::schedule::{Best, Plateaued};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -90,8 +90,8 @@ pub(crate) fn train(
             *sum += scalar(&values, m.node, m.port).unwrap_or(f64::NAN);
         }
         loss.f_backward().map_err(|e| anyhow::anyhow!("libtorch, backward: {e}"))?;
-        let factor = schedule.factor(epoch, step_of_stage, epochs * steps) * plateau.factor();
-        optimiser.step(factor)?;
+        let of_schedule = schedule.factor(epoch, step_of_stage, epochs * steps);
+        optimiser.step(|lr| plateau.rate(lr) * of_schedule)?;
         executor.commit(store, &now_at, &values)?;
         step_of_stage += 1;
         let waiting = loader.waited().as_secs_f64() / start.elapsed().as_secs_f64().max(1e-9);
@@ -103,7 +103,7 @@ pub(crate) fn train(
         let means: Metrics = stage.metrics.iter().zip(&sums).map(|(m, s)| (m.name.clone(), s / steps as f64)).collect();
         let shown: Metrics = stage.metrics.iter().zip(&means).filter(|(m, _)| m.reported).map(|(_, v)| v.clone()).collect();
         cx.folder.log(
-            &json!({"stage": stage.name, "epoch": epoch + 1, "step": step_of_stage, "lr_factor": factor, "metrics": to_json(&means)}),
+            &json!({"stage": stage.name, "epoch": epoch + 1, "step": step_of_stage, "lr_factor": of_schedule * plateau.factor(), "metrics": to_json(&means)}),
         )?;
         progress.epoch(&news, &shown);
         sums.iter_mut().for_each(|s| *s = 0.0);

@@ -147,7 +147,8 @@ impl Scope<'_> {
             if let Some(json) = literal(name) {
                 return Ok(Value::Json(json));
             }
-            if let Some(value) = self.source(name)? {
+            // what is null is not there
+            if let Some(value) = self.source(name)?.filter(|v| !matches!(v, Value::Json(Json::Null))) {
                 return Ok(value);
             }
         }

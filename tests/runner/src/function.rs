@@ -1,10 +1,10 @@
 //! Pieces that no graph computes: functions of dv's libraries.
 
-use crate::probe::NotYet;
 use crate::tensor::{Kind, Tensor};
 use anyhow::{bail, ensure, Context, Result};
 use dv_datasets::{resize_rgb, Filter};
-use dv_graph::stage::{Schedule, Steps};
+use dv_graph::schedule::Plateaued;
+use dv_graph::stage::{Plateau, Schedule, Steps};
 use serde_json::Value as Json;
 use std::collections::BTreeMap;
 
@@ -62,17 +62,40 @@ fn resize(with: &Arguments) -> Result<Tensor> {
     Ok(Tensor::new(Kind::Byte, &[height, width, 3], out.into_iter().map(f64::from).collect()))
 }
 
+/// The metric that a plateau follows; its name tells that less is better.
+const LOSS: &str = "validation.loss";
+
 /// The learning rates of a published schedule over its epochs: `[published, dv's]`, one column an epoch.
 fn schedule(with: &Arguments) -> Result<Tensor> {
     let s = json(with, "schedule")?;
     let number = |key: &str| s[key].as_f64().with_context(|| format!("the schedule has no `{key}`"));
     let scheduler = s["scheduler"].as_str().unwrap_or("MultiStepLR");
-    if scheduler.contains("Plateau") {
-        return Err(NotYet("the schedule `plateau`".into()).into());
-    }
-    ensure!(scheduler.contains("MultiStepLR") || scheduler.contains("adjust_learning_rate"), "no schedule of dv is `{scheduler}`");
-    let at: Vec<u64> = serde_json::from_value(s["milestones"].clone()).context("milestones are epochs")?;
-    let schedule = Schedule::Steps(Steps { at, factor: number("gamma")? });
+    let plateau = scheduler.contains("Plateau");
+    ensure!(
+        plateau || scheduler.contains("MultiStepLR") || scheduler.contains("adjust_learning_rate"),
+        "no schedule of dv is `{scheduler}`"
+    );
+    let schedule = if plateau {
+        let patience = number("patience")? as u64;
+        Schedule::Plateau(Plateau {
+            on: LOSS.into(),
+            factor: number("factor").or_else(|_| number("gamma"))?,
+            patience,
+            least: s["min_lr"].as_f64(),
+            goal: None,
+        })
+    } else {
+        let at: Vec<u64> = serde_json::from_value(s["milestones"].clone()).context("milestones are epochs")?;
+        Schedule::Steps(Steps { at, factor: number("gamma")? })
+    };
+    // what a plateau follows: a value for each epoch, or one for all of them
+    let losses = ["val_losses", "val_loss", "losses", "loss", "metrics", "values"].iter().find_map(|k| match &s[*k] {
+        Json::Array(list) => list.iter().map(Json::as_f64).collect::<Option<Vec<f64>>>(),
+        one => one.as_f64().map(|v| vec![v]),
+    });
+    ensure!(!plateau || losses.as_ref().is_some_and(|l| !l.is_empty()), "the plateau has nothing to follow");
+    let losses = losses.unwrap_or_default();
+    let mut follower = Plateaued::new(&schedule);
     let first = s["first_epoch"].as_u64().unwrap_or(0);
     let epochs = number("epochs")? as u64;
     let changes = s["lr_changes"].as_array().context("no lr_changes")?;
@@ -81,7 +104,10 @@ fn schedule(with: &Arguments) -> Result<Tensor> {
         let change = changes.iter().find(|c| c["from"].as_u64() == Some(epoch));
         now = change.and_then(|c| c["lr"].as_f64()).unwrap_or(now);
         published.push(now);
-        own.push(number("lr")? * schedule.factor(epoch - first, 0, 1));
+        own.push(follower.rate(number("lr")?) * schedule.factor(epoch - first, 0, 1));
+        if let Some(value) = losses.get((epoch - first) as usize).or(losses.last()) {
+            follower.epoch(&[(LOSS.to_string(), *value)]);
+        }
     }
     Ok(Tensor::new(Kind::Float, &[2, epochs as usize], [published, own].concat()))
 }

@@ -7,6 +7,8 @@ use serde_json::Value as Json;
 /// One change of colours: factors of brightness, contrast, saturation and hue, and which comes when. None: nothing changed.
 type Change = Option<([f64; 4], [f64; 4])>;
 
+const NAMES: [&str; 4] = ["brightness", "contrast", "saturation", "hue"];
+
 const NOTHING: ([f64; 4], [f64; 4]) = ([1.0, 1.0, 1.0, 0.0], [0.0, 1.0, 2.0, 3.0]);
 
 fn four(json: &Json) -> Option<[f64; 4]> {
@@ -14,29 +16,67 @@ fn four(json: &Json) -> Option<[f64; 4]> {
     list.try_into().ok()
 }
 
-fn number(json: &Json) -> Option<f64> {
-    json.as_f64().or_else(|| json.as_bool().map(|b| f64::from(u8::from(b))))
+/// Which change comes when: four places, or their names.
+fn order(json: &Json) -> Option<[f64; 4]> {
+    let place = |j: &Json| j.as_f64().or_else(|| Some(NAMES.iter().position(|n| Some(*n) == j.as_str())? as f64));
+    let list: Vec<f64> = json.as_array()?.iter().map(place).collect::<Option<_>>()?;
+    let list: [f64; 4] = list.try_into().ok()?;
+    (0..4).all(|p| list.contains(&f64::from(p))).then_some(list)
 }
 
-/// One change as a table: `factors` (or one field each), `order`, and either `applied` or the number that was compared with
-/// the threshold.
+fn factors(json: &Json) -> Option<[f64; 4]> {
+    if json.as_array()?.len() != 4 || order(json).is_some() {
+        return None;
+    }
+    four(json)
+}
+
+/// Whether a change is made: a truth, or a number that was compared with the threshold.
+fn made(json: &Json, threshold: f64) -> Option<bool> {
+    json.as_bool().or_else(|| json.as_f64().map(|u| u < threshold))
+}
+
+/// One change as a table: the factors (or one field each), the order, and whether it is made.
 fn change(json: &Json, threshold: f64) -> Option<Change> {
-    let field = |names: &[&str]| names.iter().find_map(|n| json.get(n));
-    let named = ["brightness", "contrast", "saturation", "hue"];
-    let single = |n: &str| json.get(n).or_else(|| json.get(format!("{n}_factor"))).and_then(Json::as_f64);
-    let applied = match field(&["applied", "apply"]).and_then(number) {
-        Some(applied) => applied != 0.0,
-        None => field(&["uniform", "draw", "np_uniform", "threshold_draw"]).and_then(number).is_none_or(|u| u < threshold),
+    let fields = json.as_object()?;
+    let single = |n: &&str| json.get(*n).or_else(|| json.get(format!("{n}_factor"))).and_then(Json::as_f64);
+    let gate = |(key, value): (&String, &Json)| {
+        let other = NAMES.iter().any(|n| key.starts_with(n)) || ["frame", "index", "seed", "consistent"].contains(&key.as_str());
+        let told = value.as_u64().filter(|n| key.starts_with("appl") && *n < 2).map(|n| n == 1);
+        told.or_else(|| made(value, threshold)).filter(|_| !other)
     };
-    if !applied {
+    let told = fields.iter().find_map(gate);
+    if told == Some(false) {
         return Some(None);
     }
-    let factors = field(&["factors", "bcsh"]).and_then(four).or_else(|| {
-        let list: Vec<f64> = named.iter().filter_map(|n| single(n)).collect();
-        list.try_into().ok()
-    })?;
-    let order = field(&["order", "shuffle", "permutation", "indices"]).and_then(four).unwrap_or(NOTHING.1);
-    Some(Some((factors, order)))
+    let list: Option<Vec<f64>> = NAMES.iter().map(single).collect();
+    let factors = list.and_then(|l| l.try_into().ok()).or_else(|| fields.values().find_map(factors))?;
+    Some(Some((factors, fields.values().find_map(order).unwrap_or(NOTHING.1))))
+}
+
+/// A list of each kind of draw: all orders, all factors, and what told whether a change is made.
+fn streams(json: &Json, threshold: f64) -> Option<Vec<Change>> {
+    let lists: Vec<(&String, &Vec<Json>)> = json.as_object()?.iter().filter_map(|(k, v)| Some((k, v.as_array()?))).collect();
+    let all = |of: fn(&Json) -> Option<[f64; 4]>, l: &[Json]| l.iter().map(of).collect::<Option<Vec<_>>>().filter(|l| !l.is_empty());
+    let orders = lists.iter().find_map(|(_, l)| all(order, l))?;
+    let gates = |l: &[Json]| l.iter().map(|j| made(j, threshold)).collect::<Option<Vec<bool>>>();
+    let named = |key: &str| key.starts_with("np") || key.starts_with("appl") || key.starts_with("p_");
+    let told = lists.iter().find_map(|(k, l)| gates(l).filter(|_| named(k)));
+    let told = told.or_else(|| lists.iter().find_map(|(_, l)| gates(l).filter(|g| g.len() != 4 * orders.len())));
+    let flat = |l: &[Json]| -> Option<Vec<[f64; 4]>> {
+        let numbers: Vec<f64> = l.iter().map(Json::as_f64).collect::<Option<_>>()?;
+        (numbers.len() == 4 * orders.len()).then(|| numbers.chunks_exact(4).map(|c| [c[0], c[1], c[2], c[3]]).collect())
+    };
+    let factors = lists.iter().find_map(|(k, l)| all(factors, l).or_else(|| flat(l).filter(|_| !named(k))))?;
+    let told = told.unwrap_or_else(|| vec![true; orders.len()]);
+    let (mut next, aligned) = (0, told.len() == orders.len());
+    let mut out = Vec::new();
+    for (i, made) in told.into_iter().enumerate() {
+        let place = if aligned { i } else { next };
+        next += usize::from(made);
+        out.push(if made { Some((*factors.get(place)?, *orders.get(place)?)) } else { None });
+    }
+    Some(out)
 }
 
 /// A list of calls in the order in which they were made.
@@ -67,11 +107,12 @@ fn changes(json: &Json, threshold: f64) -> Result<Vec<Change>> {
         }
         return Ok(list.iter().map(|j| changes(j, threshold)).collect::<Result<Vec<_>>>()?.concat());
     }
-    if let Some(one) = change(json, threshold) {
-        return Ok(vec![one]);
+    let tables = |j: &&Json| j.as_array().is_some_and(|l| !l.is_empty() && l.iter().all(Json::is_object));
+    if let Some(inner) = json.as_object().and_then(|o| o.values().find(tables)) {
+        return changes(inner, threshold);
     }
-    match ["draws", "frames", "list"].iter().find_map(|k| json.get(k)) {
-        Some(inner) => changes(inner, threshold),
+    match streams(json, threshold).or_else(|| change(json, threshold).map(|one| vec![one])) {
+        Some(all) => Ok(all),
         None => bail!("no draws of a colour jitter in {json}"),
     }
 }
@@ -110,5 +151,15 @@ mod tests {
         assert_eq!(draws(&calls, 0.8, "applied").unwrap().values, [0.0, 1.0]);
         assert_eq!(draws(&calls, 0.8, "factors").unwrap().values[4..], [1.3, 0.7, 1.5, 0.1]);
         assert!(draws(&json!({ "seed": 3 }), 0.8, "order").is_err());
+        let lists = json!({ "np.random.uniform": [0.9, 0.1], "random.uniform": [1.3, 0.7, 1.5, 0.1], "random.shuffle": [[1, 0, 3, 2]] });
+        assert_eq!(draws(&lists, 0.8, "applied").unwrap().values, [0.0, 1.0]);
+        assert_eq!(draws(&lists, 0.8, "factors").unwrap().values[4..], [1.3, 0.7, 1.5, 0.1]);
+        assert_eq!(draws(&lists, 0.8, "order").unwrap().values[4..], [1.0, 0.0, 3.0, 2.0]);
+        let whole =
+            json!({ "applied": [true, false], "factors": [[1.0, 1.0, 1.0, 0.1], [1, 1, 1, 0]], "orders": [[3, 0, 1, 2], [0, 1, 2, 3]] });
+        assert_eq!(draws(&whole, 0.8, "applied").unwrap().values, [1.0, 0.0]);
+        assert_eq!(draws(&whole, 0.8, "order").unwrap().values[..4], [3.0, 0.0, 1.0, 2.0]);
+        let one = json!({ "p_draw": 0.3, "factors": [1.3, 0.7, 1.5, 0.1], "order": ["hue", "contrast", "brightness", "saturation"] });
+        assert_eq!(draws(&one, 0.8, "order").unwrap().values, [3.0, 1.0, 0.0, 2.0]);
     }
 }

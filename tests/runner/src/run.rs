@@ -174,7 +174,9 @@ fn place(call: &Call, row: usize) -> String {
 fn list(value: crate::expression::Value) -> Result<Vec<Json>> {
     match value {
         crate::expression::Value::Json(Json::Array(list)) => Ok(list),
-        crate::expression::Value::Json(Json::Object(o)) => Ok(o.into_iter().map(|(_, v)| v).collect()),
+        // rows by name, or one row alone
+        crate::expression::Value::Json(Json::Object(o)) if o.values().all(Json::is_object) => Ok(o.into_iter().map(|(_, v)| v).collect()),
+        crate::expression::Value::Json(row @ Json::Object(_)) => Ok(vec![row]),
         _ => bail!("`each` is a list"),
     }
 }

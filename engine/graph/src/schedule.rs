@@ -1,13 +1,13 @@
 //! What follows a metric from epoch to epoch: a learning rate that falls on a plateau, the best checkpoint.
 
-use dv_graph::stage::{Goal, Keep, Schedule};
+use crate::stage::{Goal, Keep, Plateau, Schedule};
 use serde::{Deserialize, Serialize};
 
 /// The state of a `plateau` schedule; any other schedule leaves it as it is.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Plateaued {
     #[serde(skip)]
-    settings: Option<dv_graph::stage::Plateau>,
+    settings: Option<Plateau>,
     factor: f64,
     best: Option<f64>,
     /// Epochs with a value since the best.
@@ -28,6 +28,11 @@ impl Plateaued {
     /// What the learning rate is multiplied by now.
     pub fn factor(&self) -> f64 {
         self.factor
+    }
+    /// The learning rate that stands for `lr` now: never below the schedule's `least`, and never raised to it.
+    pub fn rate(&self, lr: f64) -> f64 {
+        let least = self.settings.as_ref().and_then(|s| s.least).unwrap_or(0.0);
+        (lr * self.factor).max(least.min(lr))
     }
     /// Takes the metrics of a finished epoch. One in which the metric was not taken counts for nothing.
     pub fn epoch(&mut self, metrics: &[(String, f64)]) {
@@ -82,12 +87,11 @@ impl Best {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use dv_graph::stage::Plateau;
 
     /// Against `torch.optim.lr_scheduler.ReduceLROnPlateau(mode="max", factor=0.1, patience=1)`.
     #[test]
     fn a_plateau_lowers_the_rate_when_patience_is_over() {
-        let plateau = Plateau { on: "v/a.top1".into(), factor: 0.1, patience: 1, goal: None };
+        let plateau = Plateau { on: "v/a.top1".into(), factor: 0.1, patience: 1, least: None, goal: None };
         let mut p = Plateaued::new(&Schedule::Plateau(plateau));
         let mut factors = Vec::new();
         for value in [0.5, 0.5, 0.50004, 0.6, 0.55, 0.55, 0.55, 0.55] {
@@ -97,6 +101,20 @@ mod tests {
         }
         let want = [1.0, 1.0, 0.1, 0.1, 0.1, 0.01, 0.01, 0.001];
         assert!(factors.iter().zip(want).all(|(f, w)| (f / w - 1.0).abs() < 1e-9), "{factors:?}");
+    }
+
+    /// Against the same with `min_lr=1e-5`, from 1e-3 and from 1e-6.
+    #[test]
+    fn a_rate_has_a_least_value() {
+        let plateau = Plateau { on: "loss".into(), factor: 0.1, patience: 0, least: Some(1e-5), goal: Some(Goal::Lowest) };
+        let mut p = Plateaued::new(&Schedule::Plateau(plateau));
+        let mut rates = Vec::new();
+        for _ in 0..5 {
+            p.epoch(&[("loss".into(), 1.0)]);
+            rates.push(p.rate(1e-3));
+        }
+        assert!(rates.iter().zip([1e-3, 1e-4, 1e-5, 1e-5, 1e-5]).all(|(r, w)| (r / w - 1.0).abs() < 1e-9), "{rates:?}");
+        assert_eq!(p.rate(1e-6), 1e-6);
     }
 
     #[test]
