@@ -9,8 +9,8 @@ pub fn run() -> Result<()> {
     write("docs/nodes.md", &["nodes"])?;
     write("schema/graph.json", &["nodes", "--format", "schema"])?;
     // the page of faults, and what is told of each bad graph, are written by the test that else compares them
-    let test = ["test", "--release", "-p", "dv-graph", "--test", "faults"];
-    let done = std::process::Command::new("cargo").args(test).current_dir(sh::root()).env("DV_WRITE", "1").status();
+    let test = ["test", "--release", "--workspace", "--test", "faults"];
+    let done = sh::cargo(&test).env("DV_WRITE", "1").status();
     if !done.is_ok_and(|s| s.success()) {
         return Err("docs/faults.md could not be written: the test `faults` of dv-graph failed".into());
     }
