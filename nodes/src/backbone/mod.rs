@@ -5,6 +5,7 @@ pub mod r21d;
 pub mod r2d3d;
 pub mod r3d;
 pub mod s3d;
+mod ten;
 #[cfg(test)]
 mod tests;
 

@@ -1,14 +1,13 @@
-use crate::pixels::{channels_last, clip_size};
+use super::ten;
 use anyhow::Result;
 use dv_graph::kind::{In, Inputs, Kind, ModelDeclaration, Out, Parameter, PortFault};
-use dv_graph::layer::{batch_norm, convolution};
-use dv_graph::port::{Port, Type};
+use dv_graph::layer::convolution;
+use dv_graph::port::Port;
 use dv_graph::settings::SettingFaults;
 use dv_train::batch::{BatchIo, ModelKind};
 use dv_train::weights::Weights;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use tch::Tensor;
 
 /// R3D-10: a 3x7x7 stem and four residual blocks of two 3x3x3 convolutions, each with batch norm, none with bias.
 /// This is the "R3D" of both papers' tables (14.4 M parameters at width 64), not an 18-layer network.
@@ -20,67 +19,34 @@ pub struct R3d {
     width: usize,
 }
 
-impl R3d {
-    /// Each block's name, inputs, outputs, and whether it halves its map.
-    fn blocks(&self) -> [(&'static str, usize, usize, bool); 4] {
-        let w = self.width;
-        [("conv2", w, w, false), ("conv3", w, 2 * w, true), ("conv4", 2 * w, 4 * w, true), ("conv5", 4 * w, 8 * w, true)]
-    }
-}
-
 impl Kind for R3d {
     const NAME: &'static str = "backbone/r3d";
-    const INPUTS: &'static [In] = &[In::new("clips", &[Type::Float], "3 T H W", "normalised clips")];
-    const OUTPUTS: &'static [Out] = &[Out::new("map", "C T' H' W'", "the last block's map, after its ReLU; C = 8 * width")];
+    const INPUTS: &'static [In] = ten::INPUTS;
+    const OUTPUTS: &'static [Out] = ten::OUTPUTS;
 
     fn check(&self, faults: &mut SettingFaults) {
         faults.require(self.width > 0, "width", "must be at least 1 channel");
     }
     fn ports(&self, inputs: &Inputs) -> Result<Vec<Port>, PortFault> {
-        let [time, height, width] = clip_size(inputs, "clips")?;
-        let shape = [8 * self.width, time.div_ceil(8), height.div_ceil(16), width.div_ceil(16)];
-        Ok(vec![Port::float(shape.map(Into::into))])
+        ten::ports(self.width, inputs)
     }
+}
+
+/// A convolution's path in the papers' code.
+fn path(name: &str) -> String {
+    format!("{name}.temporal_spatial_conv")
 }
 
 impl ModelDeclaration for R3d {
     fn parameters(&self, _: &Inputs) -> Vec<Parameter> {
-        let conv =
-            |name: &str, inputs, out, kernel: &[usize]| convolution(&format!("{name}.temporal_spatial_conv"), inputs, out, kernel, false);
-        let mut list = conv("conv1", 3, self.width, &[3, 7, 7]);
-        list.extend(batch_norm("bn1", self.width));
-        for (name, inputs, out, halves) in self.blocks() {
-            let block = format!("{name}.block1");
-            if halves {
-                list.extend(conv(&format!("{block}.downsampleconv"), inputs, out, &[1, 1, 1]));
-                list.extend(batch_norm(&format!("{block}.downsamplebn"), out));
-            }
-            list.extend(conv(&format!("{block}.conv1"), inputs, out, &[3, 3, 3]));
-            list.extend(batch_norm(&format!("{block}.bn1"), out));
-            list.extend(conv(&format!("{block}.conv2"), out, out, &[3, 3, 3]));
-            list.extend(batch_norm(&format!("{block}.bn2"), out));
-        }
-        list
+        ten::parameters(self.width, |c, name| convolution(&path(name), c.inputs, c.out, &c.kernel, false))
     }
 }
 
 impl ModelKind for R3d {
     fn forward(&self, weights: &Weights, io: &mut BatchIo) -> Result<()> {
-        let conv = |x: &Tensor, name: &str, stride, padding| weights.conv3d(x, &format!("{name}.temporal_spatial_conv"), stride, padding);
-        let x = channels_last(&io.tensor("clips")?);
-        let mut x = weights.batch_norm(&conv(&x, "conv1", [1, 2, 2], [1, 3, 3]), "bn1").relu_();
-        for (name, _, _, halves) in self.blocks() {
-            let block = format!("{name}.block1");
-            let stride = if halves { [2; 3] } else { [1; 3] };
-            let y = weights.batch_norm(&conv(&x, &format!("{block}.conv1"), stride, [1; 3]), &format!("{block}.bn1")).relu_();
-            let mut y = weights.batch_norm(&conv(&y, &format!("{block}.conv2"), [1; 3], [1; 3]), &format!("{block}.bn2"));
-            if halves {
-                x = weights.batch_norm(&conv(&x, &format!("{block}.downsampleconv"), stride, [0; 3]), &format!("{block}.downsamplebn"));
-            }
-            y += x;
-            x = y.relu_();
-        }
-        io.put("map", x);
+        let map = ten::forward(self.width, weights, &io.tensor("clips")?, |c, x, name| c.run(weights, x, &path(name)));
+        io.put("map", map);
         Ok(())
     }
 }
@@ -89,6 +55,7 @@ impl ModelKind for R3d {
 mod tests {
     use super::*;
     use crate::{parity::Case, testing};
+    use tch::Tensor;
 
     #[test]
     fn parameters_are_the_references_in_name_shape_and_order() {

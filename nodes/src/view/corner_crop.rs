@@ -1,8 +1,8 @@
 use super::crop::{self, Square};
 use super::{CLIPS, SQUARE};
-use crate::pixels::{clip_size, clips_like, device_size, host_size};
+use crate::pixels::{clip_size, clips_like};
 use anyhow::Result;
-use dv_graph::host::{SampleIo, SampleKind, Value};
+use dv_graph::host::{SampleIo, SampleKind};
 use dv_graph::kind::{In, Inputs, Kind, Out, PortFault};
 use dv_graph::port::Port;
 use dv_graph::settings::SettingFaults;
@@ -62,20 +62,13 @@ impl Kind for CornerCrop {
 
 impl SampleKind for CornerCrop {
     fn run(&self, io: &mut SampleIo) -> Result<()> {
-        let clip = io.bytes("clips")?;
-        let [_, height, width] = host_size(clip)?;
-        io.put("clips", Value::Bytes(crop::host(clip, self.square([height, width])?)?));
-        Ok(())
+        crop::fixed_host(io, |frame| self.square(frame))
     }
 }
 
 impl BatchKind for CornerCrop {
     fn run(&self, io: &mut BatchIo) -> Result<()> {
-        let clips = io.tensor("clips")?;
-        let [_, _, height, width] = device_size(&clips)?.map(|n| n as usize);
-        let s = self.square([height, width])?;
-        io.put("clips", clips.narrow(3, s.top as i64, s.side as i64).narrow(4, s.left as i64, s.side as i64));
-        Ok(())
+        crop::fixed_device(io, |frame| self.square(frame))
     }
 }
 
@@ -83,6 +76,7 @@ impl BatchKind for CornerCrop {
 mod tests {
     use super::*;
     use crate::{parity::Case, testing};
+    use dv_graph::host::Value;
 
     #[test]
     fn host_and_device_cut_what_the_reference_cuts() {

@@ -1,9 +1,10 @@
 //! Cutting rectangles out of clips, and bringing them to another size.
 
-use crate::pixels::{host_size, stack_rows};
+use crate::pixels::{device_size, host_size, stack_rows};
 use anyhow::{ensure, Result};
 use dv_datasets::{resize_rgb, Crop, Filter};
-use dv_graph::host::Array;
+use dv_graph::host::{Array, SampleIo, Value};
+use dv_train::batch::BatchIo;
 use tch::{Kind, Tensor};
 
 /// A square of a frame, in pixels.
@@ -44,6 +45,23 @@ pub fn host_resized(clip: &Array<u8>, square: Option<Square>, size: usize) -> Re
         resize_rgb(from, (height, width), crop, to, (size, size), Filter::Bilinear)?;
     }
     Ok(Array::new(vec![time, size, size, 3], data))
+}
+
+/// A clip's square that depends on the frame's size alone.
+pub fn fixed_host(io: &mut SampleIo, square: impl Fn([usize; 2]) -> Result<Square>) -> Result<()> {
+    let clip = io.bytes("clips")?;
+    let [_, height, width] = host_size(clip)?;
+    io.put("clips", Value::Bytes(host(clip, square([height, width])?)?));
+    Ok(())
+}
+
+/// The same of all rows.
+pub fn fixed_device(io: &mut BatchIo, square: impl Fn([usize; 2]) -> Result<Square>) -> Result<()> {
+    let clips = io.tensor("clips")?;
+    let [_, _, height, width] = device_size(&clips)?.map(|n| n as usize);
+    let s = square([height, width])?;
+    io.put("clips", clips.narrow(3, s.top as i64, s.side as i64).narrow(4, s.left as i64, s.side as i64));
+    Ok(())
 }
 
 /// One square of each row of `[rows, 3, T, H, W]`.
