@@ -212,3 +212,34 @@ pub fn packed_set(data: &Path, name: &str, (height, width): (u32, u32), videos_p
     let splits = vec!["train01".to_string(), "test01".to_string()];
     smoke_set(&data.join(name), &SmokeSpec { height, width, splits, classes: 12, videos_per_split, frames: 40 }).unwrap();
 }
+
+/// A graph of one stage, `learn`, that trains for two epochs on the set `tiny` of 32 x 32 pixels: small enough for a second.
+pub const TINY: &str = r#"schema = 1
+name   = "tiny"
+about  = "labels on a small network"
+seed   = 0
+[models.encoder]
+kind  = "backbone/r3d"
+width = 4
+[models.head]
+kind    = "head/linear"
+classes = 12
+[stages.learn]
+epochs     = 2
+batch      = 4
+world      = 1
+batch_norm = "synced"
+precision  = "fp32"
+minimise   = "loss.loss"
+optimiser  = { kind = "sgd", lr = 0.1, momentum = 0.9, weight_decay = 0.0 }
+schedule   = { kind = "constant" }
+keep       = { last = 2 }
+[stages.learn.nodes]
+video  = { kind = "source/shards", set = "tiny", split = "train01", hold_out = 0, height = 32, width = 32 }
+clip   = { kind = "clip/at", in = "video.frames", position = "first", length = 8, stride = 1 }
+normal = { kind = "view/normalize", in = "clip.clips", mean = [0.5, 0.5, 0.5], deviation = [0.2, 0.2, 0.2] }
+seen   = { apply = "encoder", in = "normal.clips" }
+pool   = { kind = "head/global_pool", in = "seen.map" }
+logits = { apply = "head", in = "pool.features" }
+loss   = { kind = "loss/cross_entropy", in = { logits = "logits.logits", label = "video.label" } }
+"#;

@@ -1,41 +1,10 @@
 //! Paths that are odd or of the wrong sort, devices that are not there, memory and disks that are too small.
 
-use dv_tests::{packed_set, program, Call, Probe, Said};
+use dv_tests::{packed_set, program, Call, Probe, Said, TINY};
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 use tch::{Device, Kind, Tensor};
-
-/// A stage that trains for two epochs, small enough for a second.
-const TINY: &str = r#"schema = 1
-name   = "tiny"
-about  = "labels on a small network"
-seed   = 0
-[models.encoder]
-kind  = "backbone/r3d"
-width = 4
-[models.head]
-kind    = "head/linear"
-classes = 12
-[stages.learn]
-epochs     = 2
-batch      = 4
-world      = 1
-batch_norm = "synced"
-precision  = "fp32"
-minimise   = "loss.loss"
-optimiser  = { kind = "sgd", lr = 0.01, momentum = 0.9, weight_decay = 0.0 }
-schedule   = { kind = "constant" }
-keep       = { last = 2 }
-[stages.learn.nodes]
-video  = { kind = "source/shards", set = "tiny", split = "train01", hold_out = 0, height = 32, width = 32 }
-clip   = { kind = "clip/at", in = "video.frames", position = "first", length = 8, stride = 1 }
-normal = { kind = "view/normalize", in = "clip.clips", mean = [0.5, 0.5, 0.5], deviation = [0.2, 0.2, 0.2] }
-seen   = { apply = "encoder", in = "normal.clips" }
-pool   = { kind = "head/global_pool", in = "seen.map" }
-logits = { apply = "head", in = "pool.features" }
-loss   = { kind = "loss/cross_entropy", in = { logits = "logits.logits", label = "video.label" } }
-"#;
 
 fn tiny(dir: &Path) -> (std::path::PathBuf, std::path::PathBuf) {
     let (file, data) = (dir.join("tiny graph.toml"), dir.join("packed sets"));

@@ -1,42 +1,14 @@
 //! What the language says of stages and passes, as numbers and files: sweeps, files, steering by metrics, parts of the world.
 
-use dv_tests::{packed_set, read, Call, Probe};
+use dv_tests::{packed_set, read, Call, Probe, TINY};
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
 use tch::{Kind, Tensor};
 use tempfile::TempDir;
 
-/// Labels learned by a small network, and retrieval with its features; a second of work.
-const TINY: &str = r#"schema = 1
-name   = "tiny"
-about  = "labels on a small network"
-seed   = 0
-[models.encoder]
-kind  = "backbone/r3d"
-width = 4
-[models.head]
-kind    = "head/linear"
-classes = 12
-[stages.learn]
-epochs     = 4
-batch      = 4
-world      = 1
-batch_norm = "synced"
-precision  = "fp32"
-minimise   = "loss.loss"
-optimiser  = { kind = "sgd", lr = 0.1, momentum = 0.9, weight_decay = 0.0 }
-schedule   = { kind = "constant" }
-keep       = { last = 2 }
-[stages.learn.nodes]
-video  = { kind = "source/shards", set = "tiny", split = "train01", hold_out = 0, height = 32, width = 32 }
-clip   = { kind = "clip/at", in = "video.frames", position = "first", length = 8, stride = 1 }
-normal = { kind = "view/normalize", in = "clip.clips", mean = [0.5, 0.5, 0.5], deviation = [0.2, 0.2, 0.2] }
-seen   = { apply = "encoder", in = "normal.clips" }
-pool   = { kind = "head/global_pool", in = "seen.map" }
-logits = { apply = "head", in = "pool.features" }
-loss   = { kind = "loss/cross_entropy", in = { logits = "logits.logits", label = "video.label" } }
-[stages.gallery]
+/// What is laid behind the tiny graph: retrieval with its features.
+const RETRIEVAL: &str = r#"[stages.gallery]
 weights   = "learn"
 batch     = 3
 precision = "fp32"
@@ -64,7 +36,7 @@ impl Place {
     fn new() -> Place {
         let dir = tempfile::tempdir().unwrap();
         packed_set(&dir.path().join("data"), "tiny", (32, 32), 8);
-        fs::write(dir.path().join("tiny.toml"), TINY).unwrap();
+        fs::write(dir.path().join("tiny.toml"), format!("{TINY}{RETRIEVAL}")).unwrap();
         Place(dir)
     }
     fn path(&self, name: &str) -> PathBuf {

@@ -155,9 +155,6 @@ fn a_mode_overrides_what_training_would_be() {
 #[test]
 fn a_drawn_value_may_be_given() {
     // the crop of one view at the place of another
-    let same = [("crop   = { kind = \"view/crop\", in = \"in.clips\",", "crop   = { kind = \"view/crop\", in = { clips = \"in.clips\" },")];
-    let before = good(&same);
-    assert!(node(stage(&before, "pretrain"), "small").inputs.len() == 1);
     let plan = good(&[(
         "small    = { kind = \"view/crop\", in = \"pair.first\",",
         "small    = { kind = \"view/crop\", in = { clips = \"pair.first\", offset = \"view_0/crop.offset\" },",
