@@ -3,6 +3,7 @@
 
 use anyhow::{Context, Result};
 use dv_datasets::generate::{smoke_set, SmokeSpec};
+use dv_graph::data::class_counts;
 use dv_graph::plan::Plan;
 use dv_graph::tree::{Table, Value};
 use std::collections::BTreeMap;
@@ -11,9 +12,11 @@ use std::path::Path;
 const BATCH: i64 = 3;
 const STEPS: usize = 2;
 const CLIPS: i64 = 2;
+/// Of a set whose labels no logits meet.
+const CLASSES: usize = 12;
 
 /// What a setting is at most, by its name: frames, pixels, counts.
-const AT_MOST: &[(&str, i64)] = &[("length", 8), ("size", 56), ("rows", 12), ("count", 12), ("hold_out", 0), ("epochs", 1), ("epoch", 1)];
+const AT_MOST: &[(&str, i64)] = &[("length", 8), ("size", 56), ("rows", 12), ("count", 12), ("hold_out", BATCH), ("epochs", 1), ("epoch", 1)];
 
 /// Shrinks the resolved graph. What changes the meaning of a number is said.
 pub fn shrink(tree: &mut Table, said: &mut Vec<String>) {
@@ -68,8 +71,7 @@ fn walk(table: &mut Table, place: &str, batch: i64, said: &mut Vec<String>) {
 
 /// Generates the sets that the plans read: once for each name.
 pub fn sets(plans: &[&Plan], data: &Path) -> Result<()> {
-    let lines = plans.iter().flat_map(|p| p.resolved.lines());
-    let classes = lines.filter_map(|l| l.trim().strip_prefix("classes = ")?.parse::<usize>().ok()).max().unwrap_or(12);
+    let counts: BTreeMap<String, usize> = plans.iter().flat_map(|p| class_counts(p)).collect();
     let mut specs: BTreeMap<String, SmokeSpec> = BTreeMap::new();
     for stage in plans.iter().flat_map(|p| &p.stages) {
         let Some(source) = stage.source() else { continue };
@@ -78,14 +80,15 @@ pub fn sets(plans: &[&Plan], data: &Path) -> Result<()> {
             height: source.height as u32,
             width: source.width as u32,
             splits: Vec::new(),
-            classes,
+            classes: counts.get(&source.set).copied().unwrap_or(CLASSES),
             videos_per_split: 0,
             frames: 40,
         });
         if !spec.splits.contains(&source.split) {
             spec.splits.push(source.split.clone());
         }
-        spec.videos_per_split = spec.videos_per_split.max(batch * STEPS);
+        let held = source.held.as_ref().map_or(0, |held| held.rows);
+        spec.videos_per_split = spec.videos_per_split.max(batch * STEPS + held);
     }
     for (name, spec) in specs {
         smoke_set(&data.join(&name), &spec).with_context(|| format!("the smoke set `{name}`"))?;

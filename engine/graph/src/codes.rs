@@ -61,6 +61,12 @@ pub const CODES: &[Code] = &[
         "Quote a path that has dots; give each axis at least one value, and each value once.",
     ),
     code(
+        "class-count",
+        "Labels count more or fewer classes than there are logits.",
+        "A label beyond the logits has no meaning, and a logit without a class takes probability from the others. What the set holds is compared once the data is there (`--data`, and at the start of a run).",
+        "Give the head as many outputs as the set has classes (`classes = 101`).",
+    ),
+    code(
         "cycle",
         "Nodes or stages wait for each other.",
         "A node runs when what it reads is there. Only a register leads from one step to the next, through its `write` edge.",
@@ -125,6 +131,12 @@ pub const CODES: &[Code] = &[
         "A node lacks an input that it cannot do without.",
         "What a node computes from is never guessed.",
         "Connect the input in the node's `in`; the help says what it carries.",
+    ),
+    code(
+        "missing-rows",
+        "Rows of a split's list are not in the packed set. A note: the check passes.",
+        "What was rejected while packing, or has no file, is read by nobody; which rows are withheld, and the clips of the others, do not depend on it.",
+        "Look at the reasons (`dv inspect`), and pack again where they can be mended.",
     ),
     code(
         "missing-setting",

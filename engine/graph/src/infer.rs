@@ -139,6 +139,9 @@ pub fn infer(node: &NodeDecl, edges: &[Edge], port: impl Fn(&Target) -> Known, f
             unify(input, &p.shape, &mut dims, edge, faults);
         }
     }
+    for (edge, p) in &seen {
+        count(node, edge, p, &dims, faults);
+    }
     if faults.told() > before {
         return None;
     }
@@ -266,14 +269,15 @@ fn declared<'a>(node: &'a NodeDecl, edge: &Edge) -> Option<&'a In> {
 /// Matches a port's shape with the declared lengths.
 fn unify(input: &In, shape: &[Dim], dims: &mut BTreeMap<&'static str, Dim>, edge: &Edge, faults: &mut Faults) {
     let words: Vec<&'static str> = input.shape.split_whitespace().collect();
-    let open = words.last() == Some(&"...");
-    let fixed = if open { words.len() - 1 } else { words.len() };
+    let (open_start, open_end) = (words.first() == Some(&"..."), words.last() == Some(&"..."));
+    let named: Vec<&'static str> = words.iter().copied().filter(|w| *w != "...").collect();
     let text = |shape: &[Dim]| format!("[{}]", shape.iter().map(Dim::to_string).collect::<Vec<_>>().join(", "));
-    if shape.len() < fixed || (!open && shape.len() > fixed) {
+    if shape.len() < named.len() || (!open_start && !open_end && shape.len() > named.len()) {
         faults.add("shape", edge.at, format!("`{}` takes the shape [{}]; this is {}", edge.input, words.join(", "), text(shape)));
         return;
     }
-    for (word, dim) in words[..fixed].iter().zip(shape) {
+    let skipped = if open_start { shape.len() - named.len() } else { 0 };
+    for (word, dim) in named.iter().zip(&shape[skipped..]) {
         let bound = match word.parse::<usize>() {
             Ok(n) => Some(Dim::Known(n)),
             Err(_) => dims.get(word).cloned(),
@@ -300,6 +304,18 @@ fn unify(input: &In, shape: &[Dim], dims: &mut BTreeMap<&'static str, Dim>, edge
                 dims.insert(word, dim.clone());
             }
             Some(_) => {}
+        }
+    }
+}
+
+/// An index that counts along a length must have as many values as that is long. What only the data knows is compared with the data.
+fn count(node: &NodeDecl, edge: &Edge, port: &Port, dims: &BTreeMap<&'static str, Dim>, faults: &mut Faults) {
+    let Some(length) = declared(node, edge).and_then(|input| input.counts) else { return };
+    let known = |dim: Option<&Dim>| dim.and_then(Dim::known);
+    if let (Some(range), Some(entries)) = (known(port.range.as_ref()), known(dims.get(length))) {
+        if range != entries {
+            let message = format!("`{}` has values in 0..{range}, but there are {entries} {length}", edge.input);
+            faults.add("class-count", edge.at, message);
         }
     }
 }

@@ -105,20 +105,33 @@ pub enum Reference {
 pub struct In {
     pub name: &'static str,
     pub types: &'static [Type],
-    /// Space-separated lengths, `3 T H W`; equal names are equal lengths; `...` is any shape.
+    /// Space-separated lengths, `3 T H W`; equal names are equal lengths; `...` at the beginning or the end is any number of lengths.
     pub shape: &'static str,
     pub doc: &'static str,
     pub optional: bool,
     /// Any number of inputs under names that the graph chooses.
     pub many: bool,
+    /// Of an index, or of a table with labels: the length, by its name in the declared shapes, that it counts along. Labels count the classes: there must be as many.
+    pub counts: Option<&'static str>,
 }
 
 impl In {
     pub const fn new(name: &'static str, types: &'static [Type], shape: &'static str, doc: &'static str) -> In {
-        In { name, types, shape, doc, optional: false, many: false }
+        In { name, types, shape, doc, optional: false, many: false, counts: None }
     }
     pub const fn optional(self) -> In {
         In { optional: true, ..self }
+    }
+    /// Where a length of that name stands in a shape of `rank` lengths.
+    pub(crate) fn place(&self, length: &str, rank: usize) -> Option<usize> {
+        let words: Vec<&str> = self.shape.split_whitespace().collect();
+        let at = words.iter().position(|w| *w == length)?;
+        // of an open beginning, from the end
+        let place = if words[0] == "..." { (rank + at).checked_sub(words.len())? } else { at };
+        (place < rank).then_some(place)
+    }
+    pub const fn counts(self, length: &'static str) -> In {
+        In { counts: Some(length), ..self }
     }
     pub const fn many(self) -> In {
         In { many: true, ..self }
@@ -188,8 +201,45 @@ pub enum Init {
     /// Uniform in ±bound.
     Uniform(f64),
     Normal(f64),
-    /// Normal, then each row (all axes but the first) scaled to length 1.
-    UnitRows,
+    /// Normal, then scaled to length 1 along the last axis.
+    UnitLength,
+}
+
+/// Rows of a split's list that are withheld from training, drawn as `numpy.random.RandomState(seed).permutation` does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HoldOut {
+    pub rows: usize,
+    pub seed: u32,
+    pub part: Part,
+}
+
+/// Which rows of a split a source reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Part {
+    /// Those that are not withheld.
+    Rest,
+    /// The withheld ones.
+    Withheld,
+}
+
+impl Part {
+    /// As a graph writes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Part::Rest => "rest",
+            Part::Withheld => "withheld",
+        }
+    }
+}
+
+impl std::fmt::Display for HoldOut {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.part {
+            Part::Rest => write!(f, "all but {} rows (seed {})", self.rows, self.seed),
+            Part::Withheld => write!(f, "{} rows (seed {})", self.rows, self.seed),
+        }
+    }
 }
 
 /// The video set that a source reads.
@@ -197,7 +247,8 @@ pub enum Init {
 pub struct Source {
     pub set: String,
     pub split: String,
-    pub hold_out: usize,
+    /// Of a split of which some rows are withheld, which rows are read.
+    pub held: Option<HoldOut>,
     pub height: usize,
     pub width: usize,
     pub streams: Vec<String>,

@@ -4,6 +4,7 @@ mod assemble;
 mod axes;
 pub mod check;
 pub mod codes;
+pub mod data;
 pub mod de;
 pub mod diff;
 pub mod docs;

@@ -43,6 +43,13 @@ int dv_fused_sgd(at::Tensor *const *parameters, at::Tensor *const *gradients, at
   });
 }
 
+// Gradients become undefined, as `zero_grad(set_to_none=True)` leaves them.
+int dv_clear_gradients(at::Tensor *const *parameters, size_t n) {
+  return guarded([&] {
+    for (size_t i = 0; i < n; i++) parameters[i]->mutable_grad() = at::Tensor();
+  });
+}
+
 // Autocast to bfloat16 on the CPU or CUDA; leaving clears the cache of cast weights.
 int dv_autocast_enter(int cuda) {
   return guarded([&] {

@@ -5,7 +5,7 @@ use crate::optimise::Running;
 use crate::store::Store;
 use crate::tensors;
 use anyhow::{bail, Context, Result};
-use dv_graph::schedule::{Best, Plateaued};
+use dv_graph::schedule::{BestState, PlateauState};
 use dv_graph::stage::Checkpoint;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -26,8 +26,8 @@ pub struct State {
     pub device: String,
     /// Fingerprints of the packed sets that were read.
     pub data: BTreeMap<String, String>,
-    pub plateau: Plateaued,
-    pub best: Option<Best>,
+    pub plateau: PlateauState,
+    pub best: Option<BestState>,
 }
 
 fn folder(run: &Path, stage: &str, epoch: u64) -> PathBuf {

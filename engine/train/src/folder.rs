@@ -2,7 +2,8 @@
 
 use crate::batch::Table;
 use crate::tensors;
-use anyhow::{bail, Context, Result};
+use anyhow::{bail, ensure, Context, Result};
+use dv_graph::draw::Sample;
 use serde_json::{json, Map, Value};
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
@@ -73,8 +74,8 @@ impl Folder {
         &self.result
     }
 
-    /// Leaves a table for the user: `files/STAGE/NODE.PORT.safetensors` with `ids` `[N]` (the samples' places in the set's
-    /// catalogue), `rows` `[N, ...]` and, where there are labels, `label` `[N]`; the set and its fingerprint are in the header.
+    /// Leaves a table for the user: `files/STAGE/NODE.PORT.safetensors`, as [`table_tensors`] has it; the set and its fingerprint are
+    /// in the header.
     pub fn save_file(&self, stage: &str, name: &str, table: &Table, set: Option<(&String, &String)>) -> Result<()> {
         let path = self.path.join("files").join(stage).join(format!("{}.safetensors", name.replace('/', "-")));
         let mut header = BTreeMap::from([("stage".to_string(), stage.to_string()), ("table".to_string(), name.to_string())]);
@@ -117,26 +118,64 @@ impl Folder {
     }
 
     pub fn load_table(&self, stage: &str, node: &str, port: &str) -> Result<Table> {
-        let mut all = tensors::read(&self.table_path(stage, node, port))?;
-        let ids = all.remove("ids").context("a table has ids")?;
-        Ok(Table {
-            ids: Vec::<i64>::try_from(ids)?.into_iter().map(|i| i as u64).collect(),
-            rows: all.remove("rows").context("a table has rows")?,
-            label: all.remove("label"),
-        })
+        let path = self.table_path(stage, node, port);
+        table_of(tensors::read(&path)?).with_context(|| format!("{} is damaged", path.display()))
     }
+
+    /// Whether a stage of an earlier call left the table.
+    pub fn has_table(&self, stage: &str, node: &str, port: &str) -> bool {
+        self.table_path(stage, node, port).exists()
+    }
+}
+
+/// A table as tensors: `rows` `[N, ...]`; where there are labels `label` `[N]`; `samples` and `groups`, the videos' paths and groups as UTF-8 bytes with
+/// a zero byte between them, and `occurrences` `[N]` where a video comes more than once; of a table whose rows are positions in another table `of`, the
+/// paths there.
+fn table_tensors(table: &Table) -> BTreeMap<String, Tensor> {
+    let names = |names: Vec<&str>| Tensor::from_slice(names.join("\0").as_bytes());
+    let paths = |samples: &[Sample]| names(samples.iter().map(|s| &*s.path).collect());
+    let mut all = BTreeMap::from([
+        ("samples".to_string(), paths(&table.samples)),
+        ("groups".to_string(), names(table.samples.iter().map(|s| &*s.group).collect())),
+        ("rows".to_string(), table.rows.shallow_clone()),
+    ]);
+    if table.samples.iter().any(|s| s.occurrence > 0) {
+        let occurrences: Vec<i64> = table.samples.iter().map(|s| s.occurrence as i64).collect();
+        all.insert("occurrences".into(), Tensor::from_slice(&occurrences));
+    }
+    if let Some(label) = &table.label {
+        all.insert("label".into(), label.shallow_clone());
+    }
+    if let Some(of) = &table.of {
+        all.insert("of".into(), paths(of));
+    }
+    all
+}
+
+fn table_of(mut all: BTreeMap<String, Tensor>) -> Result<Table> {
+    let mut names = |key: &str| -> Result<Vec<String>> {
+        let bytes = Vec::<u8>::try_from(all.remove(key).with_context(|| format!("it has no `{key}`"))?)?;
+        Ok(String::from_utf8(bytes).with_context(|| format!("`{key}` is not UTF-8"))?.split('\0').map(String::from).collect())
+    };
+    let (paths, groups) = (names("samples")?, names("groups")?);
+    let of = names("of").ok().map(|of| of.iter().map(|path| Sample::new(path)).collect());
+    let occurrences = match all.remove("occurrences") {
+        Some(list) => Vec::<i64>::try_from(list)?,
+        None => vec![0; paths.len()],
+    };
+    let rows = all.remove("rows").context("it has no `rows`")?;
+    let n = rows.size().first().copied().unwrap_or(0) as usize;
+    ensure!(paths.len() == n && groups.len() == n && occurrences.len() == n, "{n} rows, and {} samples", paths.len());
+    let samples = paths.iter().zip(&groups).zip(occurrences);
+    let samples = samples.map(|((path, group), o)| Sample { path: path.as_str().into(), group: group.as_str().into(), occurrence: o as u64 });
+    Ok(Table { samples: samples.collect(), rows, label: all.remove("label"), of })
 }
 
 fn save(path: &Path, table: &Table, header: Option<BTreeMap<String, String>>, fsync: bool) -> Result<()> {
     if let Some(dir) = path.parent() {
         fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
     }
-    let ids: Vec<i64> = table.ids.iter().map(|i| *i as i64).collect();
-    let mut all = BTreeMap::from([("ids".to_string(), Tensor::from_slice(&ids)), ("rows".to_string(), table.rows.shallow_clone())]);
-    if let Some(label) = &table.label {
-        all.insert("label".into(), label.shallow_clone());
-    }
-    tensors::write_headed(path, &all, header, fsync)
+    tensors::write_headed(path, &table_tensors(table), header, fsync)
 }
 
 /// The same files at another place, without their bytes twice where the disk allows it.

@@ -17,6 +17,7 @@ extern "C" {
         weight_decay: f64,
         first: c_int,
     ) -> c_int;
+    fn dv_clear_gradients(parameters: *const *const C_tensor, n: usize) -> c_int;
     fn dv_autocast_enter(cuda: c_int) -> c_int;
     fn dv_autocast_leave(cuda: c_int) -> c_int;
 }
@@ -46,6 +47,14 @@ pub fn fused_sgd(
     // SAFETY: each pointer is an `at::Tensor` that the slices keep alive over the call; the three lists have the same
     // length `n`; the shim catches every exception.
     outcome(unsafe { dv_fused_sgd(p.as_ptr(), g.as_ptr(), b.as_ptr(), p.len(), lr, momentum, weight_decay, first as c_int) })
+}
+
+/// Takes the parameters' gradients away: they are undefined until a backward pass reaches the parameter again.
+pub fn clear_gradients<'a>(parameters: impl Iterator<Item = &'a Tensor>) -> Result<()> {
+    let pointers: Vec<*const C_tensor> = parameters.map(|t| t.as_ptr()).collect();
+    // SAFETY: each pointer is an `at::Tensor` that its owner keeps alive over the call, since the iterator borrows it; the shim only
+    // replaces the tensors' gradients and catches every exception.
+    outcome(unsafe { dv_clear_gradients(pointers.as_ptr(), pointers.len()) })
 }
 
 /// While it lives, models compute in bfloat16 where that is safe.

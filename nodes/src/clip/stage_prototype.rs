@@ -1,6 +1,5 @@
 use super::{check_length_and_stride, clip_port, FRAMES};
 use anyhow::{ensure, Result};
-use dv_graph::draw::Rng;
 use dv_graph::host::{SampleIo, SampleKind, Value};
 use dv_graph::kind::{In, Inputs, Kind, Out, PortFault};
 use dv_graph::port::Port;
@@ -23,11 +22,6 @@ pub struct StagePrototype {
 }
 
 impl StagePrototype {
-    /// Centres, and whether both clips are reversed: one stream of numbers, whichever of the two is asked for.
-    fn draw(&self, rng: &mut Rng, total: usize) -> (Vec<i64>, Vec<i64>) {
-        let centres = vec![rng.below(total) as i64, rng.below(total) as i64];
-        (centres, vec![i64::from(rng.chance(self.time_flip))])
-    }
     fn positions(&self, total: usize, centre: usize, reversed: bool) -> Vec<usize> {
         let frame = |j: usize| (centre + j * self.stride).saturating_sub(self.length / 2 * self.stride).min(total - 1);
         let mut positions: Vec<usize> = (0..self.length).map(frame).collect();
@@ -63,8 +57,8 @@ impl SampleKind for StagePrototype {
     fn run(&self, io: &mut SampleIo) -> Result<()> {
         let video = io.video("frames")?;
         let total = video.frames();
-        let centres = io.draw_index("centres", &[2], |rng| self.draw(rng, total).0)?;
-        let reversed = io.draw_index("reversed", &[1], |rng| self.draw(rng, total).1)?;
+        let centres = io.draw_index("centres", &[2], |rng| vec![rng.below(total) as i64, rng.below(total) as i64])?;
+        let reversed = io.draw_index("reversed", &[1], |rng| vec![i64::from(rng.chance(self.time_flip))])?;
         for (name, centre) in ["first", "second"].into_iter().zip(centres) {
             let centre = usize::try_from(centre).unwrap_or(total);
             ensure!(centre < total, "`centres` must lie in 0..{total}, the video's frames");

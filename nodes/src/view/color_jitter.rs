@@ -34,20 +34,17 @@ const CHANGES: [fn(&Tensor, &Tensor) -> Tensor; 4] = [brightness, contrast, satu
 /// Factors that change nothing.
 const NEUTRAL: [f32; 4] = [1.0, 1.0, 1.0, 0.0];
 
-pub(super) struct Draw {
-    pub factors: Vec<f32>,
-    pub order: Vec<i64>,
-    pub applied: Vec<i64>,
-}
-
 impl ColorJitter {
-    /// All draws of a clip: one stream of numbers, whichever of them is asked for.
-    pub(super) fn draw(&self, rng: &mut Rng) -> Draw {
+    pub(super) fn factors(&self, rng: &mut Rng) -> Vec<f32> {
         let scales = [self.brightness, self.contrast, self.saturation].map(|s| ((1.0 - s).max(0.0), 1.0 + s));
         let ranges = scales.into_iter().chain([(-self.hue, self.hue)]);
-        let factors = ranges.map(|(low, high)| rng.uniform(low, high) as f32).collect();
-        let order = rng.permutation(4).into_iter().map(|i| i as i64).collect();
-        Draw { factors, order, applied: vec![i64::from(rng.chance(self.probability))] }
+        ranges.map(|(low, high)| rng.uniform(low, high) as f32).collect()
+    }
+    pub(super) fn order(rng: &mut Rng) -> Vec<i64> {
+        rng.permutation(4).into_iter().map(|i| i as i64).collect()
+    }
+    pub(super) fn applied(&self, rng: &mut Rng) -> i64 {
+        i64::from(rng.chance(self.probability))
     }
 }
 
@@ -83,9 +80,9 @@ impl BatchKind for ColorJitter {
     fn run(&self, io: &mut BatchIo) -> Result<()> {
         let clips = io.tensor("clips")?;
         device_size(&clips)?;
-        let factors = draw_float(io, "factors", &[4], |rng| self.draw(rng).factors)?;
-        let order = draw_index(io, "order", &[4], |rng| self.draw(rng).order)?;
-        let applied = draw_index(io, "applied", &[1], |rng| self.draw(rng).applied)?;
+        let factors = draw_float(io, "factors", &[4], |rng| self.factors(rng))?;
+        let order = draw_index(io, "order", &[4], ColorJitter::order)?;
+        let applied = draw_index(io, "applied", &[1], |rng| vec![self.applied(rng)])?;
         io.put("clips", jittered(&clips, &factors, &order, &applied)?);
         Ok(())
     }

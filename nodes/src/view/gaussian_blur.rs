@@ -1,7 +1,6 @@
 use super::{check_probability, CLIPS};
 use crate::pixels::{clip_size, device_size, draw_float, draw_index, unit_floats};
 use anyhow::{ensure, Result};
-use dv_graph::draw::Rng;
 use dv_graph::kind::{In, Inputs, Kind, Out, PortFault};
 use dv_graph::port::Port;
 use dv_graph::settings::SettingFaults;
@@ -21,14 +20,6 @@ pub struct GaussianBlur {
     sigma: [f64; 2],
     /// Probability in 0..=1 that a clip is blurred.
     probability: f64,
-}
-
-impl GaussianBlur {
-    /// Deviation, and whether the clip is blurred: one stream of numbers, whichever is asked for.
-    fn draw(&self, rng: &mut Rng) -> (Vec<f32>, Vec<i64>) {
-        let sigma = rng.uniform(self.sigma[0], self.sigma[1]) as f32;
-        (vec![sigma], vec![i64::from(rng.chance(self.probability))])
-    }
 }
 
 impl Kind for GaussianBlur {
@@ -59,8 +50,8 @@ impl BatchKind for GaussianBlur {
     fn run(&self, io: &mut BatchIo) -> Result<()> {
         let clips = io.tensor("clips")?;
         device_size(&clips)?;
-        let sigma = draw_float(io, "sigma", &[1], |rng| self.draw(rng).0)?;
-        let applied = draw_index(io, "applied", &[1], |rng| self.draw(rng).1)?;
+        let sigma = draw_float(io, "sigma", &[1], |rng| vec![rng.uniform(self.sigma[0], self.sigma[1]) as f32])?;
+        let applied = draw_index(io, "applied", &[1], |rng| vec![i64::from(rng.chance(self.probability))])?;
         ensure!(sigma.iter().all(|s| s[0] >= 0.0 && s[0].is_finite()), "`sigma` must be at least 0");
         let mut out = unit_floats(&clips);
         let rows: Vec<usize> = (0..applied.len()).filter(|row| applied[*row][0] != 0).collect();

@@ -91,6 +91,8 @@ pub struct SourceSample {
     pub video: Video,
     /// Position among the rows of the split that the source reads, after `hold_out`.
     pub position: usize,
+    /// Position of the video's group among the groups of those rows, by name.
+    pub group: usize,
     /// Class, where the set has classes.
     pub label: Option<u32>,
 }
@@ -99,7 +101,7 @@ pub struct SourceSample {
 pub struct SampleIo<'a> {
     pub(crate) node: &'a str,
     pub(crate) pass: &'a Pass,
-    pub(crate) sample: Sample,
+    pub(crate) sample: &'a Sample,
     pub(crate) item: usize,
     pub(crate) inputs: &'a HashMap<&'a str, Value>,
     pub(crate) source: Option<&'a SourceSample>,
@@ -108,7 +110,7 @@ pub struct SampleIo<'a> {
 
 impl<'a> SampleIo<'a> {
     /// For the sample plane's runner and for tests of single nodes.
-    pub fn new(node: &'a str, pass: &'a Pass, sample: Sample, inputs: &'a HashMap<&'a str, Value>) -> SampleIo<'a> {
+    pub fn new(node: &'a str, pass: &'a Pass, sample: &'a Sample, inputs: &'a HashMap<&'a str, Value>) -> SampleIo<'a> {
         SampleIo { node, pass, sample, item: 0, inputs, source: None, outputs: HashMap::new() }
     }
     /// Of a source node: the sample that it stands for.
@@ -122,7 +124,7 @@ impl<'a> SampleIo<'a> {
     pub fn source(&self) -> Result<&'a SourceSample> {
         self.source.ok_or_else(|| anyhow!("{}: not a source", self.node))
     }
-    pub fn sample(&self) -> Sample {
+    pub fn sample(&self) -> &'a Sample {
         self.sample
     }
     pub fn input(&self, name: &str) -> Result<&'a Value> {
@@ -149,7 +151,7 @@ impl<'a> SampleIo<'a> {
         let value = match self.inputs.get(name) {
             Some(Value::Index(a)) => a.clone(),
             Some(_) => bail!("{}: input `{name}` must be an index", self.node),
-            None => Array::new(shape.to_vec(), draw(&mut self.rng())),
+            None => Array::new(shape.to_vec(), draw(&mut self.rng(name))),
         };
         let drawn = value.data.to_vec();
         self.put(name, Value::Index(value));
@@ -160,14 +162,14 @@ impl<'a> SampleIo<'a> {
         let value = match self.inputs.get(name) {
             Some(Value::Float(a)) => a.clone(),
             Some(_) => bail!("{}: input `{name}` must be floats", self.node),
-            None => Array::new(shape.to_vec(), draw(&mut self.rng())),
+            None => Array::new(shape.to_vec(), draw(&mut self.rng(name))),
         };
         let drawn = value.data.to_vec();
         self.put(name, Value::Float(value));
         Ok(drawn)
     }
-    fn rng(&self) -> Rng {
-        Key::sample(self.pass, self.sample, self.item, self.node).rng()
+    fn rng(&self, draw: &str) -> Rng {
+        Key::sample(self.pass, self.sample, self.item, self.node, draw).rng()
     }
     pub fn finish(self) -> HashMap<&'static str, Value> {
         self.outputs

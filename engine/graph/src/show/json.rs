@@ -49,7 +49,7 @@ fn stage(plan: &Plan, stage: &StagePlan) -> Value {
         })
         .collect();
     let source = stage.source().map(
-        |s| json!({ "set": s.set, "split": s.split, "hold_out": s.hold_out, "height": s.height, "width": s.width, "streams": s.streams }),
+        |s| json!({ "set": s.set, "split": s.split, "hold_out": s.held.as_ref().map_or(0, |h| h.rows), "hold_out_seed": s.held.as_ref().map(|h| h.seed), "part": s.held.as_ref().map(|h| h.part.name()), "height": s.height, "width": s.width, "streams": s.streams }),
     );
     let output = |(n, p): (usize, usize)| format!("{}.{}", stage.nodes[n].path, stage.nodes[n].entry.outputs[p].name);
     json!({

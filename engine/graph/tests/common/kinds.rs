@@ -38,7 +38,7 @@ impl Kind for Source_ {
     }
     fn source(&self) -> Option<Source> {
         let (set, split) = (self.set.clone(), self.split.clone());
-        Some(Source { set, split, hold_out: 0, height: self.height, width: self.width, streams: vec!["rgb".into()] })
+        Some(Source { set, split, held: None, height: self.height, width: self.width, streams: vec!["rgb".into()] })
     }
 }
 impl SampleKind for Source_ {
@@ -344,7 +344,7 @@ impl RegisterDeclaration for Ring {
     fn state(&self, inputs: &Inputs) -> Vec<State> {
         let written = inputs.written("rows").map(|p| p.shape.clone()).unwrap_or_default();
         let shape = std::iter::once(self.rows.into()).chain(written).collect();
-        vec![State { name: "rows", shape, ty: Type::Float, init: Init::UnitRows, reference: Reference::FirstAxisLast }]
+        vec![State { name: "rows", shape, ty: Type::Float, init: Init::UnitLength, reference: Reference::FirstAxisLast }]
     }
 }
 
