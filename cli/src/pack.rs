@@ -41,8 +41,12 @@ pub fn run(args: &Pack) -> Result<()> {
     for rejected in &set.rejected {
         out::note(format_args!("rejected: {}: {}", rejected.path, rejected.reason));
     }
+    let groups = match summary.groups {
+        groups if groups < summary.videos => format!(" in {groups} groups"),
+        _ => String::new(),
+    };
     out::note(format_args!(
-        "{}: {} videos, {} frames of {}x{}, {:.1} MB, {} rejected ({seconds:.1} s, {:.1} videos/s)",
+        "{}: {} videos{groups}, {} frames of {}x{}, {:.1} MB, {} rejected ({seconds:.1} s, {:.1} videos/s)",
         args.out.display(),
         summary.videos,
         summary.frames,

@@ -20,14 +20,14 @@ mod verify;
 mod walk;
 mod writer;
 
-pub use catalogue::{Rejected, Video, SET_VERSION};
+pub use catalogue::{Rejected, Row, Video, SET_VERSION};
 pub use codec::Codec;
 pub use decode::Ffmpeg;
 pub use inspect::{inspect_json, inspect_text};
 pub use mt19937::Mt19937;
 pub use pack::{pack, parse_size, PackOptions, Progress, Summary, PRESETS};
 pub use resize::{resize_rgb, Crop, Filter};
-pub use set::PackedSet;
+pub use set::{PackedSet, SplitRows};
 pub use splits::held_out;
 pub use verify::{verify, Fault};
 pub use writer::{SetOptions, SetWriter, VideoMeta};

@@ -3,6 +3,7 @@
 mod listed;
 mod queue;
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::{bail, ensure, Context, Result};
@@ -96,6 +97,8 @@ pub struct Progress<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Summary {
     pub videos: usize,
+    /// Groups that the videos form: as many as videos where each stands alone.
+    pub groups: usize,
     pub frames: u64,
     /// Files and lines of lists that are not in the set.
     pub rejected: usize,
@@ -128,15 +131,15 @@ pub fn pack(options: &PackOptions, progress: &(dyn Fn(Progress) + Sync)) -> Resu
         Some(lists) => lists.classes.clone(),
         None => listed::first_folders(&found),
     };
-    let labels = listed::labels(lists.as_ref(), &set.classes, &found)?;
+    let metas = listed::describe(lists.as_ref(), &set.classes, &found)?;
     let mut writer = SetWriter::create(&options.out, set)?;
     let unmade = || format!("{} is not made, and what was packed of it is removed", options.out.display());
-    let mut reasons = queue::pack_files(options, &ffmpeg, &found.files, &labels, &mut writer, progress).with_context(unmade)?;
+    let mut reasons = queue::pack_files(options, &ffmpeg, &found.files, &metas, &mut writer, progress).with_context(unmade)?;
     reasons.extend(found.rejected.into_iter().map(|r| (r.path, r.reason)));
     let rejected = match &lists {
         Some(lists) => listed::set_splits(lists, reasons, &mut writer),
         None => {
-            writer.set_split("all", (0..writer.videos().len() as u32).collect());
+            listed::set_all(&found.files, &mut writer);
             reasons
         }
     };
@@ -156,6 +159,7 @@ pub fn pack(options: &PackOptions, progress: &(dyn Fn(Progress) + Sync)) -> Resu
     let videos = writer.videos();
     let summary = Summary {
         videos: videos.len(),
+        groups: videos.iter().map(|v| v.group.as_str()).collect::<HashSet<_>>().len(),
         frames: videos.iter().map(|v| v.frames as u64).sum(),
         rejected: rejected.len(),
         noted: videos.iter().filter(|v| v.note.is_some()).count(),

@@ -1,14 +1,14 @@
-//! What split lists say of the files that were found: which are packed, their classes, their splits.
+//! What split lists say of the files that were found: which are packed, their classes and groups, their splits.
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{ensure, Result};
 
 use crate::splits::Lists;
 use crate::walk::Found;
-use crate::{Rejected, SetWriter};
+use crate::{Rejected, Row, SetWriter, VideoMeta};
 
 /// Stands in the reason of what is listed but not packed, before the list's file and line.
 pub(super) const LISTED: &str = "; listed in ";
@@ -45,8 +45,8 @@ pub(super) fn first_folders(found: &Found) -> Vec<String> {
     folders
 }
 
-/// The class of each file. An error where two lists disagree.
-pub(super) fn labels(lists: Option<&Lists>, classes: &[String], found: &Found) -> Result<Vec<Option<u32>>> {
+/// Path, class and group of each file. An error where two lists disagree.
+pub(super) fn describe(lists: Option<&Lists>, classes: &[String], found: &Found) -> Result<Vec<VideoMeta>> {
     let mut listed: HashMap<&str, (u32, &str)> = HashMap::new();
     for entry in lists.iter().flat_map(|l| &l.splits).flat_map(|s| &s.entries) {
         let Some(class) = entry.class else { continue };
@@ -60,21 +60,28 @@ pub(super) fn labels(lists: Option<&Lists>, classes: &[String], found: &Found) -
         let folder = path.split_once('/')?.0;
         classes.iter().position(|c| c == folder).map(|c| c as u32)
     };
-    let label = |path: &str| listed.get(path).map(|l| l.0).or_else(|| folder(path));
-    Ok(found.files.iter().map(|(path, _)| label(path)).collect())
+    let describe = |(path, _): &(String, PathBuf)| VideoMeta {
+        path: path.clone(),
+        class: listed.get(path.as_str()).map(|l| l.0).or_else(|| folder(path)),
+        group: lists.and_then(|lists| lists.groups.get(path)).cloned(),
+        ..VideoMeta::default()
+    };
+    Ok(found.files.iter().map(describe).collect())
+}
+
+/// Sets the split `all`, whose rows are the files that were found, those that do not decode too.
+pub(super) fn set_all(files: &[(String, PathBuf)], writer: &mut SetWriter) {
+    let places = places(writer);
+    writer.set_split("all", files.iter().map(|(path, _)| row(&places, path)));
 }
 
 /// Sets the splits of the lists. Listed videos that are not in the set join the rejected ones.
 pub(super) fn set_splits(lists: &Lists, mut rejected: Vec<(String, String)>, writer: &mut SetWriter) -> Vec<(String, String)> {
-    let videos = writer.videos().iter().enumerate();
-    let places: HashMap<String, u32> = videos.map(|(i, v)| (v.path.clone(), i as u32)).collect();
+    let places = places(writer);
     let mut known: HashMap<String, usize> = rejected.iter().enumerate().map(|(i, r)| (r.0.clone(), i)).collect();
     for list in &lists.splits {
-        let mut split = Vec::new();
-        for entry in &list.entries {
-            if let Some(place) = places.get(&entry.path) {
-                split.push(*place);
-            } else if let Some(at) = known.get(&entry.path) {
+        for entry in list.entries.iter().filter(|entry| !places.contains_key(&entry.path)) {
+            if let Some(at) = known.get(&entry.path) {
                 rejected[*at].1 += &format!("{LISTED}{}", entry.line);
             } else {
                 known.insert(entry.path.clone(), rejected.len());
@@ -82,7 +89,16 @@ pub(super) fn set_splits(lists: &Lists, mut rejected: Vec<(String, String)>, wri
                 rejected.push((entry.path.clone(), reason));
             }
         }
-        writer.set_split(&list.name, split);
+        writer.set_split(&list.name, list.entries.iter().map(|entry| row(&places, &entry.path)));
     }
     rejected
+}
+
+/// Each packed video's place, by path.
+fn places(writer: &SetWriter) -> HashMap<String, u32> {
+    writer.videos().iter().enumerate().map(|(i, v)| (v.path.clone(), i as u32)).collect()
+}
+
+fn row(places: &HashMap<String, u32>, path: &str) -> Row {
+    places.get(path).map_or_else(|| Row::Missing(path.to_owned()), |place| Row::Video(*place))
 }

@@ -35,12 +35,12 @@ enum Message {
 
 type Blocks = Receiver<Message>;
 
-/// Packs the files in their order. Path and reason of each that is rejected.
+/// Packs the files in their order, each with what `metas` knows of it. Path and reason of each that is rejected.
 pub(super) fn pack_files(
     options: &PackOptions,
     ffmpeg: &Ffmpeg,
     files: &[(String, PathBuf)],
-    labels: &[Option<u32>],
+    metas: &[VideoMeta],
     writer: &mut SetWriter,
     progress: &(dyn Fn(Progress) + Sync),
 ) -> Result<Vec<(String, String)>> {
@@ -61,13 +61,12 @@ pub(super) fn pack_files(
                 // No permit: the writer is gone, or no file is left that would need one.
                 while permits.recv().is_ok() {
                     let file = next.fetch_add(1, Ordering::Relaxed);
-                    let Some((path, at)) = files.get(file) else { break };
+                    let Some(((_, at), meta)) = files.get(file).zip(metas.get(file)) else { break };
                     let (send, blocks) = bounded(capacity);
                     if start.send((file, blocks)).is_err() {
                         break;
                     }
-                    let meta = VideoMeta { path: path.clone(), class: labels[file], ..VideoMeta::default() };
-                    let last = match pack_file(options, ffmpeg, at, meta, &mut encoder, &send) {
+                    let last = match pack_file(options, ffmpeg, at, meta.clone(), &mut encoder, &send) {
                         Ok(last) => last,
                         Err(e) => Message::Failed(e.context(format!("packing {}", at.display()))),
                     };
