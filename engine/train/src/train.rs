@@ -31,7 +31,7 @@ pub(crate) fn train(
 ) -> Result<Metrics> {
     let drive = &stage.drive;
     let (epochs, batch) = (drive.settings.epochs.unwrap_or(1), drive.settings.batch.unwrap_or(1));
-    let (n, drop_last) = (rows.len(), drive.settings.drop_last.unwrap_or(true));
+    let (n, drop_last) = (rows.len(), drive.drops_last());
     let steps = if drop_last { n / batch } else { n.div_ceil(batch) } as u64;
     if steps == 0 {
         bail!("the stage `{}` has {n} samples and a batch of {batch}: not one whole batch", stage.name);
