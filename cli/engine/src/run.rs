@@ -129,7 +129,7 @@ impl Runner<'_> {
                 bail!("there is no stage `{name}`; there are {}", names.join(", "));
             }
         }
-        let mut folder = Folder::create(out_dir, &plan.name, &plan.resolved, !self.asked.is_empty(), self.fsync)?;
+        let mut folder = Folder::create(out_dir, &plan.name, &plan.resolved, self.machine.describe()?, !self.asked.is_empty(), self.fsync)?;
         for (stage, point) in known.iter().filter(|(s, _)| self.asked.is_empty() && !folder.has_result(s)).collect::<Vec<_>>() {
             let other = out_dir.parent().unwrap_or(Path::new("")).join(point);
             folder.adopt(stage, &other, point)?;

@@ -1,5 +1,6 @@
 // What tch does not reach of libtorch. Every entry catches: an exception through Rust would abort.
 #include <ATen/ATen.h>
+#include <ATen/Version.h>
 #include <ATen/autocast_mode.h>
 #include <cstring>
 #include <string>
@@ -33,6 +34,11 @@ std::vector<at::Tensor> list(at::Tensor *const *tensors, size_t n) {
 extern "C" {
 
 const char *dv_message() { return message.c_str(); }
+
+// The instructions that kernels on the CPU are chosen for: DEFAULT, AVX2, AVX512.
+int dv_cpu_capability() {
+  return guarded([] { message = at::get_cpu_capability(); });
+}
 
 // torch.optim.SGD over the fused kernel; parameters must not require gradients here (pass detached ones).
 int dv_fused_sgd(at::Tensor *const *parameters, at::Tensor *const *gradients, at::Tensor *const *buffers, size_t n, double lr,

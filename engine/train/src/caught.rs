@@ -66,6 +66,8 @@ pub fn torch_text(text: &str) -> String {
     };
     let text = text.split("Exception raised from").next().unwrap_or_default();
     let text = text.split("\nframe #").next().unwrap_or_default();
+    // how tch introduces it
+    let text = text.trim().trim_start_matches("Internal torch error: ");
     let words: Vec<&str> = text.split_whitespace().collect();
     format!("libtorch: {}", words.join(" "))
 }

@@ -20,7 +20,7 @@ pub struct Folder {
 
 impl Folder {
     /// Makes the folder. One that exists is a fault, unless it is to be gone on with (`--stage`).
-    pub fn create(path: &Path, name: &str, resolved: &str, go_on: bool, fsync: bool) -> Result<Folder> {
+    pub fn create(path: &Path, name: &str, resolved: &str, machine: Value, go_on: bool, fsync: bool) -> Result<Folder> {
         let exists = path.exists();
         if path.is_file() {
             bail!("{} is a file, and a run has a folder: take another name (--out DIR)", path.display());
@@ -41,7 +41,8 @@ impl Folder {
         }
         tensors::write_atomically(&path.join("graph.toml"), resolved.as_bytes(), fsync)?;
         let log = OpenOptions::new().create(true).append(true).open(path.join("metrics.jsonl")).context("cannot open metrics.jsonl")?;
-        let Value::Object(result) = result else { bail!("{} is damaged", path.join("result.json").display()) };
+        let Value::Object(mut result) = result else { bail!("{} is damaged", path.join("result.json").display()) };
+        result.insert("machine".into(), machine);
         Ok(Folder { path: path.to_path_buf(), log, result, fsync })
     }
 

@@ -7,6 +7,7 @@ use torch_sys::C_tensor;
 
 extern "C" {
     fn dv_message() -> *const c_char;
+    fn dv_cpu_capability() -> c_int;
     fn dv_fused_sgd(
         parameters: *const *const C_tensor,
         gradients: *const *const C_tensor,
@@ -24,11 +25,22 @@ extern "C" {
 
 fn outcome(status: c_int) -> Result<()> {
     if status != 0 {
-        // SAFETY: the shim keeps the message as a NUL-ended string of this thread until its next call.
-        let text = unsafe { CStr::from_ptr(dv_message()) };
-        bail!("libtorch: {}", text.to_string_lossy());
+        bail!("{}", crate::caught::torch_text(&message()));
     }
     Ok(())
+}
+
+fn message() -> String {
+    // SAFETY: the shim keeps the message as a NUL-ended string of this thread until its next call.
+    let text = unsafe { CStr::from_ptr(dv_message()) };
+    text.to_string_lossy().into_owned()
+}
+
+/// Which of libtorch's kernels this CPU runs (`DEFAULT`, `AVX2`, `AVX512`): others round differently. `ATEN_CPU_CAPABILITY` chooses lesser ones.
+pub fn cpu_capability() -> Result<String> {
+    // SAFETY: the call reads a constant of the process; exceptions are caught.
+    outcome(unsafe { dv_cpu_capability() })?;
+    Ok(message())
 }
 
 /// One step of SGD on all parameters at once, in place. `first`: the buffers hold nothing yet and take the gradient.

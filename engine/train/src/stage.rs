@@ -30,6 +30,19 @@ pub struct Machine {
     pub compute_threads: i32,
 }
 
+impl Machine {
+    /// What of the machine may change how a result rounds, for who compares results.
+    pub fn describe(&self) -> Result<serde_json::Value> {
+        Ok(json!({
+            "device": format!("{:?}", self.device).to_lowercase(),
+            "cpu_capability": crate::shim::cpu_capability()?,
+            "cores": std::thread::available_parallelism().map_or(1, |n| n.get()),
+            "threads": self.threads,
+            "compute_threads": self.compute_threads,
+        }))
+    }
+}
+
 /// Tables that stages of this call left, by stage, node and output.
 pub type Tables = HashMap<(String, String, String), Table>;
 
