@@ -71,7 +71,7 @@ pub fn check_data(plan: &Plan, data: &Path, strict: bool, faults: &mut Faults) {
     }
     for stage in &plan.stages {
         if let (true, Some(batch), Some(rows)) = (stage.trains(), stage.drive.settings.batch, counts.get(stage.name.as_str())) {
-            if batch > *rows {
+            if batch > *rows && stage.drive.drops_last() {
                 let message = format!("`{}` has {rows} samples: not one batch of {batch}", stage.name);
                 faults.add("wrong-set", stage.setting_at("batch"), message).help("make `batch` smaller, or take a larger split");
             }

@@ -6,6 +6,7 @@ use crate::settings;
 use crate::source::At;
 use crate::stage::*;
 use crate::tree::{Item, Table, Value};
+use crate::weights;
 
 /// `models` are the graph's; `stateful` are these and the stage's registers: what `weights` may name.
 pub(crate) fn read_drive(at: At, table: &mut Table, models: &[String], stateful: &[String], faults: &mut Faults) -> Drive {
@@ -72,7 +73,7 @@ pub(crate) fn read_drive(at: At, table: &mut Table, models: &[String], stateful:
         }
     }
     if let Some(entry) = table.take("weights") {
-        drive.weights = read_weights(&entry.item, stateful, faults);
+        drive.weights = weights::read(&entry.item, stateful, faults);
     }
     if let Some(entry) = table.take("during") {
         match entry.item.as_table() {
@@ -96,6 +97,8 @@ pub(crate) fn read_drive(at: At, table: &mut Table, models: &[String], stateful:
         if let (Some(batch), Some(world)) = (settings.batch, settings.world) {
             f.require(world == 0 || batch % world == 0, "world", "the batch must be a multiple of the world: its parts are equal");
         }
+        let equal_parts = settings.drop_last != Some(false) || settings.world.is_none_or(|world| world < 2);
+        f.require(equal_parts, "drop_last", "must be true in a `world` above 1: the parts of a shorter last batch would be unequal");
         for (i, name) in settings.frozen.iter().enumerate() {
             if !models.contains(name) {
                 let at = element_at(table, "frozen", i).unwrap_or(at);
@@ -240,85 +243,4 @@ fn tagged<T>(
         return None;
     }
     read(&name, &table, kind.item.at, faults)
-}
-
-fn read_weights(item: &Item, models: &[String], faults: &mut Faults) -> Vec<(String, Origin)> {
-    let Some(table) = item.as_table() else {
-        return vec![("*".to_string(), read_origin(item, faults))];
-    };
-    let mut out = Vec::new();
-    let of_an_origin = |key: &str| ["stage", "file"].contains(&key) && !models.iter().any(|m| m == key);
-    if let Some((key, entry)) = table.iter().find(|(key, _)| of_an_origin(key)) {
-        faults
-            .add("unknown-model", entry.key, format!("`weights` names models and registers, and there is none called `{key}`"))
-            .help(format!("for all of them: weights = {{ \"*\" = {{ {key} = ... }} }}"));
-        return vec![("*".to_string(), Origin::Initial)];
-    }
-    for (model, entry) in table.iter() {
-        if model != "*" && !models.iter().any(|m| m == model) {
-            faults
-                .add("unknown-model", entry.key, format!("there is no model or register `{model}`"))
-                .nearest(model, models.iter().map(String::as_str));
-            // the one that was meant is not told as without an origin
-            out.push(("*".to_string(), Origin::Initial));
-        }
-        out.push((model.to_string(), read_origin(&entry.item, faults)));
-    }
-    out
-}
-
-/// `"initial"`, a stage's name, or `{ stage, epoch }`. One at fault counts as given, lest it be told as missing too.
-fn read_origin(item: &Item, faults: &mut Faults) -> Origin {
-    match &item.value {
-        Value::String(s) if s == "initial" => {}
-        Value::String(s) => return Origin::Stage { stage: s.clone(), at: Checkpoint::Last },
-        Value::Table(t) if t.get("file").is_some() => {
-            let mut rest = t.clone();
-            let file = rest.take("file").and_then(|e| kind_name(&e.item, "file", faults).map(String::from));
-            let names = rest.take("names").map(|e| text_list(&e.item, "names", faults).into_iter().map(|(n, _)| n).collect());
-            for (key, entry) in rest.iter() {
-                faults.add("unknown-setting", entry.key, format!("weights from a file have no `{key}`")).nearest(key, ["file", "names"]);
-            }
-            if let Some(file) = file {
-                return Origin::File { file: file.into(), names };
-            }
-        }
-        Value::Table(t) => {
-            #[derive(serde::Deserialize, schemars::JsonSchema)]
-            #[serde(deny_unknown_fields)]
-            struct FromStage {
-                /// A stage that trains.
-                stage: String,
-                /// Completed epochs.
-                epoch: Option<u64>,
-                /// `best`: the checkpoint that the stage's `keep.best` chose.
-                keep: Option<Kept>,
-            }
-            #[derive(Clone, Copy, serde::Deserialize, schemars::JsonSchema)]
-            #[serde(rename_all = "snake_case")]
-            enum Kept {
-                Best,
-            }
-            if let Some(from) = settings::deserialise::<FromStage>(t, item.at, "weights", faults) {
-                let at = match (from.epoch, from.keep) {
-                    (Some(_), Some(_)) => {
-                        faults.add("out-of-range", item.at, "weights come from an `epoch` or from what was kept (`keep`), not both");
-                        Checkpoint::Last
-                    }
-                    (Some(epoch), None) => Checkpoint::Epoch(epoch),
-                    (None, Some(Kept::Best)) => Checkpoint::Best,
-                    (None, None) => Checkpoint::Last,
-                };
-                return Origin::Stage { stage: from.stage, at };
-            }
-        }
-        _ => {
-            faults.add(
-                "wrong-type",
-                item.at,
-                "weights come from \"initial\", a stage's name, { stage = \"...\", epoch = N }, or { file = \"...\" }",
-            );
-        }
-    }
-    Origin::Initial
 }

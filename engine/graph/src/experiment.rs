@@ -7,6 +7,7 @@ use crate::kind::{AnyKind, Entry, Library};
 use crate::source::At;
 use crate::stage::{Drive, Ema};
 use crate::tree::{Item, Table, Value};
+use crate::weights;
 use indexmap::IndexMap;
 use std::sync::Arc;
 
@@ -176,6 +177,9 @@ pub fn read(tree: Table, library: &Library, faults: &mut Faults) -> Experiment {
             faults.add("bad-name", entry.key, format!("`{group}` is a model too: `apply` could mean either"));
         }
     }
+    for (model, entry) in tree.get("models").and_then(Item::as_table).into_iter().flat_map(Table::iter) {
+        reserved("model", model, entry.key, faults);
+    }
     let scope = group::Scope { library, models: &models, model_names: &model_names, groups: &groups, group_names: &group_names };
     let mut stages = IndexMap::new();
     for (stage, at, table) in tables(&tree, "stages", faults) {
@@ -316,6 +320,13 @@ fn read_average(
     })
 }
 
+/// Names that `weights` would take for the form of an origin.
+fn reserved(what: &str, name: &str, at: At, faults: &mut Faults) {
+    if weights::RESERVED.contains(&name) {
+        faults.add("bad-name", at, format!("a {what} cannot be called `{name}`: `weights = {{ {name} = ... }}` names an origin"));
+    }
+}
+
 fn read_stage(at: At, mut table: Table, scope: &group::Scope, faults: &mut Faults) -> StageDecl {
     let full = table.clone();
     let mut out = group::Expanded::default();
@@ -334,8 +345,9 @@ fn read_stage(at: At, mut table: Table, scope: &group::Scope, faults: &mut Fault
         }
         Some(_) => {}
     }
-    let registers = out.nodes.iter().filter(|n| n.entry.state.is_some()).map(|n| n.path.clone());
-    let stateful: Vec<String> = scope.model_names.iter().cloned().chain(registers).collect();
+    let registers = || out.nodes.iter().filter(|n| n.entry.state.is_some());
+    registers().for_each(|n| reserved("register", &n.path, n.at, faults));
+    let stateful: Vec<String> = scope.model_names.iter().cloned().chain(registers().map(|n| n.path.clone())).collect();
     let drive = read_drive(at, &mut table, scope.model_names, &stateful, faults);
     StageDecl { at, drive, table: full, nodes: out.nodes, broken: out.broken, aliases: out.aliases }
 }

@@ -66,6 +66,18 @@ impl Faults {
     pub(crate) fn value(&mut self, at: At, name: &str, value: At) {
         self.values.insert(at, (name.to_string(), value));
     }
+    /// Where that which stands at a place is written: there, or where the value is declared that it names.
+    pub(crate) fn written(&self, at: At) -> At {
+        let mut written = at;
+        // values that name each other in a circle have no place
+        for _ in 0..self.values.len() {
+            match self.values.get(&written) {
+                Some((_, value)) => written = *value,
+                None => break,
+            }
+        }
+        written
+    }
     /// Grows with each fault that is told, also with one that was told before: whether something was at fault since.
     pub(crate) fn told(&self) -> usize {
         self.told

@@ -41,3 +41,4 @@ pub mod sweep;
 mod syntax;
 pub mod tree;
 mod values;
+mod weights;

@@ -7,6 +7,7 @@ use crate::source::{At, Sources};
 use crate::spelling;
 use crate::tree::{self, Entry, Item, Table, Value};
 use crate::values::substitute;
+use crate::weights;
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
@@ -20,14 +21,15 @@ pub fn load(path: &Path, settings: &[Setting], sources: &mut Sources, faults: &m
     for change in settings.iter().filter_map(|s| Change::of_setting(s, sources, faults)).collect::<Vec<_>>() {
         change.apply(&mut tree, faults);
     }
-    resolve(&mut tree, faults);
+    resolve(&mut tree, sources, faults);
     tree
 }
 
-/// What comes after files and settings: tables' `extends`, then values.
-pub(crate) fn resolve(tree: &mut Table, faults: &mut Faults) {
+/// What comes after files and settings: tables' `extends`, then values, then the files that paths mean.
+pub(crate) fn resolve(tree: &mut Table, sources: &Sources, faults: &mut Faults) {
     extend_tables(tree, faults);
     substitute(tree, faults);
+    weights::anchor(tree, sources, faults);
     // nothing depends on a key's place, nor on which file it came from
     tree.sort();
 }

@@ -218,7 +218,7 @@ fn required_settings(stage: &StageDecl, faults: &mut Faults) {
             .help("a stage of its own with weights = \"THIS\" extracts tables");
     }
     if !trains {
-        for key in ["epochs", "optimiser", "schedule", "keep", "world", "batch_norm", "frozen"] {
+        for key in ["epochs", "optimiser", "schedule", "keep", "world", "batch_norm", "frozen", "drop_last"] {
             if let Some(entry) = stage.table.entry(key) {
                 faults.add("unused-setting", entry.key, format!("`{key}` belongs to a stage that trains (`minimise`)"));
             }

@@ -80,11 +80,29 @@ pub(crate) fn origin_at(decl: &StageDecl, model: &str, whole: At) -> At {
     weights.and_then(|t| t.get(model).or_else(|| t.get("*"))).map_or(whole, |i| i.at)
 }
 
+/// One list of a file's paths cannot be that of two models.
+fn check_names(stage: &StagePlan, at: At, faults: &mut Faults) {
+    let origin = |name: &str| stage.drive.weights.iter().find(|(n, _)| n == name).map(|(_, origin)| origin);
+    if let Some(Origin::File { names: Some(_), .. }) = origin("*") {
+        let models: Vec<&str> = stage.models.iter().map(|(m, _)| m.as_str()).filter(|m| origin(m).is_none()).collect();
+        if let [first, _, ..] = models[..] {
+            faults
+                .add(
+                    "bad-names",
+                    at,
+                    format!("`names` says what the file calls one model; here it would be that of {}", edges::list(models.into_iter())),
+                )
+                .help(format!("give each its own: weights = {{ {first} = {{ file = \"...\", names = [\"...\"] }}, ... }}"));
+        }
+    }
+}
+
 /// A model that an earlier stage trained must have an origin, and an origin must be a stage that trains the model.
 pub(crate) fn check_origins(experiment: &Experiment, stages: &[StagePlan], faults: &mut Faults) {
     for (i, stage) in stages.iter().enumerate() {
         let decl = &experiment.stages[&stage.name];
         let at = decl.table.get("weights").map_or(decl.at, |w| w.at);
+        check_names(stage, at, faults);
         for (model, _) in &stage.models {
             match stage.drive.origin(model) {
                 None => {

@@ -8,6 +8,9 @@ pub struct At {
     pub end: u32,
 }
 
+/// The name of a text that comes from the command line.
+pub const COMMAND_LINE: &str = "--set";
+
 /// All texts of one experiment: the file, what it extends, and each `--set`.
 #[derive(Clone, Debug, Default)]
 pub struct Sources {

@@ -17,6 +17,9 @@ pub struct StageSettings {
     pub batch_norm: Option<BatchNorm>,
     /// Arithmetic of the models: `fp32`, or `bf16` for their forward and backward passes (autocast).
     pub precision: Option<Precision>,
+    /// Whether an epoch drops its last batch where that has fewer samples than `batch` (default: true). With `false` the
+    /// shorter batch is a step like the others, and `world` is 1. Of a stage that trains.
+    pub drop_last: Option<bool>,
     /// The scalar to minimise, `node.port`.
     pub minimise: Option<String>,
     /// Scalars to report, `node.port`. Other scalars are logged and keep nothing alive.
@@ -262,7 +265,7 @@ pub enum Origin {
     Initial,
     /// As an earlier stage left them.
     Stage { stage: String, at: Checkpoint },
-    /// A safetensors file, relative to the working folder; `names` where it calls the model otherwise than the graph does.
+    /// A safetensors file, as an absolute path; `names` where it calls the model otherwise than the graph does.
     File { file: std::path::PathBuf, names: Option<Vec<String>> },
 }
 
@@ -296,6 +299,10 @@ impl Drive {
     }
     pub fn world(&self) -> usize {
         self.settings.world.unwrap_or(1)
+    }
+    /// Whether an epoch of training drops a last batch that is shorter than the others.
+    pub fn drops_last(&self) -> bool {
+        self.settings.drop_last.unwrap_or(true)
     }
     /// The origin of a model, its own before `*`.
     pub fn origin(&self, model: &str) -> Option<&Origin> {

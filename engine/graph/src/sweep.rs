@@ -85,7 +85,7 @@ pub fn check_adjusted(path: &Path, settings: &[Setting], library: &Library, adju
         apply(&axes, &values, &mut tree, &mut own);
         changes.iter().for_each(|c| c.apply(&mut tree, &mut own));
         spelling::mend_extends(&mut tree, library, &mut own);
-        merge::resolve(&mut tree, &mut own);
+        merge::resolve(&mut tree, &sources, &mut own);
         let broken = broken || own.since(&faults).iter().any(|f| matches!(f.code, "extends-missing" | "extends-cycle"));
         spelling::mend_below(&mut tree, library, &mut own);
         adjust(&mut tree);

@@ -60,6 +60,7 @@ fn stage(plan: &Plan, stage: &StagePlan) -> Value {
         "weights": weights,
         "epochs": s.epochs,
         "batch": s.batch,
+        "drop_last": stage.trains().then(|| stage.drive.drops_last()),
         "world": stage.drive.world(),
         "minimise": stage.minimise.map(output),
         "metrics": stage.metrics.iter().map(|m| json!({ "name": m.name, "reported": m.reported })).collect::<Vec<_>>(),

@@ -67,7 +67,8 @@ pub(crate) fn purpose(stage: &StagePlan) -> String {
         (Some(epochs), true) => {
             let world = format!("in a world of {}", stage.drive.world());
             let loss = s.minimise.as_deref().unwrap_or_default();
-            format!("{epochs} epochs, {} {world}, minimises {loss}", batch.unwrap_or_default())
+            let last = if stage.drive.drops_last() { "" } else { ", keeps a shorter last batch" };
+            format!("{epochs} epochs, {} {world}, minimises {loss}{last}", batch.unwrap_or_default())
         }
         _ => batch.unwrap_or_default(),
     };
