@@ -29,7 +29,7 @@ pub enum Verb {
     Show(Show),
     /// Say what differs between two graphs after resolving, and what else that changes
     Diff(Diff),
-    /// List the node kinds, or describe one
+    /// List the node kinds, a line each, or describe one
     Nodes(Nodes),
     /// Write a generated data set's video files
     Generate(Generate),
@@ -161,7 +161,7 @@ pub struct Diff {
 
 #[derive(Debug, Args)]
 pub struct Nodes {
-    /// A kind, as in loss/nt_xent [default: the list of all]
+    /// A kind, as in loss/nt_xent, described in full; or a family, as in loss [default: a list of all kinds]
     pub kind: Option<String>,
     #[arg(long, value_enum, default_value = "text")]
     pub format: NodesFormat,
@@ -171,6 +171,8 @@ pub struct Nodes {
 pub enum NodesFormat {
     Text,
     Json,
+    /// Every kind in full
+    Markdown,
     /// The JSON schema of graph files, for editors
     Schema,
 }

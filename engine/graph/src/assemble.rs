@@ -203,12 +203,9 @@ pub(crate) fn assemble(wired: &Wired, faults: &mut Faults) -> (StagePlan, Vec<(S
 }
 
 fn chooses(node: &NodeDecl) -> bool {
-    // any key shows whether the kind draws a branch
-    let mut rng = crate::draw::Key::initial(0, "").rng();
     // a draw that an edge brings is no branch
     let draw = |name: &str| node.entry.outputs.iter().any(|o| o.draw && o.name == name);
-    let names: Vec<&str> = node.inputs.iter().map(|i| i.name.as_str()).filter(|n| !draw(n)).collect();
-    !names.is_empty() && node.kind.pick(&mut rng, &names).is_some()
+    node.entry.chooses && node.inputs.iter().any(|i| !draw(&i.name))
 }
 
 fn is_table(inferred: &[Inferred], target: &Target) -> bool {

@@ -247,6 +247,12 @@ pub const CODES: &[Code] = &[
         "Look at the shapes with `dv show`, and change the setting or the edge.",
     ),
     code(
+        "stack-item-unused",
+        "An item of a stack reaches no loss, metric or table (a note).",
+        "A model sees it all the same: it is computed, and its rows are in the model's batch norm. It is not removed automatically, as that would change the statistics of the other items.",
+        "Remove it from the stack's `in`, or leave it where the published method has it too.",
+    ),
+    code(
         "syntax",
         "The text is no TOML.",
         "Nothing can be read from such a line; what follows from it is not told.",

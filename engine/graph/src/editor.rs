@@ -61,7 +61,7 @@ fn top() -> Value {
         "schema": { "type": "integer", "minimum": 1, "maximum": SCHEMA, "description": "The version of the language." },
         "name": { "type": "string", "pattern": "^[a-z0-9_]+$", "description": "The experiment's name: its run goes to runs/NAME." },
         "about": { "type": "string", "description": "What it is, in a line." },
-        "seed": { "type": "integer", "minimum": 0, "description": "Every draw is keyed by it." },
+        "seed": { "type": "integer", "minimum": 0, "maximum": i64::MAX, "description": "Every draw is keyed by it." },
         "extends": texts("Files that this one extends, relative to it; tables merge, own keys win."),
         "remove": texts("Keys to take out of what is extended."),
         "values": { "type": "object", "description": "What several nodes share: \"$name\" stands for it." },
@@ -297,9 +297,11 @@ mod tests {
 
     #[test]
     fn every_optimiser_and_schedule_is_described() {
-        assert_eq!(optimisers().iter().map(|(n, _)| *n).collect::<Vec<_>>(), OPTIMISERS);
-        assert_eq!(schedules().iter().map(|(n, _)| *n).collect::<Vec<_>>(), SCHEDULES);
-        assert_eq!(MOMENTA, ["cosine"]);
+        use crate::drive::{MOMENTA, OPTIMISERS, SCHEDULES};
+        let described = |list: Vec<(&'static str, Value)>| list.into_iter().map(|(name, _)| name).collect::<Vec<_>>();
+        assert_eq!(described(optimisers()), OPTIMISERS.iter().map(|(name, _)| *name).collect::<Vec<_>>());
+        assert_eq!(described(schedules()), SCHEDULES.iter().map(|(name, _)| *name).collect::<Vec<_>>());
+        assert_eq!(MOMENTA.iter().map(|(name, _)| *name).collect::<Vec<_>>(), ["cosine"]);
     }
 
     #[test]

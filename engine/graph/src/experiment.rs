@@ -4,7 +4,7 @@ use crate::drive::{read_drive, read_momentum};
 use crate::fault::{unmeant, Faults};
 use crate::group;
 use crate::kind::{AnyKind, Entry, Library};
-use crate::source::At;
+use crate::source::{At, Sources};
 use crate::stage::{Drive, Ema};
 use crate::tree::{Item, Table, Value};
 use crate::weights;
@@ -127,7 +127,7 @@ pub fn is_name(text: &str) -> bool {
 }
 
 /// Reads the resolved tree.
-pub fn read(tree: Table, library: &Library, faults: &mut Faults) -> Experiment {
+pub fn read(tree: Table, library: &Library, sources: &Sources, faults: &mut Faults) -> Experiment {
     let top = At::default();
     for (key, entry) in tree.iter() {
         if !TOP.contains(&key) {
@@ -147,11 +147,11 @@ pub fn read(tree: Table, library: &Library, faults: &mut Faults) -> Experiment {
     let seed = match tree.get("seed").map(|i| (&i.value, i.at)) {
         Some((Value::Integer(n @ 0..), _)) => *n as u64,
         Some((_, at)) => {
-            faults.add("wrong-type", at, "`seed` is an integer from 0");
+            faults.add("wrong-type", at, format!("`seed` takes an integer from 0 to {}", i64::MAX));
             0
         }
         None => {
-            faults.add("missing-setting", top, "a graph needs a `seed`");
+            faults.add("missing-setting", top, "a graph needs a `seed`").help(format!("seed = 0, an integer from 0 to {}", i64::MAX));
             0
         }
     };
@@ -188,7 +188,7 @@ pub fn read(tree: Table, library: &Library, faults: &mut Faults) -> Experiment {
     if tree.get("stages").is_none_or(|i| i.as_table().is_some_and(Table::is_empty)) {
         faults.add("missing-setting", top, "a graph needs at least one stage: [stages.NAME.nodes]");
     }
-    group::check_used(&tree, &groups, faults);
+    group::check_used(&tree, &groups, sources, faults);
     let name = name.unwrap_or_default();
     Experiment { name, about: text(&tree, "about", faults).unwrap_or_default(), seed, models, stages, resolved: tree }
 }

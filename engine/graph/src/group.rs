@@ -1,10 +1,10 @@
 //! Nodes as a table states them, and groups: a piece of graph declared once and applied like a model.
 
 use crate::experiment::{is_name, kind_name, tables, text_list, Alias, Broken, InputDecl, Mode, ModelDecl, NodeDecl, NODE_KEYS};
-use crate::fault::Faults;
+use crate::fault::{remove_help, Faults};
 use crate::inputs::{edges_of, given, inputs, loose, register_edges};
 use crate::kind::{Entry, Library};
-use crate::source::At;
+use crate::source::{At, Sources};
 use crate::spelling;
 use crate::tree::{Item, Table, Value};
 use indexmap::IndexMap;
@@ -96,8 +96,8 @@ pub fn read(tree: &Table, faults: &mut Faults) -> IndexMap<String, Group> {
     groups
 }
 
-/// A group that nothing applies is a fault, as a model is.
-pub fn check_used(tree: &Table, groups: &IndexMap<String, Group>, faults: &mut Faults) {
+/// A group that nothing applies is a fault, as a model is; an inherited one, a note.
+pub fn check_used(tree: &Table, groups: &IndexMap<String, Group>, sources: &Sources, faults: &mut Faults) {
     let stages = tree.get("stages").and_then(Item::as_table).into_iter().flat_map(Table::iter);
     let stage_nodes = stages.filter_map(|(_, e)| e.item.as_table()?.get("nodes")?.as_table()).flat_map(Table::iter);
     let group_nodes = groups.values().flat_map(|g| g.nodes.iter().map(|(_, _, t)| t));
@@ -105,7 +105,11 @@ pub fn check_used(tree: &Table, groups: &IndexMap<String, Group>, faults: &mut F
     let applied: Vec<&str> = nodes.filter_map(|t| t.get("apply")?.as_str()).collect();
     for (name, entry) in tree.get("groups").and_then(Item::as_table).into_iter().flat_map(Table::iter) {
         if !applied.contains(&name) {
-            faults.add("unused", entry.key, format!("no node applies the group `{name}`")).help("apply it, or take it out");
+            let message = format!("no node applies the group `{name}`");
+            match sources.is_inherited(entry.key) {
+                true => faults.note("unused", entry.key, message).help(remove_help("groups", name)),
+                false => faults.add("unused", entry.key, message).help("apply it, or remove it"),
+            }
         }
     }
 }

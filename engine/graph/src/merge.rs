@@ -28,10 +28,8 @@ pub fn load(path: &Path, settings: &[Setting], sources: &mut Sources, faults: &m
 /// What comes after files and settings: tables' `extends`, then values, then the files that paths mean.
 pub(crate) fn resolve(tree: &mut Table, sources: &Sources, faults: &mut Faults) {
     extend_tables(tree, faults);
-    substitute(tree, faults);
+    substitute(tree, sources, faults);
     weights::anchor(tree, sources, faults);
-    // nothing depends on a key's place, nor on which file it came from
-    tree.sort();
 }
 
 #[derive(Default)]

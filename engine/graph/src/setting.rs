@@ -70,8 +70,8 @@ impl Change {
             faults.add("bad-path", at, format!("--set: `{}` is no path", setting.path)).help(PATH);
             return None;
         };
-        // VALUE is TOML, else text
-        let is_toml = toml::from_str::<toml::Table>(&format!("v = {}", setting.value)).is_ok_and(|t| t.len() == 1);
+        // VALUE is TOML, else a string; a number that is too large for TOML is reported as that
+        let is_toml = DeTable::parse(&format!("v = {}", setting.value)).is_ok_and(|t| t.get_ref().len() == 1);
         let value = if is_toml { setting.value.clone() } else { toml::Value::String(setting.value.clone()).to_string() };
         let before = faults.told();
         let over = tree::parse(COMMAND_LINE, &format!("{} = {value}", setting.path), sources, faults);

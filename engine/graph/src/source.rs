@@ -26,6 +26,10 @@ impl Sources {
     pub fn name(&self, at: At) -> &str {
         self.texts.get(at.file as usize).map_or("?", |(name, _)| name)
     }
+    /// Whether a place lies in a file that the graph extends, not in the graph itself (the first text) or on the command line.
+    pub fn is_inherited(&self, at: At) -> bool {
+        at.file != 0 && self.name(at) != COMMAND_LINE
+    }
     /// Line and column, both from 1; columns count characters.
     pub fn line_column(&self, at: At) -> (usize, usize) {
         let Some((_, text)) = self.texts.get(at.file as usize) else { return (1, 1) };

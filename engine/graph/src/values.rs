@@ -1,12 +1,12 @@
 //! `[values]`: what several nodes share.
 
-use crate::fault::{nearest, unmeant, Faults};
-use crate::source::At;
+use crate::fault::{nearest, remove_help, unmeant, Faults};
+use crate::source::{At, Sources};
 use crate::tree::{Entry, Item, Table, Value};
 use std::collections::BTreeSet;
 
 /// Replaces `"$name"` by the value of that name; `"$$"` at the start of a text is a dollar.
-pub(crate) fn substitute(tree: &mut Table, faults: &mut Faults) {
+pub(crate) fn substitute(tree: &mut Table, sources: &Sources, faults: &mut Faults) {
     let values = match tree.take("values") {
         None => Table::default(),
         Some(Entry { item: Item { value: Value::Table(t), .. }, .. }) => t,
@@ -26,12 +26,17 @@ pub(crate) fn substitute(tree: &mut Table, faults: &mut Faults) {
     // one that a misspelt name was meant for is told there
     for key in unmeant(unused, &unknown.iter().map(String::as_str).collect::<Vec<_>>()) {
         let others: Vec<&str> = values.keys().filter(|k| *k != key).collect();
+        let at = values.entry(key).map_or(At::default(), |e| e.key);
+        let message = format!("nothing reads the value `{key}`");
+        if sources.is_inherited(at) {
+            faults.note("unused-value", at, message).help(remove_help("values", key));
+            continue;
+        }
         let help = match nearest(key, &others) {
             Some(near) => format!("did you mean `{near}`?"),
-            None => format!("write \"${key}\" where it is meant, or take it out"),
+            None => format!("write \"${key}\" where it is meant, or remove it"),
         };
-        let at = values.entry(key).map_or(At::default(), |e| e.key);
-        faults.add("unused-value", at, format!("nothing reads the value `{key}`")).help(help);
+        faults.add("unused-value", at, message).help(help);
     }
 }
 

@@ -33,8 +33,7 @@ impl Kind for Stack {
         faults.require(named, "axis", "must be a name of a-z, 0-9 and _");
     }
     fn ports(&self, inputs: &Inputs) -> Result<Vec<Port>, PortFault> {
-        let mut ports: Vec<(&str, &Port)> = inputs.all().collect();
-        ports.sort_by_key(|(name, _)| *name);
+        let ports: Vec<(&str, &Port)> = inputs.all().collect();
         let Some(&(first_name, first)) = ports.first() else { return Err(PortFault::node("there is nothing to stack")) };
         for (name, port) in &ports {
             if (port.ty, &port.shape, &port.axes) != (first.ty, &first.shape, &first.axes) {
@@ -53,8 +52,7 @@ impl Kind for Stack {
 
 impl BatchKind for Stack {
     fn run(&self, io: &mut BatchIo) -> Result<()> {
-        let mut inputs = io.tensors();
-        inputs.sort_by(|a, b| a.0.cmp(&b.0));
+        let inputs = io.tensors();
         ensure!(!inputs.is_empty(), "there is nothing to stack");
         let tensors: Vec<&Tensor> = inputs.iter().map(|(_, t)| t).collect();
         let clips = tensors.iter().all(|t| t.dim() == 5 && t.stride()[1] == 1);
