@@ -38,6 +38,6 @@ fn named(library: &Library, name: &str) -> Result<Vec<&'static Entry>> {
     }
     let names: Vec<&str> = library.entries().flat_map(|e| [e.name, e.family()]).collect();
     let near = fault::nearest(name, &names).map_or("`dv nodes` lists them".to_string(), |n| format!("did you mean `{n}`?"));
-    out::note(format_args!("error: there is no kind or family `{name}`: {near}"));
+    out::note(format_args!("error: there is no kind or family `{name}`; {near}"));
     Err(Exit::INPUT.into())
 }

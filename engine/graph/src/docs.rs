@@ -172,8 +172,8 @@ pub fn json(entries: &[&Entry]) -> serde_json::Value {
 /// `base` is the graph that the examples extend.
 pub fn faults<'a>(example: &dyn Fn(&str) -> Option<(&'a str, &'a str)>, base: &str) -> String {
     let mut out = String::from(
-        "# Faults\n\nWhat `dv check` tells, by its code. Made from the list of codes and from the bad graphs in `engine/graph/tests/faults`;\n\
-         a test compares it. The graphs here extend one good graph, `base.toml`, which stands at the end of this page; its kinds are a few small ones made for tests.\n",
+        "# Errors and notes of `dv check`\n\nSorted by code. Generated from the list of codes and from the bad graphs in `engine/graph/tests/faults`; a test compares it.\n\
+         The graphs here extend one good graph, `base.toml`, which is printed at the end of this page; its kinds are small ones made for tests.\n",
     );
     for code in crate::codes::CODES {
         let _ = writeln!(out, "\n## {}\n\n{} {}", code.name, code.what, code.why);

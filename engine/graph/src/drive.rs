@@ -156,14 +156,14 @@ fn read_groups(item: &Item, optimiser: &Item, faults: &mut Faults) -> Vec<Parame
         faults.add(
             "wrong-type",
             item.at,
-            "`parameters` is a table of tables: parameters.encoder = { match = [\"encoder/*\"], lr = 0.0001 }",
+            "`parameters` takes a table of tables: parameters.encoder = { match = [\"encoder/*\"], lr = 0.0001 }",
         );
         return Vec::new();
     };
     let mut out = Vec::new();
     for (name, entry) in groups.iter() {
         let Some(own) = entry.item.as_table() else {
-            faults.add("wrong-type", entry.item.at, format!("`{name}` is a table, not {}", entry.item.type_name()));
+            faults.add("wrong-type", entry.item.at, format!("`{name}` takes a table, not {}", entry.item.type_name()));
             continue;
         };
         let mut own = own.clone();
@@ -179,12 +179,12 @@ fn read_groups(item: &Item, optimiser: &Item, faults: &mut Faults) -> Vec<Parame
         for (pattern, at) in &patterns {
             if let Some((_, role)) = pattern.split_once(':') {
                 if !["norm", "bias"].contains(&role) {
-                    faults.add("bad-pattern", *at, format!("`{pattern}`: there is no role `{role}`")).nearest(role, ["norm", "bias"]);
+                    faults.add("bad-pattern", *at, format!("`{pattern}`: unknown role `{role}`")).nearest(role, ["norm", "bias"]);
                 }
             }
         }
         if let Some(kind) = own.entry("kind") {
-            faults.add("unknown-setting", kind.key, "a parameter group has the optimiser of its stage: take `kind` out");
+            faults.add("unknown-setting", kind.key, "a parameter group has the optimiser of its stage: remove `kind`");
             continue;
         }
         // the optimiser's settings, with the group's in their place; faults of the former were told

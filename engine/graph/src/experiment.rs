@@ -137,10 +137,10 @@ pub fn read(tree: Table, library: &Library, sources: &Sources, faults: &mut Faul
     let name = text(&tree, "name", faults);
     match (&name, tree.get("name")) {
         (_, None) if !unmeant(vec!["name"], &tree.keys().filter(|k| !TOP.contains(k)).collect::<Vec<_>>()).is_empty() => {
-            faults.add("missing-setting", top, "a graph needs a `name`: its run's folder is runs/<name>");
+            faults.add("missing-setting", top, "a graph needs a `name`; its runs are written to runs/NAME");
         }
         (Some(name), Some(item)) if !is_name(name) => {
-            faults.add("bad-name", item.at, format!("`{name}` is no name: names have only a-z, 0-9 and _"));
+            faults.add("bad-name", item.at, format!("invalid name `{name}`: use a-z, 0-9 and _"));
         }
         _ => {}
     }
@@ -174,7 +174,7 @@ pub fn read(tree: Table, library: &Library, sources: &Sources, faults: &mut Faul
     let (model_names, group_names) = (names_of("models"), names_of("groups"));
     for (group, entry) in tree.get("groups").and_then(Item::as_table).into_iter().flat_map(Table::iter) {
         if model_names.iter().any(|m| m == group) {
-            faults.add("bad-name", entry.key, format!("`{group}` is a model too: `apply` could mean either"));
+            faults.add("bad-name", entry.key, format!("`{group}` is also the name of a model: `apply` could mean either"));
         }
     }
     for (model, entry) in tree.get("models").and_then(Item::as_table).into_iter().flat_map(Table::iter) {
@@ -197,20 +197,20 @@ pub fn read(tree: Table, library: &Library, sources: &Sources, faults: &mut Faul
 pub(crate) fn tables(tree: &Table, key: &str, faults: &mut Faults) -> Vec<(String, At, Table)> {
     let Some(entry) = tree.entry(key) else { return Vec::new() };
     let Some(table) = entry.item.as_table() else {
-        faults.add("wrong-type", entry.item.at, format!("`{key}` is a table of tables"));
+        faults.add("wrong-type", entry.item.at, format!("`{key}` takes a table of tables"));
         return Vec::new();
     };
     let mut out = Vec::new();
     for (name, entry) in table.iter() {
         if !is_name(name) {
-            faults.add("bad-name", entry.key, format!("`{name}` is no name: names have only a-z, 0-9 and _"));
+            faults.add("bad-name", entry.key, format!("invalid name `{name}`: use a-z, 0-9 and _"));
         } else if ["kind", "apply", "in", "out", "write", "after", "weights", "initial"].contains(&name) {
-            faults.add("bad-name", entry.key, format!("`{name}` is a word of the language, and no name"));
+            faults.add("bad-name", entry.key, format!("`{name}` is a reserved word: choose another name"));
         }
         match entry.item.as_table() {
             Some(t) => out.push((name.to_string(), entry.key, t.clone())),
             None => {
-                faults.add("wrong-type", entry.item.at, format!("`{name}` is a table, not {}", entry.item.type_name()));
+                faults.add("wrong-type", entry.item.at, format!("`{name}` takes a table, not {}", entry.item.type_name()));
             }
         }
     }
@@ -221,7 +221,7 @@ pub(crate) fn text(table: &Table, key: &str, faults: &mut Faults) -> Option<Stri
     let item = table.get(key)?;
     let text = item.as_str().map(String::from);
     if text.is_none() {
-        faults.add("wrong-type", item.at, format!("`{key}` is a text, not {}", item.type_name()));
+        faults.add("wrong-type", item.at, format!("`{key}` takes a string, not {}", item.type_name()));
     }
     text
 }
@@ -230,7 +230,7 @@ pub(crate) fn text(table: &Table, key: &str, faults: &mut Faults) -> Option<Stri
 pub(crate) fn kind_name<'a>(item: &'a Item, key: &str, faults: &mut Faults) -> Option<&'a str> {
     let name = item.as_str();
     if name.is_none() {
-        faults.add("wrong-type", item.at, format!("`{key}` is a text, not {}", item.type_name()));
+        faults.add("wrong-type", item.at, format!("`{key}` takes a string, not {}", item.type_name()));
     }
     name
 }
@@ -241,7 +241,7 @@ pub(crate) fn text_list(item: &Item, key: &str, faults: &mut Faults) -> Vec<(Str
         Value::String(s) => vec![(s.clone(), item.at)],
         Value::Array(a) => a.iter().flat_map(|i| text_list(i, key, faults)).collect(),
         _ => {
-            faults.add("wrong-type", item.at, format!("`{key}` is a text or an array of texts, not {}", item.type_name()));
+            faults.add("wrong-type", item.at, format!("`{key}` takes a string or an array of strings, not {}", item.type_name()));
             Vec::new()
         }
     }
@@ -257,7 +257,7 @@ fn read_model(model: &str, at: At, mut table: Table, library: &Library, faults: 
     let all = || library.entries().filter(|e| e.parameters.is_some());
     let name = kind_name(&kind, "kind", faults)?;
     let Some(entry) = library.get(name) else {
-        faults.add("unknown-kind", kind.at, format!("there is no kind of model `{name}`")).nearest(name, all().map(|e| e.name));
+        faults.add("unknown-kind", kind.at, format!("there is no model kind `{name}`")).nearest(name, all().map(|e| e.name));
         return None;
     };
     if entry.parameters.is_none() {
@@ -282,7 +282,7 @@ fn read_average(
     let entry = table.take("ema_of")?;
     let of = kind_name(&entry.item, "ema_of", faults).map(String::from);
     if let Some(kind) = table.take("kind") {
-        faults.add("kind-and-ema", kind.key, format!("`{model}` averages another model and has its kind: take `kind` out"));
+        faults.add("kind-and-ema", kind.key, format!("`{model}` averages another model and has its kind: remove `kind`"));
     }
     let momentum = match table.take("momentum") {
         Some(entry) => read_momentum(&entry.item, faults),
@@ -303,12 +303,12 @@ fn read_average(
             faults.add("unknown-model", entry.item.at, format!("there is no other model `{of}` to average")).nearest(&of, known);
         } else if models.is_empty() || declared.contains(&of) {
             // one with faults of its own, or one that is an average itself
-            faults.add("ema-of-ema", entry.item.at, format!("`{of}` cannot be averaged: it averages another model, or is at fault itself"));
+            faults.add("ema-of-ema", entry.item.at, format!("`{of}` cannot be averaged: it is an average itself, or has errors"));
         }
         return None;
     };
     if source.ema.is_some() {
-        faults.add("ema-of-ema", entry.item.at, format!("`{of}` cannot be averaged: it averages another model itself"));
+        faults.add("ema-of-ema", entry.item.at, format!("`{of}` cannot be averaged: it is an average itself"));
     }
     let momentum = momentum?;
     (faults.told() == before).then(|| ModelDecl {

@@ -39,8 +39,8 @@ impl Faults {
         self.push(Fault { code, at, message: message.into(), help: None, points: None, note: true })
     }
     /// For what a later version brings.
-    pub fn not_yet(&mut self, at: At, what: &str) {
-        self.add("not-yet", at, format!("{what}: not yet"));
+    pub fn unsupported(&mut self, at: At, what: &str) {
+        self.add("unsupported", at, format!("unsupported: {what}"));
     }
     fn push(&mut self, fault: Fault) -> &mut Fault {
         self.told += usize::from(!fault.note);
@@ -123,7 +123,7 @@ impl Faults {
             let _ = writeln!(out, " {pad} | {lead}{}", "^".repeat(width));
             if let Some((name, at)) = self.values.get(&f.at) {
                 let (line, column) = sources.line_column(*at);
-                let _ = writeln!(out, " {pad} = the value `{name}` stands at {}:{line}:{column}", sources.name(*at));
+                let _ = writeln!(out, " {pad} = the value `{name}` is declared at {}:{line}:{column}", sources.name(*at));
             }
             if let Some(points) = &f.points {
                 let _ = writeln!(out, " {pad} = only {points}");

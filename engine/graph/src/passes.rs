@@ -57,9 +57,9 @@ pub(crate) fn check_passes(
                     .add(
                         "needs-after",
                         stage.nodes[b].at,
-                        format!("`{first}` and `{second}` both update the buffers of `{model}`, and nothing says which comes first"),
+                        format!("`{first}` and `{second}` both update the running statistics of `{model}`, and their order is not given"),
                     )
-                    .help(format!("say it: after = \"{first}\""));
+                    .help(format!("to run `{first}` first: after = \"{first}\""));
             }
         }
     }
@@ -118,7 +118,7 @@ pub(crate) fn check_origins(experiment: &Experiment, stages: &[StagePlan], fault
                                 "no-origin",
                                 decl.at,
                                 format!(
-                                    "the stage `{}` applies `{model}`, which {} trains: say which weights it takes",
+                                    "the stage `{}` applies `{model}`, which {} trains: `weights` must say which values it uses",
                                     stage.name,
                                     edges::list(trained.iter().copied())
                                 ),
@@ -133,11 +133,11 @@ pub(crate) fn check_origins(experiment: &Experiment, stages: &[StagePlan], fault
                     let at = origin_at(decl, model, at);
                     // a checkpoint holds all models of its stage, those that it kept as they were included
                     if !other.trains() {
-                        faults.add("no-origin", at, format!("the stage `{from}` trains nothing, and so leaves no weights"));
+                        faults.add("no-origin", at, format!("the stage `{from}` does not train, so it has no weights to take"));
                     } else if !other.models.iter().any(|(m, _)| m == model) {
-                        faults
-                            .add("no-origin", at, format!("the stage `{from}` does not apply `{model}`"))
-                            .help(format!("weights = {{ {model} = \"initial\", \"*\" = \"{from}\" }}, or the stage that trains it"));
+                        faults.add("no-origin", at, format!("the stage `{from}` does not apply `{model}`")).help(format!(
+                            "weights = {{ {model} = \"initial\", \"*\" = \"{from}\" }}, or name the stage that trains `{model}`"
+                        ));
                     } else if let (Checkpoint::Epoch(epoch), Some(epochs)) = (checkpoint, other.drive.settings.epochs) {
                         if !(1..=epochs).contains(epoch) {
                             faults.add("no-origin", at, format!("the stage `{from}` has epochs 1 to {epochs}"));
@@ -145,7 +145,7 @@ pub(crate) fn check_origins(experiment: &Experiment, stages: &[StagePlan], fault
                     } else if *checkpoint == Checkpoint::Best && other.drive.keep.as_ref().is_none_or(|k| k.best.is_none()) {
                         faults
                             .add("no-origin", at, format!("the stage `{from}` keeps no best checkpoint"))
-                            .help("there: keep = { best = \"stage/node.port\" }");
+                            .help(format!("in `{from}`: keep = {{ best = \"node.port\" }}"));
                     }
                 }
             }

@@ -32,7 +32,7 @@ impl Setting {
 }
 
 /// How a path is written.
-pub(crate) const PATH: &str = "a path is names with dots between them, as TOML writes keys; a name with other letters stands in quotes";
+pub(crate) const PATH: &str = "a path is a dotted TOML key, such as stages.pretrain.epochs; quote a part with other characters";
 
 /// The parts of a dotted TOML key.
 pub(crate) fn key_path(text: &str) -> Option<Vec<String>> {
@@ -67,7 +67,7 @@ impl Change {
         let Some(parts) = key_path(&setting.path) else {
             let text = format!("{} = {}", setting.path, setting.value);
             let at = At { file: sources.add(COMMAND_LINE, &text), start: 0, end: setting.path.len() as u32 };
-            faults.add("bad-path", at, format!("--set: `{}` is no path", setting.path)).help(PATH);
+            faults.add("bad-path", at, format!("--set: `{}` is not a path", setting.path)).help(PATH);
             return None;
         };
         // VALUE is TOML, else a string; a number that is too large for TOML is reported as that

@@ -39,7 +39,7 @@ pub(crate) fn plan(experiment: &Experiment, sources: &Sources, faults: &mut Faul
                 }
                 Some((known, first)) if shapes(known) != shapes(&list) => {
                     let other = if first == name { "another pass of this stage".to_string() } else { format!("the stage `{first}`") };
-                    let message = format!("`{model}` would have other parameter shapes here than in {other}: its input differs");
+                    let message = format!("`{model}` would have other parameter shapes here than in {other}, because its input differs");
                     faults.add("model-shape", at, message);
                 }
                 Some(_) => {}
@@ -94,7 +94,10 @@ fn models(
                 faults.add(
                     "bad-names",
                     decl.at,
-                    format!("`{name}` has {layers} layers and {} names: one for the model, or one a layer", decl.names.len()),
+                    format!(
+                        "`{name}` has {layers} layers and {} names: give one name for the model, or one for each layer",
+                        decl.names.len()
+                    ),
                 );
             }
             models.insert(
@@ -125,7 +128,7 @@ fn stage_order(experiment: &Experiment, faults: &mut Faults) -> Vec<String> {
     for (name, list) in &mut needs {
         list.retain(|(other, at)| {
             if other == name {
-                faults.add("cycle", *at, format!("the stage `{name}` needs itself"));
+                faults.add("cycle", *at, format!("the stage `{name}` depends on itself"));
             }
             other != name
         });
@@ -148,7 +151,7 @@ fn stage_order(experiment: &Experiment, faults: &mut Faults) -> Vec<String> {
             faults.add(
                 "cycle",
                 experiment.stages[circle[0]].at,
-                format!("a cycle: the stages {} wait for each other", edges::list(circle.iter().copied())),
+                format!("a cycle: the stages {} depend on each other", edges::list(circle.iter().copied())),
             );
             // the others are looked at all the same
             order.push(circle[0].to_string());

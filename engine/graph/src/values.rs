@@ -5,13 +5,13 @@ use crate::source::{At, Sources};
 use crate::tree::{Entry, Item, Table, Value};
 use std::collections::BTreeSet;
 
-/// Replaces `"$name"` by the value of that name; `"$$"` at the start of a text is a dollar.
+/// Replaces `"$name"` by the value of that name; `"$$"` at the start of a string is a dollar.
 pub(crate) fn substitute(tree: &mut Table, sources: &Sources, faults: &mut Faults) {
     let values = match tree.take("values") {
         None => Table::default(),
         Some(Entry { item: Item { value: Value::Table(t), .. }, .. }) => t,
         Some(entry) => {
-            faults.add("wrong-type", entry.item.at, "`values` is a table");
+            faults.add("wrong-type", entry.item.at, "`values` must be a table");
             Table::default()
         }
     };
@@ -100,12 +100,12 @@ impl Fill<'_> {
             let fault = self.faults.add("unknown-value", at, format!("there is no value `{name}`"));
             match crate::experiment::is_name(name) {
                 true => fault.nearest(name, self.values.keys()),
-                false => fault.help("a text that starts with a dollar is written with two: \"$$...\""),
+                false => fault.help("a string that begins with a dollar is written with two: \"$$...\""),
             }
             return None;
         };
         if self.open.iter().any(|n| n == name) {
-            self.faults.add("value-cycle", at, format!("the value `{name}` is made of itself"));
+            self.faults.add("value-cycle", at, format!("the value `{name}` is defined by itself"));
             return None;
         }
         self.used.insert(name.to_string());

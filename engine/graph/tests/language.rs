@@ -566,7 +566,7 @@ fn a_fault_points_at_its_text() {
     // a place of several lines is marked to the end of the first
     let i = at("g.toml:6:34");
     assert_eq!(lines[i + 2], format!("   | {}^", " ".repeat(33)));
-    assert!(lines[i].contains("`in` is an edge"), "{}", lines[i]);
+    assert!(lines[i].contains("`in` takes an edge"), "{}", lines[i]);
     // what stands behind letters of several bytes
     let text = "name = 'g' # größe\nseed = 0\nabout = 'ö'\n[stages.x.nodes]\n'ö' = { kind = 'ö/→', x = 1 }\n";
     let said = rendered(&checked(&[("g.toml", text)], &[]));

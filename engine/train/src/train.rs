@@ -36,7 +36,7 @@ pub(crate) fn train(
     let n = rows.ids.len();
     let steps = (n / batch) as u64;
     if steps == 0 {
-        bail!("the stage `{}` has {n} samples and a batch of {batch}: not one whole batch", stage.name);
+        bail!("batch {batch}: the stage `{}` has {n} samples, less than one batch", stage.name);
     }
     let mut executor = Executor::new(Arc::clone(stage), cx.registry, cx.machine.device);
     executor.lengths = lengths(Some(&rows));
