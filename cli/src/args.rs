@@ -23,19 +23,19 @@ pub struct Cli {
 pub enum Verb {
     /// Run a graph's stages, from packed video to a table
     Run(Run),
-    /// Tell every fault of graphs, with file:line:col; opens nothing heavy
+    /// Report every error of graphs, with file:line:col; opens nothing heavy
     Check(Check),
     /// Show the resolved graph: shapes, rates, where each node runs
     Show(Show),
-    /// Say what differs between two graphs after resolving, and what else that changes
+    /// Show what differs between two graphs after resolving, and what else that changes
     Diff(Diff),
-    /// List the node kinds, or describe one
+    /// List the node kinds, a line each, or describe one
     Nodes(Nodes),
     /// Write a generated data set's video files
     Generate(Generate),
     /// Pack video files into frame shards
     Pack(Pack),
-    /// Say what a packed data set holds, rejected files included
+    /// Show what a packed data set holds, rejected files included
     Inspect(Inspect),
     /// Check every checksum of a packed data set; names file, video and frame of what is wrong
     Verify(Verify),
@@ -51,7 +51,7 @@ pub enum Verb {
 pub struct Graph {
     /// The graph's TOML file
     pub graph: PathBuf,
-    /// Of a sweep, this point alone, by its name as dv show lists it: AXIS=VALUE,AXIS=VALUE
+    /// Only this point of a sweep, by its name as dv show lists it: AXIS=VALUE,AXIS=VALUE
     #[arg(long, value_name = "POINT")]
     pub point: Option<String>,
     #[command(flatten)]
@@ -64,7 +64,7 @@ pub struct With {
     /// The folder that holds the packed sets by name [default: DV_DATA, else data]
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
-    /// Replace a value of the graph: PATH is a TOML key, VALUE is TOML, else text; repeatable
+    /// Replace a value of the graph: PATH is a TOML key, VALUE is TOML, else a string; repeatable
     #[arg(long = "set", value_name = "PATH=VALUE")]
     pub settings: Vec<Setting>,
 }
@@ -106,7 +106,7 @@ pub struct Run {
     /// How many processes compute; decides only the speed
     #[arg(long, value_name = "N", default_value = "1")]
     pub ranks: NonZeroUsize,
-    /// Go on with the run in --out
+    /// Continue the run in --out (unsupported)
     #[arg(long)]
     pub resume: bool,
     /// Run every stage in seconds, on tiny generated sets
@@ -161,7 +161,7 @@ pub struct Diff {
 
 #[derive(Debug, Args)]
 pub struct Nodes {
-    /// A kind, as in loss/nt_xent [default: the list of all]
+    /// A kind, as in loss/nt_xent, described in full; or a family, as in loss [default: a list of all kinds]
     pub kind: Option<String>,
     #[arg(long, value_enum, default_value = "text")]
     pub format: NodesFormat,
@@ -171,6 +171,8 @@ pub struct Nodes {
 pub enum NodesFormat {
     Text,
     Json,
+    /// Every kind in full
+    Markdown,
     /// The JSON schema of graph files, for editors
     Schema,
 }

@@ -33,7 +33,7 @@ pub fn find() -> Result<Libtorch> {
 fn check(lib: &Path) -> Result<Libtorch> {
     for file in ["libtorch_cpu.so", "libc10.so"] {
         if !lib.join(file).is_file() {
-            bail!("libtorch in {} is not whole: {file} is missing; {ADVICE}", lib.display());
+            bail!("libtorch in {} is incomplete: {file} is missing; {ADVICE}", lib.display());
         }
     }
     let version = version(lib);

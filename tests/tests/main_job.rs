@@ -133,8 +133,8 @@ fn what_cannot_be_run_is_refused() {
     job.call().args(["--stage", "retreival"]).run().refused(&["no stage `retreival`", "retrieval"]);
     job.call().set(["stages.pretrian.batch=4"]).run().refused(&["--set", "there is no table `pretrian`", "did you mean `pretrain`?"]);
     job.call().set(["stages.pretrain.bacth=4"]).run().refused(&["no setting `bacth`", "did you mean `batch`?"]);
-    job.call().arg("--resume").run().refused(&["--resume", "not yet"]);
-    job.call().args(["--ranks", "2"]).run().refused(&["--ranks", "not yet"]);
+    job.call().arg("--resume").run().refused(&["unsupported: `--resume`"]);
+    job.call().args(["--ranks", "2"]).run().refused(&["unsupported: `--ranks`"]);
     assert!(!job.out().exists());
     // more videos than there are
     job.call().set(["stages.pretrain.batch=16"]).run().refused(&["8 samples", "batch of 16"]);

@@ -81,7 +81,7 @@ fn fault(from: &str, to: &str, marker: &str, words: &[&str]) {
     let text = edited(&[(from, to)]);
     let said = check(&text).refused(&[&place(&text, marker)]).refused(words);
     assert_eq!(said.err.matches(": error[").count(), 1, "{}", said.err);
-    assert!(said.err.contains("graph.toml: 1 fault") && said.err.contains("^"), "{}", said.err);
+    assert!(said.err.contains("graph.toml: 1 error") && said.err.contains("^"), "{}", said.err);
 }
 
 #[test]
@@ -92,7 +92,7 @@ fn the_graph_itself_is_good() {
 #[test]
 fn misspelt_names() {
     fault("loss/nt_xent", "loss/nt_xnet", "\"loss/nt_xnet", &["no kind `loss/nt_xnet`", "did you mean `loss/nt_xent`?"]);
-    fault("backbone/r3d", "backbone/r3", "\"backbone/r3\"", &["no kind of model", "did you mean `backbone/r3d`?"]);
+    fault("backbone/r3d", "backbone/r3", "\"backbone/r3\"", &["no model kind", "did you mean `backbone/r3d`?"]);
     fault("temperature", "temprature = 0.1, temperature", "temprature", &["no setting `temprature`", "did you mean `temperature`?"]);
     fault("clip.features[v0]", "clip.feature[v0]", "\"clip.feature[", &["no output `feature`", "did you mean `features`?"]);
     fault("\"seen.map\"", "\"sen.map\"", "\"sen.map", &["no node `sen`", "did you mean `seen`?"]);
@@ -100,7 +100,7 @@ fn misspelt_names() {
     // that nothing reads the value that was meant is not told as well
     let text = edited(&[("\"$stride\"", "\"$strid\"")]);
     let said = check(&text).refused(&[&place(&text, "\"$strid\""), "no value `strid`", "did you mean `stride`?"]);
-    assert!(said.err.contains("graph.toml: 1 fault\n"), "{}", said.err);
+    assert!(said.err.contains("graph.toml: 1 error\n"), "{}", said.err);
     fault("apply = \"clip_head\"", "apply = \"clip_haed\"", "\"clip_haed", &["no model or group `clip_haed`", "`clip_head`"]);
     fault("minimise   = \"contrast.loss\"", "minimise   = \"contrast.los\"", "\"contrast.los\"", &["did you mean `loss`?"]);
     let text = edited(&[("{ a = \"clip", "{ aa = \"clip")]);
@@ -116,7 +116,7 @@ fn wrong_values() {
     fault("widths = [32, 16]", "widths = 32", "32\n\n[groups", &["`widths`"]);
     fault("gradient = \"exact\"", "gradient = \"exakt\"", "\"exakt\"", &["exact", "published"]);
     fault("seed   = 0", "seed   = \"zero\"", "\"zero\"", &["`seed`", "integer"]);
-    fault("world      = 1", "world      = 3", "3\nbatch_norm", &["multiple of the world"]);
+    fault("world      = 1", "world      = 3", "3\nbatch_norm", &["must divide the batch"]);
     fault("lr = 0.01", "lr = -0.01", "-0.01", &["`lr`", "above 0"]);
     fault("name   = \"good\"", "name   = \"Very Good\"", "\"Very Good\"", &["a-z, 0-9 and _"]);
 }
@@ -290,7 +290,7 @@ fn probes_that_cannot_be() {
     let weights =
         [("encoder/conv1.temporal_spatial_conv.weight".to_string(), clips.shallow_clone()), ("odd".to_string(), clips.shallow_clone())];
     probe().weights(&weights[1..].iter().map(|(n, t)| (n.clone(), t.shallow_clone())).collect()).fetch(["seen.map"]).said().refused(&[
-        "match nothing",
+        "do not match the graph",
         "encoder/bn1.weight",
         "odd",
     ]);

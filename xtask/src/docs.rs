@@ -6,7 +6,7 @@ use crate::{quickstart, setup, sh, Result};
 pub fn run() -> Result<()> {
     setup::run(None)?;
     quickstart::build()?;
-    write("docs/nodes.md", &["nodes"])?;
+    write("docs/nodes.md", &["nodes", "--format", "markdown"])?;
     write("schema/graph.json", &["nodes", "--format", "schema"])?;
     // the page of faults, and what is told of each bad graph, are written by the test that else compares them
     let test = ["test", "--release", "--workspace", "--test", "faults"];

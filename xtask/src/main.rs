@@ -25,7 +25,7 @@ cargo xtask VERB
   test [--wheels DIR]        set up, then format, lints, build, tests and documentation
   clean [--all]              remove what quickstart made; with --all also .deps/ and target/
   docs                       write docs/nodes.md and schema/graph.json from the node library, docs/faults.md from the bad graphs
-  soak                       the long tests (not yet)
+  soak                       the long tests (unsupported)
 
 --wheels DIR takes the wheels from a folder instead of the network; `setup` names the files it wants.";
 
@@ -90,7 +90,7 @@ fn main() -> ExitCode {
         Verb::Test(wheels) => test::run(wheels.as_deref()),
         Verb::Clean { all } => clean::run(all),
         Verb::Docs => docs::run(),
-        Verb::Soak => Err("there is no soak test yet; `cargo xtask test` runs all tests there are".into()),
+        Verb::Soak => Err("unsupported: soak; `cargo xtask test` runs all tests".into()),
         Verb::Help => {
             println!("{USAGE}");
             Ok(())

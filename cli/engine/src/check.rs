@@ -44,10 +44,10 @@ pub fn point(graph: &Path, asked: Option<&str>, checked: &Checked) -> Result<()>
         _ if !checked.faults.is_empty() => {}
         (None, []) => {}
         (None, points) => {
-            out::note(format_args!("{}: a sweep, of which this is the first point (--point POINT takes another):", graph.display()));
+            out::note(format_args!("{}: this is the first point of a sweep (--point POINT selects another):", graph.display()));
             points.iter().for_each(|name| out::note(format_args!("  {name}")));
         }
-        (Some(_), []) => bail!("--point: {} is no sweep", graph.display()),
+        (Some(_), []) => bail!("--point: {} is not a sweep", graph.display()),
         (Some(name), points) if !points.iter().any(|p| p == name) => bail!("{}", no_point(graph, name, points)),
         _ => {}
     }
@@ -55,7 +55,7 @@ pub fn point(graph: &Path, asked: Option<&str>, checked: &Checked) -> Result<()>
 }
 
 pub fn no_point(graph: &Path, name: &str, points: &[String]) -> String {
-    format!("--point: {} has no point `{name}`; it has {}", graph.display(), points.join("  "))
+    format!("--point: {} has no point `{name}`; available: {}", graph.display(), points.join("  "))
 }
 
 pub fn verb(args: &Check, kinds: &Kinds) -> Result<()> {
@@ -87,7 +87,7 @@ pub fn tell(graph: &Path, sources: &Sources, faults: &Faults) -> bool {
     }
     match faults.len() {
         0 => return true,
-        n => out::note(format_args!("{}: {n} fault{}", graph.display(), if n == 1 { "" } else { "s" })),
+        n => out::note(format_args!("{}: {n} error{}", graph.display(), if n == 1 { "" } else { "s" })),
     }
     false
 }
@@ -101,7 +101,7 @@ pub fn plan(checked: Checked) -> Result<Plan> {
     match checked.plan {
         Some(plan) if faults == 0 => Ok(plan),
         _ => {
-            out::note(format_args!("{faults} fault{}: nothing was run", if faults == 1 { "" } else { "s" }));
+            out::note(format_args!("{faults} error{}: nothing was run", if faults == 1 { "" } else { "s" }));
             Err(Exit::INPUT.into())
         }
     }

@@ -14,9 +14,9 @@ pub fn set(asked: &Compute) -> Result<(tch::Device, i32)> {
             n => format!("cuda:0 to cuda:{}", n - 1),
         };
         if number >= cards {
-            bail!("--device cuda:{number}: no such device here (there is {there}); --device cpu always works");
+            bail!("--device cuda:{number}: there is no such device (available: {there}); --device cpu always works");
         }
-        bail!("--device cuda: not yet; use --device cpu");
+        bail!("unsupported: `--device cuda`; use --device cpu");
     }
     let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
     let threads = asked.compute_threads.map_or(cores, |n| n.get()) as i32;

@@ -15,7 +15,7 @@ impl Kinds {
         for (i, entry) in own.iter().enumerate() {
             let name = entry.graph.name;
             if dv_nodes::entries().chain(&own[..i]).any(|e| e.graph.name == name) {
-                bail!("there are two kinds `{name}`: give one's own another name");
+                bail!("two kinds are called `{name}`: rename your own");
             }
         }
         Ok(Kinds { own })
@@ -42,6 +42,6 @@ mod tests {
         assert!(Kinds::with(&[]).is_ok());
         let taken = dv_nodes::NODES[0];
         let told = Kinds::with(taken).err().map(|e| e.to_string()).unwrap_or_default();
-        assert!(told.contains("two kinds `source/shards`"), "{told}");
+        assert!(told.contains("two kinds are called `source/shards`"), "{told}");
     }
 }

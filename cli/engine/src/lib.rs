@@ -39,6 +39,6 @@ fn run(verb: Option<Verb>, kinds: &Kinds) -> Result<()> {
         Some(Verb::Run(a)) => run::verb(&a, kinds),
         Some(Verb::Probe(a)) => probe::verb(&a, kinds),
         Some(Verb::Bench(Bench::Data(a))) => bench::verb(&a, kinds),
-        _ => anyhow::bail!("this verb belongs to `dv`, which starts this program: call dv"),
+        _ => anyhow::bail!("this verb belongs to `dv`, which starts this program: run dv instead"),
     }
 }

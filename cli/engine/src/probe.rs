@@ -20,12 +20,12 @@ pub fn verb(args: &Probe, kinds: &Kinds) -> Result<()> {
         let file = &files[&feed.file];
         let Some(tensor) = file.get(&feed.key) else {
             let names: Vec<&str> = file.keys().map(String::as_str).collect();
-            bail!("--feed {}: {} has no `{}`; it has {}", feed.edge, feed.file.display(), feed.key, names.join(", "));
+            bail!("--feed {}: {} has no tensor `{}`; available: {}", feed.edge, feed.file.display(), feed.key, names.join(", "));
         };
         feeds.push((feed.edge.clone(), tensor.shallow_clone()));
     }
     if args.fetches.is_empty() && args.grads.is_empty() {
-        bail!("nothing is asked for: name edges with --fetch node.port, or gradients with --grad");
+        bail!("nothing is requested: name edges with --fetch node.port, or gradients with --grad");
     }
     let probe = dv_train::probe::Probe {
         stage: args.stage.clone(),

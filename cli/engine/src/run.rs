@@ -20,10 +20,10 @@ use std::sync::Arc;
 
 pub fn verb(args: &Run, kinds: &Kinds) -> Result<()> {
     if args.resume {
-        bail!("--resume: not yet; start afresh in another folder (--out DIR)");
+        bail!("unsupported: `--resume`; run the graph again in another folder (--out DIR)");
     }
     if args.ranks.get() > 1 {
-        bail!("--ranks above 1: not yet; one process computes the same mathematics (`world` is the graph's)");
+        bail!("unsupported: `--ranks` above 1; one process computes the same mathematics (`world` is a setting of the graph)");
     }
     let (device, compute_threads) = device::set(&args.compute)?;
     let with = &args.graph.with;
@@ -93,7 +93,7 @@ impl Runner<'_> {
     /// Each point in a folder of its own. A stage that is the same as in an earlier point is not run again: its results are taken over.
     fn sweep(&self, axes: &[Axis], points: Vec<Point>, out_dir: &Path) -> Result<()> {
         if out_dir.exists() && self.asked.is_empty() {
-            bail!("the run folder {} exists: take another (--out DIR), or remove it", out_dir.display());
+            bail!("the run folder {} exists: choose another one (--out DIR), or remove it", out_dir.display());
         }
         let mut done: BTreeMap<String, String> = BTreeMap::new();
         let mut rows = Vec::new();
@@ -126,7 +126,7 @@ impl Runner<'_> {
         for name in self.asked {
             if !plan.stages.iter().any(|s| s.name == *name) {
                 let names: Vec<&str> = plan.stages.iter().map(|s| s.name.as_str()).collect();
-                bail!("there is no stage `{name}`; there are {}", names.join(", "));
+                bail!("there is no stage `{name}`; available: {}", names.join(", "));
             }
         }
         let mut folder = Folder::create(out_dir, &plan.name, &plan.resolved, self.machine.describe()?, !self.asked.is_empty(), self.fsync)?;

@@ -60,7 +60,7 @@ fn walk(table: &mut Table, place: &str, batch: i64, said: &mut Vec<String>) {
                 let before = list.len();
                 list.retain(|i| matches!(i.value, Value::Integer(n) if n <= BATCH));
                 if list.len() < before {
-                    said.push(format!("smoke: {place}: k above the gallery's size is cut"));
+                    said.push(format!("smoke: {place}: values of `k` above the gallery's size are dropped"));
                 }
             }
             Value::Table(t) => walk(t, &format!("{place}.{key}"), batch, said),

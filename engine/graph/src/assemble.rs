@@ -90,7 +90,7 @@ pub(crate) fn assemble(wired: &Wired, faults: &mut Faults) -> (StagePlan, Vec<(S
             _ => Place::Device,
         };
         if place == Place::Device && !decl.entry.batch {
-            faults.add("wrong-place", decl.at, format!("`{}` runs on the host, and reads what comes from the device", decl.path));
+            faults.add("wrong-place", decl.at, format!("`{}` runs on the host only, and reads what the device computes", decl.path));
         }
         let wired = |role: Role| -> Vec<InputPlan> {
             let own = edges[i].iter().zip(&found.items).filter(|(e, _)| e.role == role);
@@ -113,7 +113,7 @@ pub(crate) fn assemble(wired: &Wired, faults: &mut Faults) -> (StagePlan, Vec<(S
         if let (Some((setting, most)), Some(batch), true) = (decl.kind.batch_at_most(), drive.settings.batch, drive.trains()) {
             if batch > most {
                 let at = decl.table.get(setting).map_or(decl.at, |i| i.at);
-                let message = format!("`{setting}` must hold at least one batch, which has {batch} samples; it is {most}");
+                let message = format!("`{setting}` must be at least one batch, {batch} samples; it is {most}");
                 faults.add("out-of-range", at, message);
             }
         }
@@ -123,11 +123,11 @@ pub(crate) fn assemble(wired: &Wired, faults: &mut Faults) -> (StagePlan, Vec<(S
                 faults.add(
                     "bad-names",
                     decl.at,
-                    format!("`{}` has {there} tensors in the reference's state dict and {} names", decl.path, register.names.len()),
+                    format!("`{}` has {there} tensors in the reference's state dict, and {} names", decl.path, register.names.len()),
                 );
             }
             if experiment.models.contains_key(&decl.path) {
-                faults.add("bad-name", decl.at, format!("`{}` is a model too: weights could mean either", decl.path));
+                faults.add("bad-name", decl.at, format!("`{}` is also the name of a model: `weights` could mean either", decl.path));
             }
         }
         nodes.push(NodePlan {
@@ -155,13 +155,13 @@ pub(crate) fn assemble(wired: &Wired, faults: &mut Faults) -> (StagePlan, Vec<(S
         if *trained && !reaches {
             let at = order.iter().find(|i| stage.nodes[**i].model.as_ref() == Some(model)).map_or(stage.at, |i| stage.nodes[*i].at);
             faults
-                .add("untrained", at, format!("`minimise` never reaches the parameters of `{model}`"))
-                .help(format!("freeze it (frozen = [\"{model}\"]), or use its output in the loss"));
+                .add("untrained", at, format!("`minimise` does not depend on the parameters of `{model}`"))
+                .help(format!("use its output in the loss, or freeze it: frozen = [\"{model}\"]"));
         }
     }
     if let Some((loss, _)) = minimise.filter(|(n, _)| !gradient[*n] && !models.iter().any(|(_, trained)| *trained)) {
         let at = stage.table.get("minimise").map_or(stage.at, |i| i.at);
-        faults.add("untrained", at, format!("`{}` depends on no model that is trained here", stage.nodes[loss].path));
+        faults.add("untrained", at, format!("`{}` depends on no model that this stage trains", stage.nodes[loss].path));
     }
     let mut metrics: Vec<Metric> = Vec::new();
     let mut metric = |name: String, i: usize, port: usize, reported: bool| {
@@ -203,12 +203,9 @@ pub(crate) fn assemble(wired: &Wired, faults: &mut Faults) -> (StagePlan, Vec<(S
 }
 
 fn chooses(node: &NodeDecl) -> bool {
-    // any key shows whether the kind draws a branch
-    let mut rng = crate::draw::Key::initial(0, "").rng();
     // a draw that an edge brings is no branch
     let draw = |name: &str| node.entry.outputs.iter().any(|o| o.draw && o.name == name);
-    let names: Vec<&str> = node.inputs.iter().map(|i| i.name.as_str()).filter(|n| !draw(n)).collect();
-    !names.is_empty() && node.kind.pick(&mut rng, &names).is_some()
+    node.entry.chooses && node.inputs.iter().any(|i| !draw(&i.name))
 }
 
 fn is_table(inferred: &[Inferred], target: &Target) -> bool {

@@ -48,11 +48,11 @@ impl Choice {
 /// Reads `[sweep]`. An axis at fault is left out, and so is a value or an arm: the others are looked at all the same.
 pub(crate) fn read(sweep: &Item, folder: &Path, reader: &mut Reader, sources: &mut Sources, faults: &mut Faults) -> Vec<AxisDecl> {
     let Some(table) = sweep.as_table() else {
-        faults.add("wrong-type", sweep.at, format!("`sweep` is a table of axes, not {}", sweep.type_name()));
+        faults.add("wrong-type", sweep.at, format!("`sweep` takes a table of axes, not {}", sweep.type_name()));
         return Vec::new();
     };
     if table.is_empty() {
-        faults.add("bad-sweep", sweep.at, "`sweep` has no axis").help("for instance seed = [0, 1, 2]");
+        faults.add("bad-sweep", sweep.at, "`sweep` has no axis").help("for example: seed = [0, 1, 2]");
     }
     let mut axes: Vec<AxisDecl> = Vec::new();
     let mut paths: Vec<Vec<String>> = Vec::new();
@@ -65,7 +65,7 @@ pub(crate) fn read(sweep: &Item, folder: &Path, reader: &mut Reader, sources: &m
                     choices
                 }
                 None => {
-                    faults.add("bad-path", entry.key, format!("the sweep's axis `{key}` is no path")).help(PATH);
+                    faults.add("bad-path", entry.key, format!("the sweep's axis `{key}` is not a path")).help(PATH);
                     continue;
                 }
             },
@@ -78,7 +78,7 @@ pub(crate) fn read(sweep: &Item, folder: &Path, reader: &mut Reader, sources: &m
                 }
                 path.extend(step.keys().next());
                 faults
-                    .add("bad-sweep", entry.key, format!("`{key}` is no axis: without quotes a path is tables within tables"))
+                    .add("bad-sweep", entry.key, format!("`{key}` is not an axis: without quotes, a path is read as nested tables"))
                     .help(format!("quote the path: \"{}\" = [...]", path.join(".")));
                 continue;
             }
@@ -89,7 +89,7 @@ pub(crate) fn read(sweep: &Item, folder: &Path, reader: &mut Reader, sources: &m
             _ => {
                 faults
                     .add("bad-sweep", entry.item.at, format!("the axis `{key}` is {}", entry.item.type_name()))
-                    .help("an axis is an array of values, or a table of named arms");
+                    .help("an axis is an array of values or a table of named arms");
                 continue;
             }
         };
@@ -111,7 +111,7 @@ const FIXED: &[&str] = &["name", "about", "schema", "sweep", "published", "exten
 
 fn values(path: &str, parts: &[String], key: At, list: &[Item], at: At, faults: &mut Faults) -> Vec<(String, Choice)> {
     if FIXED.contains(&parts[0].as_str()) {
-        faults.add("bad-sweep", key, format!("a sweep does not vary `{}`", parts[0]));
+        faults.add("bad-sweep", key, format!("a sweep cannot vary `{}`", parts[0]));
         return Vec::new();
     }
     if list.is_empty() {
@@ -122,7 +122,11 @@ fn values(path: &str, parts: &[String], key: At, list: &[Item], at: At, faults: 
     for item in list {
         let text = item_text(item);
         if seen.contains(&text) {
-            faults.add("bad-sweep", item.at, format!("the axis `{path}` has the value {text} twice: two points would be one experiment"));
+            faults.add(
+                "bad-sweep",
+                item.at,
+                format!("the axis `{path}` has the value {text} twice: two points would be the same experiment"),
+            );
             continue;
         }
         let short = short(item);
@@ -148,21 +152,21 @@ fn read_arms(
     faults: &mut Faults,
 ) -> Vec<(String, Choice)> {
     if !is_name(axis) {
-        let fault = faults.add("bad-sweep", key, format!("`{axis}` is no name for a table of arms: names have only a-z, 0-9 and _"));
-        fault.help("an axis with a path has an array of values");
+        let fault = faults.add("bad-sweep", key, format!("invalid name `{axis}` of a table of arms: use a-z, 0-9 and _"));
+        fault.help("an axis with a path takes an array of values");
     }
     if arms.is_empty() {
-        faults.add("bad-sweep", key, format!("the axis `{axis}` has no arms")).help("for instance { whole = {}, short = { seed = 1 } }");
+        faults.add("bad-sweep", key, format!("the axis `{axis}` has no arms")).help("for example: { whole = {}, short = { seed = 1 } }");
     }
     let mut out = Vec::new();
     for (name, entry) in arms.iter() {
         if !is_name(name) {
-            faults.add("bad-name", entry.key, format!("`{name}` is no name: names have only a-z, 0-9 and _"));
+            faults.add("bad-name", entry.key, format!("invalid name `{name}`: use a-z, 0-9 and _"));
         }
         let Some(table) = entry.item.as_table() else {
-            faults
-                .add("bad-sweep", entry.item.at, format!("the arm `{name}` is {}, not a table", entry.item.type_name()))
-                .help("an arm is like a file that extends this one: {} changes nothing, { extends = \"other.toml\" } merges a file");
+            faults.add("bad-sweep", entry.item.at, format!("the arm `{name}` is {}, not a table", entry.item.type_name())).help(
+                "an arm is a table like a file that extends this one: {} changes nothing, { extends = \"other.toml\" } merges a file",
+            );
             continue;
         };
         let mut own = table.clone();
@@ -171,7 +175,7 @@ fn read_arms(
                 faults.add(
                     "bad-sweep",
                     entry.key,
-                    format!("an arm has no `{fixed}` of its own: it is called `{name}`, and is a point of this sweep"),
+                    format!("an arm cannot set `{fixed}`: its points are named after `{name}` and belong to this sweep"),
                 );
             }
         }

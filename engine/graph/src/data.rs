@@ -25,7 +25,7 @@ pub fn check_data(plan: &Plan, data: &Path, strict: bool, faults: &mut Faults) {
                 return Some(Rows::open_set(data, &source.set));
             }
             let message = match data.is_file() {
-                true => format!("{} is a file: the folder that holds the packed sets is meant (--data DIR)", data.display()),
+                true => format!("{} is a file; --data DIR takes the folder that holds the packed sets", data.display()),
                 false => format!("there is no packed set `{}` in {}", source.set, data.display()),
             };
             let fault = if strict { faults.add("no-set", node.at, message) } else { faults.note("no-set", node.at, message) };
@@ -52,9 +52,9 @@ pub fn check_data(plan: &Plan, data: &Path, strict: bool, faults: &mut Faults) {
     }
     for stage in &plan.stages {
         if let (true, Some(batch), Some(rows)) = (stage.trains(), stage.drive.settings.batch, counts.get(stage.name.as_str())) {
-            if batch > *rows {
-                let message = format!("`{}` has {rows} samples: not one batch of {batch}", stage.name);
-                faults.add("wrong-set", stage.setting_at("batch"), message).help("make `batch` smaller, or take a larger split");
+            if batch > *rows && stage.drive.drops_last() {
+                let message = format!("batch {batch}: the split of `{}` has {rows} samples, less than one batch", stage.name);
+                faults.add("wrong-set", stage.setting_at("batch"), message).help("reduce `batch`, or use a larger split");
             }
         }
         for node in &stage.nodes {
@@ -68,7 +68,7 @@ pub fn check_data(plan: &Plan, data: &Path, strict: bool, faults: &mut Faults) {
             let Some(rows) = counts.get(from.as_str()).filter(|rows| **rows < needed.rows) else { continue };
             let (name, asked) = (needed.setting, needed.rows);
             let message = format!("`{name}` asks for {asked} rows of `{}`, and the stage `{from}` has {rows}", needed.input);
-            faults.add("wrong-set", node.setting_at(name), message).help(format!("make `{name}` smaller, or take a larger split"));
+            faults.add("wrong-set", node.setting_at(name), message).help(format!("reduce `{name}`, or use a larger split"));
         }
     }
     check_classes(plan, &classes, faults);

@@ -103,9 +103,40 @@ pub fn kind(entry: &Entry) -> String {
     out
 }
 
+/// The kinds as a list, grouped by family: a line each, with its name and the first sentence about it.
+pub fn list(entries: &[&Entry]) -> String {
+    let mut families: indexmap::IndexMap<&str, Vec<&Entry>> = indexmap::IndexMap::new();
+    for entry in entries {
+        families.entry(entry.family()).or_default().push(entry);
+    }
+    let width = entries.iter().map(|e| e.name.len()).max().unwrap_or(0);
+    let mut out = String::new();
+    for (family, kinds) in families {
+        let _ = writeln!(out, "{}{family}", if out.is_empty() { "" } else { "\n" });
+        for entry in kinds {
+            let schema = serde_json::to_value((entry.schema)()).unwrap_or_default();
+            let _ = writeln!(out, "  {:width$}  {}", entry.name, first_sentence(&description(&schema)));
+        }
+    }
+    out
+}
+
+/// Up to the first full stop that ends a sentence, on one line.
+fn first_sentence(text: &str) -> String {
+    let line = text.split("\n\n").next().unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ");
+    let ends = |(i, _): &(usize, &str)| {
+        let (before, after) = (&line[..*i], &line[i + 2..]);
+        // "et al." and "eq." stand inside of sentences
+        !["al", "eq", "fig", "sec", "vs", "i.e", "e.g"].iter().any(|short| before.ends_with(short))
+            && after.starts_with(|c: char| !c.is_lowercase())
+    };
+    let end = line.match_indices(". ").find(ends).map_or(line.len(), |(i, _)| i + 1);
+    line[..end].to_string()
+}
+
 /// The whole library as Markdown: `docs/nodes.md`.
 pub fn library(library: &Library) -> String {
-    let mut out = String::from("# Nodes\n\nMade by `dv nodes`; a test compares it with the library.\n");
+    let mut out = String::from("# Nodes\n\nGenerated from the node library by `cargo xtask docs`; a test compares it. `dv nodes` prints the list, `dv nodes KIND` one of these sections.\n");
     for entry in library.entries() {
         let _ = write!(out, "\n{}", kind(entry));
     }
@@ -141,8 +172,8 @@ pub fn json(entries: &[&Entry]) -> serde_json::Value {
 /// `base` is the graph that the examples extend.
 pub fn faults<'a>(example: &dyn Fn(&str) -> Option<(&'a str, &'a str)>, base: &str) -> String {
     let mut out = String::from(
-        "# Faults\n\nWhat `dv check` tells, by its code. Made from the list of codes and from the bad graphs in `engine/graph/tests/faults`;\n\
-         a test compares it. The graphs here extend one good graph, `base.toml`, which stands at the end of this page; its kinds are a few small ones made for tests.\n",
+        "# Errors and notes of `dv check`\n\nSorted by code. Generated from the list of codes and from the bad graphs in `engine/graph/tests/faults`; a test compares it.\n\
+         The graphs here extend one good graph, `base.toml`, which is printed at the end of this page; its kinds are small ones made for tests.\n",
     );
     for code in crate::codes::CODES {
         let _ = writeln!(out, "\n## {}\n\n{} {}", code.name, code.what, code.why);
@@ -153,4 +184,22 @@ pub fn faults<'a>(example: &dyn Fn(&str) -> Option<(&'a str, &'a str)>, base: &s
     }
     let _ = writeln!(out, "\n## base.toml\n\n```toml\n{}\n```", base.trim_end());
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::first_sentence;
+
+    #[test]
+    fn a_sentence_ends_with_its_full_stop() {
+        for (text, first) in [
+            ("One clip\nat a place. Of a video", "One clip at a place."),
+            ("InfoNCE (He et al. 2020, eq. 1): the loss. More", "InfoNCE (He et al. 2020, eq. 1): the loss."),
+            ("Without a stop", "Without a stop"),
+            ("A head\n\nwith more. Text.", "A head"),
+            ("Scaled by 0.5 or so. Then", "Scaled by 0.5 or so."),
+        ] {
+            assert_eq!(first_sentence(text), first);
+        }
+    }
 }

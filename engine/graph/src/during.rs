@@ -20,9 +20,9 @@ pub(crate) fn settle(experiment: &Experiment, stages: &mut [StagePlan], faults: 
                 // one that is not there was told, or could not be planned
                 let Some(outer) = earlier.iter().find(|s| s.name == during.stage) else { continue };
                 if !outer.trains() {
-                    faults.add("bad-during", at, format!("the stage `{}` trains nothing: nothing can run during it", outer.name));
+                    faults.add("bad-during", at, format!("the stage `{}` does not train, so no stage can run during it", outer.name));
                 } else if outer.during.is_some() {
-                    faults.add("bad-during", at, format!("the stage `{}` runs during another itself", outer.name));
+                    faults.add("bad-during", at, format!("the stage `{}` itself runs during another", outer.name));
                 }
                 for need in stage.needs.iter().filter(|n| **n != during.stage) {
                     let Some(needed) = earlier.iter().find(|s| s.name == *need) else { continue };
@@ -30,19 +30,19 @@ pub(crate) fn settle(experiment: &Experiment, stages: &mut [StagePlan], faults: 
                     // it would run where the other has not run yet
                     if let Some(d) = needed.during.as_ref().filter(|d| inside && d.every > 0 && during.every % d.every != 0) {
                         let message = format!(
-                            "`{}` runs after every {} epochs of `{}`, and needs `{need}`, which runs after every {}",
+                            "`{}` runs every {} epochs of `{}` and needs `{need}`, which runs every {}",
                             stage.name, during.every, during.stage, d.every
                         );
-                        faults.add("bad-during", at, message).help(format!("a multiple of {}: every = {}", d.every, d.every));
+                        faults.add("bad-during", at, message).help(format!("use a multiple of {0}: every = {0}", d.every));
                     }
                     if !inside && waits(earlier, needed, &during.stage) {
                         faults
                             .add(
                                 "bad-during",
                                 at,
-                                format!("`{}` runs during `{}`, and needs `{need}`, which runs after it", stage.name, during.stage),
+                                format!("`{}` runs during `{}` and needs `{need}`, which runs after that", stage.name, during.stage),
                             )
-                            .help(format!("there: during = {{ stage = \"{}\", every = {} }}", during.stage, during.every));
+                            .help(format!("in `{need}`: during = {{ stage = \"{}\", every = {} }}", during.stage, during.every));
                     }
                 }
                 for (model, origin) in &stage.drive.weights {
@@ -51,7 +51,10 @@ pub(crate) fn settle(experiment: &Experiment, stages: &mut [StagePlan], faults: 
                         faults.add(
                             "bad-during",
                             at,
-                            format!("while `{}` trains its weights are those of the moment: name the stage alone", during.stage),
+                            format!(
+                                "a stage that runs during `{0}` uses its current weights, so it names the stage alone: \"{0}\"",
+                                during.stage
+                            ),
                         );
                     }
                 }
@@ -100,7 +103,7 @@ pub(crate) fn check_metrics(experiment: &Experiment, stages: &[StagePlan], fault
             let known = metrics_during(stages, stage);
             if !known.iter().any(|k| k == name) {
                 faults
-                    .add("unknown-metric", at, format!("`{name}` is no metric of `{}` or of a stage that runs during it", stage.name))
+                    .add("unknown-metric", at, format!("`{name}` is not a metric of `{}` or of a stage that runs during it", stage.name))
                     .nearest(name, known.iter().map(String::as_str));
             }
         }
@@ -133,13 +136,13 @@ pub(crate) fn check_groups(experiment: &Experiment, stages: &[StagePlan], models
                     .add(
                         "empty-group",
                         place(&group.name),
-                        format!("the group `{}` matches no parameter that `{}` trains", group.name, stage.name),
+                        format!("the parameter group `{}` matches no parameter that `{}` trains", group.name, stage.name),
                     )
-                    .help(format!("paths are model/parameter; the stage trains {models}"));
+                    .help(format!("a pattern matches model/parameter; this stage trains the models {models}"));
             }
             for other in &groups[..g] {
                 if let Some((path, _)) = own.iter().find(|(p, r)| other.matches(p, *r)) {
-                    let message = format!("`{path}` is in the groups `{}` and `{}`: a parameter is in one at most", other.name, group.name);
+                    let message = format!("`{path}` is in both parameter groups `{}` and `{}`", other.name, group.name);
                     faults.add("groups-overlap", place(&group.name), message);
                 }
             }
@@ -165,7 +168,7 @@ pub(crate) fn check_averages(experiment: &Experiment, stages: &[StagePlan], faul
                         "no-origin",
                         decl.at,
                         format!(
-                            "`{model}` averages `{}`, which the stage `{}` does not apply: say which weights it takes",
+                            "`{model}` averages `{}`, which the stage `{}` does not apply, so the graph must say which weights it uses",
                             ema.of, stage.name
                         ),
                     )

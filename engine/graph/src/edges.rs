@@ -57,7 +57,11 @@ fn follow_from(
         *hops -= 1;
         let (inner_node, inner_port, inner_item) = split(stage, text, at, faults)?;
         if item.is_some() && inner_item.is_some() {
-            faults.add("bad-edge", at, format!("`{text}` takes an item, and so does a reader of the group's output: one is all"));
+            faults.add(
+                "bad-edge",
+                at,
+                format!("`{text}` takes an item, and a reader of the group's output takes another: remove one of the two"),
+            );
             return None;
         }
         (node, port, item) = (inner_node, inner_port, item.or(inner_item));
@@ -123,7 +127,11 @@ fn elsewhere(
         }
         (there @ Target::Stage { .. }, None) => Some(there),
         (_, Some(_)) => {
-            faults.add("bad-edge", at, format!("`{name}/{node}.{port}` is an item of an axis: another stage reads whole tables"));
+            faults.add(
+                "bad-edge",
+                at,
+                format!("`{name}/{node}.{port}` is one item of an axis: only whole tables are read from another stage"),
+            );
             None
         }
     }
@@ -135,7 +143,7 @@ fn split<'a>(stage: &StageDecl, text: &'a str, at: At, faults: &mut Faults) -> O
         Some((path, rest)) => match rest.strip_suffix(']') {
             Some(item) if !item.is_empty() && !item.contains(['[', ']']) => (path, Some(item.to_string())),
             _ => {
-                faults.add("bad-edge", at, format!("`{text}` cannot be read as an edge: one item is taken with \"node.port[item]\""));
+                faults.add("bad-edge", at, format!("`{text}` is not an edge: one item is written \"node.port[item]\""));
                 return None;
             }
         },
@@ -145,7 +153,7 @@ fn split<'a>(stage: &StageDecl, text: &'a str, at: At, faults: &mut Faults) -> O
         let aliases = stage.aliases.iter().filter(|a| a.node == path).map(|a| a.port.as_str());
         let own = stage.nodes.iter().find(|n| n.path == path).map_or(&[][..], |n| n.entry.outputs).iter().map(|o| o.name);
         let outputs = list(own.chain(aliases));
-        let fault = faults.add("bad-edge", at, format!("`{text}` names no output: an edge is \"node.port\""));
+        let fault = faults.add("bad-edge", at, format!("`{text}` names no output: an edge is written \"node.port\""));
         if !outputs.is_empty() {
             fault.help(format!("`{path}` has the outputs {outputs}"));
         }
@@ -209,7 +217,7 @@ fn register_edges(experiment: &Experiment, stage: &StageDecl, node: &NodeDecl, r
         }
         match follow(experiment, stage, edge, *at, faults) {
             Some((Target::Stage { .. }, _)) => {
-                faults.add("wrong-rate", *at, format!("`{key}`: a register takes what its own stage computes in a step"));
+                faults.add("wrong-rate", *at, format!("`{key}` of a register takes values that its own stage computes in a step"));
                 whole = false;
             }
             Some((target, item)) if known => edges.push(Edge { role, input: name.clone(), target, item, at: *at }),
@@ -330,8 +338,8 @@ pub fn order(stage: &StageDecl, edges: &[Vec<Edge>], faults: &mut Faults) -> Vec
             let mut members: Vec<usize> = component.iter().map(|c| graph[*c]).collect();
             members.sort_unstable();
             let names = list(members.iter().map(|i| stage.nodes[*i].path.as_str()));
-            let message = if own { format!("{names} waits for itself") } else { format!("a cycle: {names} wait for each other") };
-            faults.add("cycle", stage.nodes[members[0]].at, message).help("only a register's `write` edge may lead back");
+            let message = if own { format!("{names} depends on itself") } else { format!("a cycle: {names} depend on each other") };
+            faults.add("cycle", stage.nodes[members[0]].at, message).help("only the `write` edge of a register may lead back");
         }
     }
     let mut waiting: Vec<usize> = (0..n).map(|i| graph.neighbors_directed(index[i], petgraph::Incoming).count()).collect();

@@ -19,13 +19,13 @@ pub fn schema(library: &Library) -> Value {
     nodes.extend([applied(), part(&["kind", "apply"])]);
     let stage = stage(&mut definitions);
     let mut all = definitions.0;
-    all.insert("value".into(), json!({ "type": "string", "pattern": "^\\$", "description": "The value of that name, from [values]." }));
+    all.insert("value".into(), json!({ "type": "string", "pattern": "^\\$", "description": "The value of that name in [values]." }));
     all.insert(
         "edge".into(),
         json!({ "type": "string", "description": "node.port, node.port[item], or stage/node.port of an earlier stage." }),
     );
     all.insert("edges".into(), json!({ "type": "object", "additionalProperties": { "$ref": "#/definitions/edge" } }));
-    all.insert("texts".into(), texts("A text, or an array of texts."));
+    all.insert("texts".into(), texts("A string, or an array of strings."));
     all.insert("model".into(), json!({ "oneOf": models }));
     all.insert("node".into(), json!({ "oneOf": nodes }));
     all.insert("nodes".into(), named("node", "Nodes by name."));
@@ -61,10 +61,10 @@ fn top() -> Value {
         "schema": { "type": "integer", "minimum": 1, "maximum": SCHEMA, "description": "The version of the language." },
         "name": { "type": "string", "pattern": "^[a-z0-9_]+$", "description": "The experiment's name: its run goes to runs/NAME." },
         "about": { "type": "string", "description": "What it is, in a line." },
-        "seed": { "type": "integer", "minimum": 0, "description": "Every draw is keyed by it." },
+        "seed": { "type": "integer", "minimum": 0, "maximum": i64::MAX, "description": "All random draws and initial values follow from it." },
         "extends": texts("Files that this one extends, relative to it; tables merge, own keys win."),
-        "remove": texts("Keys to take out of what is extended."),
-        "values": { "type": "object", "description": "What several nodes share: \"$name\" stands for it." },
+        "remove": texts("Keys to remove from what is extended."),
+        "values": { "type": "object", "description": "What several nodes share, used as \"$name\"." },
         "models": named("model", "What owns parameters; nodes apply it."),
         "groups": named("group", "A piece of graph, declared once and applied like a model."),
         "stages": named("stage", "What runs."),
@@ -76,7 +76,7 @@ fn top() -> Value {
 /// What any table may have.
 fn merging() -> Map<String, Value> {
     let extends = texts("Tables beside this one that it extends.");
-    let remove = texts("Keys to take out of what is extended.");
+    let remove = texts("Keys to remove from what is extended.");
     [("extends".to_string(), extends), ("remove".to_string(), remove)].into_iter().collect()
 }
 
@@ -104,7 +104,7 @@ fn object(properties: Map<String, Value>, required: &[&str]) -> Value {
 }
 
 fn after() -> Value {
-    texts("Nodes that run before this one, though it reads nothing of them.")
+    texts("Nodes that run before this one, although it reads none of them.")
 }
 
 fn node_keys(entry: &Entry) -> Map<String, Value> {
@@ -172,7 +172,7 @@ fn stage(definitions: &mut Definitions) -> Value {
     keys.insert("optimiser".into(), definitions.tagged(&optimisers));
     keys.insert("schedule".into(), definitions.tagged(&schedules()));
     let mut group = definitions.settings(optimisers[0].1.clone());
-    group.insert("match".into(), texts("Paths model/parameter with * for any text; :norm and :bias take these roles."));
+    group.insert("match".into(), texts("Paths model/parameter, where * matches any characters; :norm and :bias select these roles."));
     keys.insert("parameters".into(), json!({ "type": "object", "additionalProperties": object(group, &[]), "description": "Settings of the optimiser for some of the parameters." }));
     for (key, schema) in [("keep", of::<Keep>()), ("during", of::<During>())] {
         let doc = schema["description"].clone();
@@ -187,7 +187,7 @@ fn stage(definitions: &mut Definitions) -> Value {
             "stage": { "type": "string", "description": "A stage that trains." },
             "epoch": { "type": "integer", "minimum": 1, "description": "Completed epochs." },
             "keep": { "enum": ["best"], "description": "The checkpoint that the stage's keep.best chose." },
-            "file": { "type": "string", "description": "A safetensors file." },
+            "file": { "type": "string", "description": "A safetensors file, relative to the graph file." },
             "names": texts("What the file calls the model."),
         },
     }] });
@@ -297,9 +297,11 @@ mod tests {
 
     #[test]
     fn every_optimiser_and_schedule_is_described() {
-        assert_eq!(optimisers().iter().map(|(n, _)| *n).collect::<Vec<_>>(), OPTIMISERS);
-        assert_eq!(schedules().iter().map(|(n, _)| *n).collect::<Vec<_>>(), SCHEDULES);
-        assert_eq!(MOMENTA, ["cosine"]);
+        use crate::drive::{MOMENTA, OPTIMISERS, SCHEDULES};
+        let described = |list: Vec<(&'static str, Value)>| list.into_iter().map(|(name, _)| name).collect::<Vec<_>>();
+        assert_eq!(described(optimisers()), OPTIMISERS.iter().map(|(name, _)| *name).collect::<Vec<_>>());
+        assert_eq!(described(schedules()), SCHEDULES.iter().map(|(name, _)| *name).collect::<Vec<_>>());
+        assert_eq!(MOMENTA.iter().map(|(name, _)| *name).collect::<Vec<_>>(), ["cosine"]);
     }
 
     #[test]

@@ -4,9 +4,10 @@ use crate::drive::{read_drive, read_momentum};
 use crate::fault::{unmeant, Faults};
 use crate::group;
 use crate::kind::{AnyKind, Entry, Library};
-use crate::source::At;
+use crate::source::{At, Sources};
 use crate::stage::{Drive, Ema};
 use crate::tree::{Item, Table, Value};
+use crate::weights;
 use indexmap::IndexMap;
 use std::sync::Arc;
 
@@ -126,7 +127,7 @@ pub fn is_name(text: &str) -> bool {
 }
 
 /// Reads the resolved tree.
-pub fn read(tree: Table, library: &Library, faults: &mut Faults) -> Experiment {
+pub fn read(tree: Table, library: &Library, sources: &Sources, faults: &mut Faults) -> Experiment {
     let top = At::default();
     for (key, entry) in tree.iter() {
         if !TOP.contains(&key) {
@@ -136,21 +137,21 @@ pub fn read(tree: Table, library: &Library, faults: &mut Faults) -> Experiment {
     let name = text(&tree, "name", faults);
     match (&name, tree.get("name")) {
         (_, None) if !unmeant(vec!["name"], &tree.keys().filter(|k| !TOP.contains(k)).collect::<Vec<_>>()).is_empty() => {
-            faults.add("missing-setting", top, "a graph needs a `name`: its run's folder is runs/<name>");
+            faults.add("missing-setting", top, "a graph needs a `name`; its runs are written to runs/NAME");
         }
         (Some(name), Some(item)) if !is_name(name) => {
-            faults.add("bad-name", item.at, format!("`{name}` is no name: names have only a-z, 0-9 and _"));
+            faults.add("bad-name", item.at, format!("invalid name `{name}`: use a-z, 0-9 and _"));
         }
         _ => {}
     }
     let seed = match tree.get("seed").map(|i| (&i.value, i.at)) {
         Some((Value::Integer(n @ 0..), _)) => *n as u64,
         Some((_, at)) => {
-            faults.add("wrong-type", at, "`seed` is an integer from 0");
+            faults.add("wrong-type", at, format!("`seed` takes an integer from 0 to {}", i64::MAX));
             0
         }
         None => {
-            faults.add("missing-setting", top, "a graph needs a `seed`");
+            faults.add("missing-setting", top, "a graph needs a `seed`").help(format!("seed = 0, an integer from 0 to {}", i64::MAX));
             0
         }
     };
@@ -173,8 +174,11 @@ pub fn read(tree: Table, library: &Library, faults: &mut Faults) -> Experiment {
     let (model_names, group_names) = (names_of("models"), names_of("groups"));
     for (group, entry) in tree.get("groups").and_then(Item::as_table).into_iter().flat_map(Table::iter) {
         if model_names.iter().any(|m| m == group) {
-            faults.add("bad-name", entry.key, format!("`{group}` is a model too: `apply` could mean either"));
+            faults.add("bad-name", entry.key, format!("`{group}` is also the name of a model: `apply` could mean either"));
         }
+    }
+    for (model, entry) in tree.get("models").and_then(Item::as_table).into_iter().flat_map(Table::iter) {
+        reserved("model", model, entry.key, faults);
     }
     let scope = group::Scope { library, models: &models, model_names: &model_names, groups: &groups, group_names: &group_names };
     let mut stages = IndexMap::new();
@@ -184,7 +188,7 @@ pub fn read(tree: Table, library: &Library, faults: &mut Faults) -> Experiment {
     if tree.get("stages").is_none_or(|i| i.as_table().is_some_and(Table::is_empty)) {
         faults.add("missing-setting", top, "a graph needs at least one stage: [stages.NAME.nodes]");
     }
-    group::check_used(&tree, &groups, faults);
+    group::check_used(&tree, &groups, sources, faults);
     let name = name.unwrap_or_default();
     Experiment { name, about: text(&tree, "about", faults).unwrap_or_default(), seed, models, stages, resolved: tree }
 }
@@ -193,20 +197,20 @@ pub fn read(tree: Table, library: &Library, faults: &mut Faults) -> Experiment {
 pub(crate) fn tables(tree: &Table, key: &str, faults: &mut Faults) -> Vec<(String, At, Table)> {
     let Some(entry) = tree.entry(key) else { return Vec::new() };
     let Some(table) = entry.item.as_table() else {
-        faults.add("wrong-type", entry.item.at, format!("`{key}` is a table of tables"));
+        faults.add("wrong-type", entry.item.at, format!("`{key}` takes a table of tables"));
         return Vec::new();
     };
     let mut out = Vec::new();
     for (name, entry) in table.iter() {
         if !is_name(name) {
-            faults.add("bad-name", entry.key, format!("`{name}` is no name: names have only a-z, 0-9 and _"));
+            faults.add("bad-name", entry.key, format!("invalid name `{name}`: use a-z, 0-9 and _"));
         } else if ["kind", "apply", "in", "out", "write", "after", "weights", "initial"].contains(&name) {
-            faults.add("bad-name", entry.key, format!("`{name}` is a word of the language, and no name"));
+            faults.add("bad-name", entry.key, format!("`{name}` is a reserved word: choose another name"));
         }
         match entry.item.as_table() {
             Some(t) => out.push((name.to_string(), entry.key, t.clone())),
             None => {
-                faults.add("wrong-type", entry.item.at, format!("`{name}` is a table, not {}", entry.item.type_name()));
+                faults.add("wrong-type", entry.item.at, format!("`{name}` takes a table, not {}", entry.item.type_name()));
             }
         }
     }
@@ -217,7 +221,7 @@ pub(crate) fn text(table: &Table, key: &str, faults: &mut Faults) -> Option<Stri
     let item = table.get(key)?;
     let text = item.as_str().map(String::from);
     if text.is_none() {
-        faults.add("wrong-type", item.at, format!("`{key}` is a text, not {}", item.type_name()));
+        faults.add("wrong-type", item.at, format!("`{key}` takes a string, not {}", item.type_name()));
     }
     text
 }
@@ -226,7 +230,7 @@ pub(crate) fn text(table: &Table, key: &str, faults: &mut Faults) -> Option<Stri
 pub(crate) fn kind_name<'a>(item: &'a Item, key: &str, faults: &mut Faults) -> Option<&'a str> {
     let name = item.as_str();
     if name.is_none() {
-        faults.add("wrong-type", item.at, format!("`{key}` is a text, not {}", item.type_name()));
+        faults.add("wrong-type", item.at, format!("`{key}` takes a string, not {}", item.type_name()));
     }
     name
 }
@@ -237,7 +241,7 @@ pub(crate) fn text_list(item: &Item, key: &str, faults: &mut Faults) -> Vec<(Str
         Value::String(s) => vec![(s.clone(), item.at)],
         Value::Array(a) => a.iter().flat_map(|i| text_list(i, key, faults)).collect(),
         _ => {
-            faults.add("wrong-type", item.at, format!("`{key}` is a text or an array of texts, not {}", item.type_name()));
+            faults.add("wrong-type", item.at, format!("`{key}` takes a string or an array of strings, not {}", item.type_name()));
             Vec::new()
         }
     }
@@ -253,7 +257,7 @@ fn read_model(model: &str, at: At, mut table: Table, library: &Library, faults: 
     let all = || library.entries().filter(|e| e.parameters.is_some());
     let name = kind_name(&kind, "kind", faults)?;
     let Some(entry) = library.get(name) else {
-        faults.add("unknown-kind", kind.at, format!("there is no kind of model `{name}`")).nearest(name, all().map(|e| e.name));
+        faults.add("unknown-kind", kind.at, format!("there is no model kind `{name}`")).nearest(name, all().map(|e| e.name));
         return None;
     };
     if entry.parameters.is_none() {
@@ -278,7 +282,7 @@ fn read_average(
     let entry = table.take("ema_of")?;
     let of = kind_name(&entry.item, "ema_of", faults).map(String::from);
     if let Some(kind) = table.take("kind") {
-        faults.add("kind-and-ema", kind.key, format!("`{model}` averages another model and has its kind: take `kind` out"));
+        faults.add("kind-and-ema", kind.key, format!("`{model}` averages another model and has its kind: remove `kind`"));
     }
     let momentum = match table.take("momentum") {
         Some(entry) => read_momentum(&entry.item, faults),
@@ -299,12 +303,12 @@ fn read_average(
             faults.add("unknown-model", entry.item.at, format!("there is no other model `{of}` to average")).nearest(&of, known);
         } else if models.is_empty() || declared.contains(&of) {
             // one with faults of its own, or one that is an average itself
-            faults.add("ema-of-ema", entry.item.at, format!("`{of}` cannot be averaged: it averages another model, or is at fault itself"));
+            faults.add("ema-of-ema", entry.item.at, format!("`{of}` cannot be averaged: it is an average itself, or has errors"));
         }
         return None;
     };
     if source.ema.is_some() {
-        faults.add("ema-of-ema", entry.item.at, format!("`{of}` cannot be averaged: it averages another model itself"));
+        faults.add("ema-of-ema", entry.item.at, format!("`{of}` cannot be averaged: it is an average itself"));
     }
     let momentum = momentum?;
     (faults.told() == before).then(|| ModelDecl {
@@ -314,6 +318,13 @@ fn read_average(
         ema: Some(Ema { of, momentum }),
         names: names.into_iter().map(|(n, _)| n).collect(),
     })
+}
+
+/// Names that `weights` would take for the form of an origin.
+fn reserved(what: &str, name: &str, at: At, faults: &mut Faults) {
+    if weights::RESERVED.contains(&name) {
+        faults.add("bad-name", at, format!("a {what} cannot be called `{name}`: `weights = {{ {name} = ... }}` names an origin"));
+    }
 }
 
 fn read_stage(at: At, mut table: Table, scope: &group::Scope, faults: &mut Faults) -> StageDecl {
@@ -334,8 +345,9 @@ fn read_stage(at: At, mut table: Table, scope: &group::Scope, faults: &mut Fault
         }
         Some(_) => {}
     }
-    let registers = out.nodes.iter().filter(|n| n.entry.state.is_some()).map(|n| n.path.clone());
-    let stateful: Vec<String> = scope.model_names.iter().cloned().chain(registers).collect();
+    let registers = || out.nodes.iter().filter(|n| n.entry.state.is_some());
+    registers().for_each(|n| reserved("register", &n.path, n.at, faults));
+    let stateful: Vec<String> = scope.model_names.iter().cloned().chain(registers().map(|n| n.path.clone())).collect();
     let drive = read_drive(at, &mut table, scope.model_names, &stateful, faults);
     StageDecl { at, drive, table: full, nodes: out.nodes, broken: out.broken, aliases: out.aliases }
 }

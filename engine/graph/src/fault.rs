@@ -39,8 +39,8 @@ impl Faults {
         self.push(Fault { code, at, message: message.into(), help: None, points: None, note: true })
     }
     /// For what a later version brings.
-    pub fn not_yet(&mut self, at: At, what: &str) {
-        self.add("not-yet", at, format!("{what}: not yet"));
+    pub fn unsupported(&mut self, at: At, what: &str) {
+        self.add("unsupported", at, format!("unsupported: {what}"));
     }
     fn push(&mut self, fault: Fault) -> &mut Fault {
         self.told += usize::from(!fault.note);
@@ -65,6 +65,18 @@ impl Faults {
     /// What stands at a place is the value of this name.
     pub(crate) fn value(&mut self, at: At, name: &str, value: At) {
         self.values.insert(at, (name.to_string(), value));
+    }
+    /// Where that which stands at a place is written: there, or where the value is declared that it names.
+    pub(crate) fn written(&self, at: At) -> At {
+        let mut written = at;
+        // values that name each other in a circle have no place
+        for _ in 0..self.values.len() {
+            match self.values.get(&written) {
+                Some((_, value)) => written = *value,
+                None => break,
+            }
+        }
+        written
     }
     /// Grows with each fault that is told, also with one that was told before: whether something was at fault since.
     pub(crate) fn told(&self) -> usize {
@@ -111,7 +123,7 @@ impl Faults {
             let _ = writeln!(out, " {pad} | {lead}{}", "^".repeat(width));
             if let Some((name, at)) = self.values.get(&f.at) {
                 let (line, column) = sources.line_column(*at);
-                let _ = writeln!(out, " {pad} = the value `{name}` stands at {}:{line}:{column}", sources.name(*at));
+                let _ = writeln!(out, " {pad} = the value `{name}` is declared at {}:{line}:{column}", sources.name(*at));
             }
             if let Some(points) = &f.points {
                 let _ = writeln!(out, " {pad} = only {points}");
@@ -125,7 +137,9 @@ impl Faults {
 }
 
 /// Of more names than these only some are listed.
-const MANY: usize = 10;
+const MANY: usize = 24;
+/// So many of them.
+const SOME: usize = 10;
 
 /// A message with `crop` for `view_0/crop`.
 fn without_paths(message: &str) -> String {
@@ -151,12 +165,18 @@ impl Fault {
         let near = nearest_all(wanted, &known);
         self.help = match near.len() {
             0 if known.is_empty() => None,
-            0 if known.len() <= MANY => Some(format!("there are: {}", list(&known, ", "))),
-            0 if !kin.is_empty() && kin.len() <= 2 * MANY => Some(format!("there are: {}", list(&kin, ", "))),
-            0 => Some(format!("there are {}, for instance {}", known.len(), list(&known[..MANY], ", "))),
+            0 if !kin.is_empty() && kin.len() <= MANY => Some(format!("available: {}", list(&kin, ", "))),
+            0 if known.len() <= MANY => Some(format!("available: {}", list(&known, ", "))),
+            0 => Some(format!("{} are available, for instance {}", known.len(), list(&known[..SOME], ", "))),
             n => Some(format!("did you mean {}?", list(&near[..n.min(3)], " or "))),
         };
     }
+}
+
+/// How a graph drops what it inherits and does not use.
+pub(crate) fn remove_help(family: &str, name: &str) -> String {
+    let name = if crate::experiment::is_name(name) { name.to_string() } else { toml::Value::String(name.to_string()).to_string() };
+    format!("to drop it, write beside `extends`: remove = [{}]", toml::Value::String(format!("{family}.{name}")))
 }
 
 /// Of missing names, those that no unknown one was meant for: what is misspelt is told as that, and not as missing too.
@@ -176,15 +196,26 @@ pub fn nearest<'a>(wanted: &str, known: &[&'a str]) -> Option<&'a str> {
 
 /// All that are equally near, by their names.
 pub(crate) fn nearest_all<'a>(wanted: &str, known: &[&'a str]) -> Vec<&'a str> {
-    let near = |d: usize, k: &str| {
-        let length = k.len().max(wanted.len());
-        // of a single letter nothing would be left
-        d <= (length / 3).max(1) && d < length || (wanted.len() > 3 && k.contains(wanted))
-    };
-    let mut found: Vec<(usize, &str)> =
-        known.iter().map(|k| (strsim::damerau_levenshtein(wanted, k), *k)).filter(|(d, k)| near(*d, k)).collect();
+    // names are written in small letters and with `_`
+    let wanted = wanted.to_lowercase().replace('-', "_");
+    let mut found: Vec<(usize, &str)> = known.iter().filter_map(|k| Some((distance(&wanted, k)?, *k))).collect();
     found.sort_unstable();
     found.dedup();
     let least = found.first().map_or(0, |(d, _)| *d);
     found.into_iter().filter(|(d, _)| *d == least).map(|(_, k)| k).collect()
+}
+
+/// How far a known name is from a wanted one; nothing where it is too far to be meant.
+fn distance(wanted: &str, known: &str) -> Option<usize> {
+    const WORD: usize = 4;
+    let edits = strsim::damerau_levenshtein(wanted, known);
+    // a known word with another behind it, `batch_size`, counts as two slips
+    if known.len() >= WORD && wanted.strip_prefix(known).is_some_and(|rest| rest.starts_with('_')) {
+        return Some(edits.min(2));
+    }
+    let longer = known.len().max(wanted.len());
+    // of a single letter nothing would be left
+    let close = edits <= (longer / 3).max(1) && edits < longer;
+    let part = wanted.len() >= WORD && known.contains(wanted) || known.len() >= WORD && wanted.starts_with(known);
+    (close || part).then_some(edits)
 }

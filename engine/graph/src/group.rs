@@ -1,10 +1,10 @@
 //! Nodes as a table states them, and groups: a piece of graph declared once and applied like a model.
 
 use crate::experiment::{is_name, kind_name, tables, text_list, Alias, Broken, InputDecl, Mode, ModelDecl, NodeDecl, NODE_KEYS};
-use crate::fault::Faults;
+use crate::fault::{remove_help, Faults};
 use crate::inputs::{edges_of, given, inputs, loose, register_edges};
 use crate::kind::{Entry, Library};
-use crate::source::At;
+use crate::source::{At, Sources};
 use crate::spelling;
 use crate::tree::{Item, Table, Value};
 use indexmap::IndexMap;
@@ -56,16 +56,16 @@ pub fn read(tree: &Table, faults: &mut Faults) -> IndexMap<String, Group> {
                     match entry.item.as_str() {
                         Some(edge) if edge.rsplit_once('.').is_some() => outputs.push((port.to_string(), edge.to_string(), entry.item.at)),
                         Some(edge) => {
-                            faults.add("bad-edge", entry.item.at, format!("`{edge}` names no output: an edge is \"node.port\""));
+                            faults.add("bad-edge", entry.item.at, format!("`{edge}` names no output: an edge is written \"node.port\""));
                         }
                         None => {
-                            faults.add("wrong-type", entry.item.at, format!("the output `{port}` is an edge, \"node.port\""));
+                            faults.add("wrong-type", entry.item.at, format!("the output `{port}` takes an edge, \"node.port\""));
                         }
                     }
                 }
             }
             Some((_, at)) => {
-                faults.add("wrong-type", at, "a group's `out` is a table: { clips = \"normal.clips\" }");
+                faults.add("wrong-type", at, "the `out` of a group takes a table: { clips = \"normal.clips\" }");
             }
             None => {
                 faults.add("missing-setting", at, format!("the group `{name}` needs `out`"));
@@ -96,8 +96,8 @@ pub fn read(tree: &Table, faults: &mut Faults) -> IndexMap<String, Group> {
     groups
 }
 
-/// A group that nothing applies is a fault, as a model is.
-pub fn check_used(tree: &Table, groups: &IndexMap<String, Group>, faults: &mut Faults) {
+/// A group that nothing applies is a fault, as a model is; an inherited one, a note.
+pub fn check_used(tree: &Table, groups: &IndexMap<String, Group>, sources: &Sources, faults: &mut Faults) {
     let stages = tree.get("stages").and_then(Item::as_table).into_iter().flat_map(Table::iter);
     let stage_nodes = stages.filter_map(|(_, e)| e.item.as_table()?.get("nodes")?.as_table()).flat_map(Table::iter);
     let group_nodes = groups.values().flat_map(|g| g.nodes.iter().map(|(_, _, t)| t));
@@ -105,7 +105,11 @@ pub fn check_used(tree: &Table, groups: &IndexMap<String, Group>, faults: &mut F
     let applied: Vec<&str> = nodes.filter_map(|t| t.get("apply")?.as_str()).collect();
     for (name, entry) in tree.get("groups").and_then(Item::as_table).into_iter().flat_map(Table::iter) {
         if !applied.contains(&name) {
-            faults.add("unused", entry.key, format!("no node applies the group `{name}`")).help("apply it, or take it out");
+            let message = format!("no node applies the group `{name}`");
+            match sources.is_inherited(entry.key) {
+                true => faults.note("unused", entry.key, message).help(remove_help("groups", name)),
+                false => faults.add("unused", entry.key, message).help("apply it, or remove it"),
+            }
         }
     }
 }
@@ -170,7 +174,7 @@ impl Scope<'_> {
             Some("train") => Some(Mode::Train),
             Some("eval") => Some(Mode::Eval),
             _ => {
-                faults.add("wrong-type", e.item.at, "`mode` is \"train\" or \"eval\"");
+                faults.add("wrong-type", e.item.at, "`mode` takes \"train\" or \"eval\"");
                 None
             }
         });
@@ -179,7 +183,7 @@ impl Scope<'_> {
             (Some(kind), None) => {
                 for at in mode_at.into_iter().chain(passes.as_ref().map(|(at, _)| *at)) {
                     let key = if Some(at) == mode_at { "mode" } else { "passes" };
-                    faults.add("unknown-setting", at, format!("`{key}` belongs to a node that applies a model"));
+                    faults.add("unknown-setting", at, format!("`{key}` is a setting of nodes that apply a model"));
                 }
                 let entry = self.node_kind(&kind, faults);
                 let Some(entry) = entry else {
@@ -227,12 +231,12 @@ impl Scope<'_> {
                     return out.broken.push(broken);
                 };
                 for (key, at) in [("write", &write), ("initial", &initial)].into_iter().filter_map(|(k, e)| Some((k, e.as_ref()?.0))) {
-                    faults.add("unknown-setting", at, format!("`{key}` belongs to a register (a kind of the family `memory`)"));
+                    faults.add("unknown-setting", at, format!("`{key}` is a setting of registers (kinds of the family `memory`)"));
                 }
                 for (key, entry) in table.iter() {
                     faults
                         .add("unknown-setting", entry.key, format!("a node that applies `{name}` has no setting `{key}`"))
-                        .help("settings stand where the model or group is declared");
+                        .help("write settings where the model or group is declared");
                 }
                 let known = self.model_names.iter().any(|n| n == name);
                 broken.model = known.then(|| name.to_string());
@@ -271,7 +275,7 @@ impl Scope<'_> {
                 } else if let Some(group) = self.groups.get(name) {
                     for at in mode_at.into_iter().chain(passes.as_ref().map(|(at, _)| *at)) {
                         let key = if Some(at) == mode_at { "mode" } else { "passes" };
-                        faults.add("unknown-setting", at, format!("`{key}` belongs to a node that applies a model"));
+                        faults.add("unknown-setting", at, format!("`{key}` is a setting of nodes that apply a model"));
                     }
                     if frame.is_in(name) {
                         faults.add("group-cycle", apply.at, format!("the group `{name}` applies itself"));
@@ -289,7 +293,7 @@ impl Scope<'_> {
                 }
             }
             (Some(_), Some((key, _))) => {
-                faults.add("kind-and-apply", key, "a node has a `kind` or applies a model or group, not both");
+                faults.add("kind-and-apply", key, "a node has a `kind` or an `apply`, not both");
                 broken.inputs = loose(input.as_ref(), frame);
                 out.broken.push(broken);
             }
@@ -311,15 +315,15 @@ impl Scope<'_> {
             let known = self.library.entries().filter(|e| e.parameters.is_none()).map(|e| e.name);
             let fault = faults.add("unknown-kind", kind.at, format!("there is no kind `{name}`"));
             match self.model_names.iter().chain(self.group_names).any(|n| n == name) {
-                true => fault.help(format!("a model or group is used with apply = \"{name}\"")),
+                true => fault.help(format!("use a model or group with apply = \"{name}\"")),
                 false => fault.nearest(name, known),
             }
             return None;
         };
         if entry.parameters.is_some() {
             faults
-                .add("model-as-node", kind.at, format!("`{name}` owns parameters: declare it under [models.NAME]"))
-                .help("and use it with apply = \"NAME\"");
+                .add("model-as-node", kind.at, format!("`{name}` owns parameters, so it is a model and not a node"))
+                .help("declare it under [models.NAME], and use it with apply = \"NAME\"");
             return None;
         }
         Some(entry)

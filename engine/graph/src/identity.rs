@@ -14,31 +14,31 @@ pub fn identities(plan: &Plan, fingerprint: &dyn Fn(&str) -> Option<String>) -> 
     // each comes after what it needs
     for stage in &plan.stages {
         let own = tree.get("stages").and_then(|s| s.get(&stage.name)).cloned().unwrap_or(Value::Boolean(false));
-        let mut parts = Table::new();
+        let mut parts: BTreeMap<String, Value> = BTreeMap::new();
         parts.insert("stage".into(), Value::String(stage.name.clone()));
-        parts.insert("applied".into(), Value::Table(applied(&tree, &own)));
+        parts.insert("applied".into(), applied(&tree, &own));
         parts.insert("own".into(), own);
         let needs = stage.needs.iter().map(|n| (n.clone(), Value::String(found.get(n).cloned().unwrap_or_default())));
-        parts.insert("needs".into(), Value::Table(needs.collect()));
+        parts.insert("needs".into(), by_name(needs));
         let sets = stage.nodes.iter().filter_map(|n| n.kind.source()).map(|s| s.set);
         let sets = sets.map(|set| (set.clone(), Value::String(fingerprint(&set).unwrap_or_default())));
-        parts.insert("sets".into(), Value::Table(sets.collect()));
+        parts.insert("sets".into(), by_name(sets));
         let files = stage.drive.weights.iter().filter_map(|(_, o)| match o {
             Origin::File { file, .. } => Some((file.display().to_string(), Value::String(file_hash(file)))),
             _ => None,
         });
-        parts.insert("files".into(), Value::Table(files.collect()));
+        parts.insert("files".into(), by_name(files));
         // what runs during a stage is part of its run, and may steer it
         let inner = plan.stages.iter().filter(|s| s.during.as_ref().is_some_and(|d| d.stage == stage.name));
         let inner = inner.filter_map(|s| {
             let own = tree.get("stages")?.get(&s.name)?;
-            Some((s.name.clone(), Value::Array(vec![own.clone(), Value::Table(applied(&tree, own))])))
+            Some((s.name.clone(), Value::Array(vec![own.clone(), applied(&tree, own)])))
         });
-        parts.insert("inner".into(), Value::Table(inner.collect()));
+        parts.insert("inner".into(), by_name(inner));
         if draws(stage) {
             parts.insert("seed".into(), Value::String(plan.seed.to_string()));
         }
-        found.insert(stage.name.clone(), hash(&parts));
+        found.insert(stage.name.clone(), hash(&by_name(parts)));
     }
     found
 }
@@ -59,7 +59,11 @@ pub fn structure(plan: &Plan) -> String {
         tree.remove(key);
     }
     tree.iter_mut().for_each(|(_, v)| without_numbers(v));
-    hash(&tree)
+    // in which order stages run that do not need each other changes no structure
+    if let Some(Value::Table(stages)) = tree.remove("stages") {
+        tree.insert("stages".into(), by_name(stages));
+    }
+    hash(&by_name(tree))
 }
 
 fn without_numbers(value: &mut Value) {
@@ -72,8 +76,8 @@ fn without_numbers(value: &mut Value) {
 }
 
 /// The models and groups that a table names, and those that these name.
-fn applied(tree: &Table, own: &Value) -> Table {
-    let mut out = Table::new();
+fn applied(tree: &Table, own: &Value) -> Value {
+    let mut out = BTreeMap::new();
     let mut seen = BTreeSet::new();
     let mut open = vec![own];
     while let Some(value) = open.pop() {
@@ -89,7 +93,7 @@ fn applied(tree: &Table, own: &Value) -> Table {
             }
         }
     }
-    out
+    by_name(out)
 }
 
 fn names_in<'a>(value: &'a Value, names: &mut Vec<&'a str>) {
@@ -114,7 +118,13 @@ fn file_hash(path: &std::path::Path) -> String {
     read.map_or(String::new(), |_| hasher.finalize().to_hex().to_string())
 }
 
-/// Tables print with sorted keys, so that equal ones give equal text.
-fn hash(table: &Table) -> String {
-    blake3::hash(table.to_string().as_bytes()).to_hex().to_string()
+/// A table with sorted keys.
+fn by_name(entries: impl IntoIterator<Item = (String, Value)>) -> Value {
+    Value::Table(entries.into_iter().collect::<BTreeMap<_, _>>().into_iter().collect())
+}
+
+/// Of keys in one order, so that equal values give equal text. Below the top a resolved graph has its keys sorted, but those
+/// whose order counts.
+fn hash(value: &Value) -> String {
+    blake3::hash(value.to_string().as_bytes()).to_hex().to_string()
 }

@@ -42,7 +42,7 @@ pub fn infer(node: &NodeDecl, edges: &[Edge], port: impl Fn(&Target) -> Known, f
             Known::Port(p) => p,
             Known::Later => {
                 if edge.item.is_some() {
-                    faults.add("item-axis", edge.at, "what is written to a register and depends on its output is written whole");
+                    faults.add("item-axis", edge.at, "a value that depends on the register's own output is written whole, without an item");
                 }
                 late = true;
                 continue;
@@ -57,9 +57,9 @@ pub fn infer(node: &NodeDecl, edges: &[Edge], port: impl Fn(&Target) -> Known, f
                 .add(
                     "wrong-rate",
                     edge.at,
-                    format!("from another stage only what comes once a stage can be read; this is {p}, once a {}", p.rate),
+                    format!("only values of a whole stage can be read from another stage; this is {p}, once a {}", p.rate),
                 )
-                .help("gather it there first, with a kind of the family `collect`");
+                .help("gather it there first with a kind of the family `collect`");
             continue;
         }
         if let Some(item) = &edge.item {
@@ -73,9 +73,9 @@ pub fn infer(node: &NodeDecl, edges: &[Edge], port: impl Fn(&Target) -> Known, f
             let Some(&(a, i)) = found.first() else {
                 let items: Vec<&str> = p.axes.iter().flat_map(|a| a.items.iter().map(String::as_str)).collect();
                 let message = if items.is_empty() {
-                    format!("there is no item axis here to take `{item}` from")
+                    format!("this has no item axis, so no item `{item}`")
                 } else {
-                    format!("there is no item `{item}` here")
+                    format!("this has no item `{item}`")
                 };
                 faults.add("unknown-item", edge.at, message).nearest(item, items);
                 continue;
@@ -90,10 +90,14 @@ pub fn infer(node: &NodeDecl, edges: &[Edge], port: impl Fn(&Target) -> Known, f
     for (edge, p) in &seen {
         check_type(node, edge, p, faults);
         if p.rows && node.entry.sample.is_some() && !node.entry.batch && p.rate > Rate::Sample {
-            faults.add("wrong-rate", edge.at, format!("`{}` works on single samples; this comes once a {}", node.entry.name, p.rate));
+            faults.add(
+                "wrong-rate",
+                edge.at,
+                format!("`{}` processes single samples; this is a value of each {}", node.entry.name, p.rate),
+            );
         }
         if edge.role == Role::Write && !p.rows {
-            let message = format!("`write`: one row of each sample is written; this is {p}, one value for the whole batch");
+            let message = format!("`write` takes one row for each sample; this is {p}, one value for the whole batch");
             faults.add("shape", edge.at, message);
         }
         if p.axes.is_empty() {
@@ -106,7 +110,11 @@ pub fn infer(node: &NodeDecl, edges: &[Edge], port: impl Fn(&Target) -> Known, f
             Axes::Fold if fold.is_empty() => fold = p.axes.clone(),
             Axes::Fold if fold == p.axes => {}
             Axes::Fold => {
-                faults.add("item-axis", edge.at, format!("this has other item axes ({}) than the node's other inputs", axes_text(&p.axes)));
+                faults.add(
+                    "item-axis",
+                    edge.at,
+                    format!("the item axes of this ({}) differ from those of the node's other inputs", axes_text(&p.axes)),
+                );
             }
         }
     }
@@ -126,8 +134,8 @@ pub fn infer(node: &NodeDecl, edges: &[Edge], port: impl Fn(&Target) -> Known, f
     let stages: Vec<Rate> = reads().filter(|(e, _)| matches!(e.target, Target::Node { .. })).map(|(_, p)| p.rate).collect();
     if stages.contains(&Rate::Stage) && stages.iter().any(|r| *r < Rate::Stage) {
         faults
-            .add("wrong-rate", node.at, format!("`{}` reads what comes once this stage beside what comes with each batch of it", node.path))
-            .help("what comes once a stage is there after its last batch");
+            .add("wrong-rate", node.at, format!("`{}` reads a value of the whole stage together with a value of each batch", node.path))
+            .help("a value of the whole stage is available after the last batch only");
     }
     if faults.told() > before || !whole {
         return None;
@@ -180,8 +188,9 @@ pub fn infer(node: &NodeDecl, edges: &[Edge], port: impl Fn(&Target) -> Known, f
                     p.axes = fold.iter().cloned().chain(p.axes.drain(..)).collect();
                 }
                 if let Some(twice) = p.axes.iter().enumerate().find(|(i, a)| p.axes[..*i].iter().any(|b| b.name == a.name)) {
-                    let message = format!("`{}` makes an item axis `{}` of what has one", node.path, twice.1.name);
-                    faults.add("item-axis", node.at, message).help("choose an item of the other first");
+                    let message =
+                        format!("`{}` makes an item axis `{}`, and its input already has one of that name", node.path, twice.1.name);
+                    faults.add("item-axis", node.at, message).help("choose an item of that axis first");
                 }
             }
             if faults.told() > before {
@@ -227,7 +236,11 @@ fn check_type(node: &NodeDecl, edge: &Edge, p: &Port, faults: &mut Faults) {
                 .help(format!("{}: {}", edge.input, input.doc));
         }
         if edge.role != Role::Read && p.rate == Rate::Stage {
-            faults.add("wrong-rate", edge.at, format!("`{}`: a register takes what a step computes; this comes once a stage", edge.input));
+            faults.add(
+                "wrong-rate",
+                edge.at,
+                format!("`{}` of a register takes values of a step; this is a value of the whole stage", edge.input),
+            );
         }
     }
 }
@@ -235,8 +248,8 @@ fn check_type(node: &NodeDecl, edge: &Edge, p: &Port, faults: &mut Faults) {
 fn takes_no_axis(node: &NodeDecl, edge: &Edge, p: &Port, faults: &mut Faults) {
     let axis = &p.axes[0];
     faults
-        .add("item-axis", edge.at, format!("`{}` takes no item axis; this has the axis `{}`", node.entry.name, axis.name))
-        .help(format!("choose an item, for instance {}", axis.items.first().map_or(String::new(), |i| format!("\"node.port[{i}]\""))));
+        .add("item-axis", edge.at, format!("`{}` accepts no item axis; this has the axis `{}`", node.entry.name, axis.name))
+        .help(format!("choose an item, for example {}", axis.items.first().map_or(String::new(), |i| format!("\"node.port[{i}]\""))));
 }
 
 /// Matches what is written to a register and depends on its own output, once that is known.

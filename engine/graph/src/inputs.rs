@@ -1,4 +1,4 @@
-//! What stands at a node's `in`, `write` and `initial`: edges as texts, read one by one.
+//! A node's `in`, `write` and `initial`: edges as strings, read one by one.
 
 use crate::experiment::InputDecl;
 use crate::fault::{unmeant, Faults};
@@ -7,7 +7,7 @@ use crate::kind::{Entry, In};
 use crate::source::At;
 use crate::tree::{Item, Table, Value};
 
-/// The texts of an `in`, whatever its form.
+/// The strings of an `in`, whatever its form.
 pub(crate) fn edges_of(item: &Item) -> Vec<(&str, At)> {
     match &item.value {
         Value::String(s) => vec![(s, item.at)],
@@ -26,7 +26,7 @@ pub(crate) fn loose(input: Option<&Item>, frame: &Frame) -> Vec<InputDecl> {
 fn edge_text(item: &Item, faults: &mut Faults) -> Option<String> {
     let text = item.as_str().map(String::from);
     if text.is_none() {
-        faults.add("wrong-type", item.at, format!("an edge is a text, \"node.port\", not {}", item.type_name()));
+        faults.add("wrong-type", item.at, format!("an edge is a string, \"node.port\", not {}", item.type_name()));
     }
     text
 }
@@ -54,7 +54,7 @@ pub(crate) fn inputs(entry: &'static Entry, input: Option<Item>, frame: &Frame, 
         Value::Table(t) => t.iter().for_each(|(name, e)| push(name, &e.item, e.key, faults)),
         Value::Array(a) if many => a.iter().enumerate().for_each(|(i, item)| push(&i.to_string(), item, item.at, faults)),
         _ => {
-            faults.add("wrong-type", item.at, "`in` is an edge, \"node.port\", or a table of edges");
+            faults.add("wrong-type", item.at, "`in` takes an edge, \"node.port\", or a table of edges");
             whole = false;
         }
     }
@@ -74,7 +74,7 @@ pub(crate) fn register_edges(
     if declared.is_empty() {
         let fault = faults.add("unknown-setting", at, format!("`{}` has no `{key}` edges", entry.name));
         if entry.state.is_none() {
-            fault.help("they belong to a register (a kind of the family `memory`)");
+            fault.help("only registers (kinds of the family `memory`) have them");
         }
         return (Vec::new(), false);
     }
@@ -89,7 +89,7 @@ pub(crate) fn register_edges(
         (Value::Table(t), _) => t.iter().for_each(|(name, e)| push(name, &e.item, e.key, faults)),
         _ => {
             let names: Vec<String> = declared.iter().map(|d| format!("{} = \"node.port\"", d.name)).collect();
-            faults.add("wrong-type", item.at, format!("`{key}` is a table of edges: {{ {} }}", names.join(", ")));
+            faults.add("wrong-type", item.at, format!("`{key}` takes a table of edges: {{ {} }}", names.join(", ")));
             whole = false;
         }
     }
@@ -121,7 +121,14 @@ pub(crate) fn given(
                 faults.add("no-inputs", item.at, format!("the group `{name}` has no inputs"));
             }
             several => {
-                faults.add("missing-input", item.at, format!("the group `{name}` has the inputs {}: name them", several.join(", ")));
+                faults.add(
+                    "missing-input",
+                    item.at,
+                    format!(
+                        "the group `{name}` has several inputs ({}): write a table, in = {{ NAME = \"node.port\", ... }}",
+                        several.join(", ")
+                    ),
+                );
                 told.extend(several.iter().map(String::as_str));
             }
         },
@@ -137,7 +144,7 @@ pub(crate) fn given(
             }
         }
         Some((item, _)) => {
-            faults.add("wrong-type", item.at, "`in` is an edge, \"node.port\", or a table of edges");
+            faults.add("wrong-type", item.at, "`in` takes an edge, \"node.port\", or a table of edges");
             told.extend(inputs.iter().map(String::as_str));
         }
         None => {}

@@ -25,6 +25,8 @@ pub trait Kind: serde::de::DeserializeOwned + schemars::JsonSchema + Send + Sync
     const AXES: Axes = Axes::Fold;
     /// Whether gradients flow from the outputs to the inputs.
     const GRADIENT: bool = true;
+    /// Whether each sample takes one of its inputs ([`Kind::pick`]). Inputs then count in the order of the file, else by their names.
+    const CHOOSES: bool = false;
     /// Whether it draws what no output shows (a bootstrap): its outcome depends on the seed.
     const SEEDED: bool = false;
     /// Of a register: what a step leaves in it (`write`).
@@ -382,6 +384,7 @@ pub struct Entry {
     pub axes: Axes,
     pub gradient: bool,
     pub seeded: bool,
+    pub chooses: bool,
     pub writes: &'static [In],
     pub initial: &'static [In],
     /// Runs on the host, one sample at a time.
@@ -421,6 +424,7 @@ impl Entry {
             axes: K::AXES,
             gradient: K::GRADIENT,
             seeded: K::SEEDED,
+            chooses: K::CHOOSES,
             writes: K::WRITES,
             initial: K::INITIAL,
             sample: None,

@@ -7,6 +7,7 @@ use crate::source::{At, Sources};
 use crate::spelling;
 use crate::tree::{self, Entry, Item, Table, Value};
 use crate::values::substitute;
+use crate::weights;
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
@@ -20,16 +21,15 @@ pub fn load(path: &Path, settings: &[Setting], sources: &mut Sources, faults: &m
     for change in settings.iter().filter_map(|s| Change::of_setting(s, sources, faults)).collect::<Vec<_>>() {
         change.apply(&mut tree, faults);
     }
-    resolve(&mut tree, faults);
+    resolve(&mut tree, sources, faults);
     tree
 }
 
-/// What comes after files and settings: tables' `extends`, then values.
-pub(crate) fn resolve(tree: &mut Table, faults: &mut Faults) {
+/// What comes after files and settings: tables' `extends`, then values, then the files that paths mean.
+pub(crate) fn resolve(tree: &mut Table, sources: &Sources, faults: &mut Faults) {
     extend_tables(tree, faults);
-    substitute(tree, faults);
-    // nothing depends on a key's place, nor on which file it came from
-    tree.sort();
+    substitute(tree, sources, faults);
+    weights::anchor(tree, sources, faults);
 }
 
 #[derive(Default)]
@@ -80,7 +80,7 @@ impl Reader {
             if extends.is_some() {
                 remove(&mut base, &entry.item, faults);
             } else {
-                faults.add("remove-without-extends", entry.key, "`remove` stands beside an `extends`; here is none");
+                faults.add("remove-without-extends", entry.key, "`remove` needs `extends` in the same table");
             }
         }
         merge(&mut base, own);
@@ -105,17 +105,17 @@ impl Reader {
 /// Why a file cannot be read, and the graph beside it that may be meant.
 fn unreadable(path: &Path, error: &std::io::Error) -> (String, Option<String>) {
     if path.is_dir() {
-        return ("it is a folder; a graph is a .toml file".into(), None);
+        return ("it is a folder, and a graph is a .toml file".into(), None);
     }
     match error.kind() {
-        std::io::ErrorKind::InvalidData => ("it is no UTF-8 text".into(), None),
+        std::io::ErrorKind::InvalidData => ("it is not UTF-8 text".into(), None),
         std::io::ErrorKind::NotFound => {
             let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
             let names = std::fs::read_dir(folder).into_iter().flatten().flatten();
             let names: Vec<String> = names.filter_map(|f| f.file_name().into_string().ok()).filter(|n| n.ends_with(".toml")).collect();
             let wanted = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
             let near = nearest(wanted, &names.iter().map(String::as_str).collect::<Vec<_>>()).map(String::from);
-            ("there is no such file".into(), near)
+            ("the file does not exist".into(), near)
         }
         _ => (error.to_string(), None),
     }
@@ -125,12 +125,12 @@ fn schema(table: &Table, faults: &mut Faults) {
     match table.entry("schema").map(|e| &e.item) {
         Some(Item { value: Value::Integer(n), at }) if *n > SCHEMA => {
             faults
-                .add("newer-schema", *at, format!("this graph has schema {n}; dv {} reads up to {SCHEMA}", env!("CARGO_PKG_VERSION")))
-                .help(format!("take a dv newer than {}, or write the graph in schema {SCHEMA}", env!("CARGO_PKG_VERSION")));
+                .add("newer-schema", *at, format!("this graph has schema {n}; dv {} supports up to {SCHEMA}", env!("CARGO_PKG_VERSION")))
+                .help(format!("use a dv newer than {}, or write the graph in schema {SCHEMA}", env!("CARGO_PKG_VERSION")));
         }
         Some(Item { value: Value::Integer(1..), .. }) | None => {}
         Some(item) => {
-            faults.add("wrong-type", item.at, "`schema` is a number from 1");
+            faults.add("wrong-type", item.at, "`schema` takes an integer from 1");
         }
     }
 }
@@ -142,14 +142,14 @@ fn is_texts(item: &Item) -> bool {
     }
 }
 
-/// A text or an array of texts.
+/// A string or an array of strings.
 fn texts(item: &Item, what: &str, faults: &mut Faults) -> Vec<(String, At)> {
     let all = match &item.value {
         Value::Array(a) => a.as_slice(),
         _ => std::slice::from_ref(item),
     };
     if !is_texts(item) {
-        faults.add("wrong-type", item.at, format!("`{what}` is a text or an array of texts, not {}", item.type_name()));
+        faults.add("wrong-type", item.at, format!("`{what}` takes a string or an array of strings, not {}", item.type_name()));
         return Vec::new();
     }
     all.iter().filter_map(|i| Some((i.as_str()?.to_string(), i.at))).collect()
@@ -191,7 +191,7 @@ pub(crate) fn remove(table: &mut Table, list: &Item, faults: &mut Faults) {
         let parts = match key_path(&path) {
             Some(parts) => parts,
             None => {
-                faults.add("bad-path", at, format!("`{path}` is no path")).help(PATH);
+                faults.add("bad-path", at, format!("`{path}` is not a path")).help(PATH);
                 continue;
             }
         };
@@ -220,7 +220,7 @@ fn extend_tables(table: &mut Table, faults: &mut Faults) {
     for entry in table.0.values_mut() {
         if let Value::Table(t) = &mut entry.item.value {
             if let Some(stray) = t.take("remove") {
-                faults.add("remove-without-extends", stray.key, "`remove` stands beside an `extends`; here is none");
+                faults.add("remove-without-extends", stray.key, "`remove` needs `extends` in the same table");
             }
             extend_tables(t, faults);
         }
@@ -247,7 +247,7 @@ fn extend_one(table: &mut Table, key: &str, open: &mut Vec<String>, done: &mut B
             Some(t) => merge(&mut base, t.clone()),
             None => {
                 faults
-                    .add("extends-missing", at, format!("`{key}` extends `{name}`, and there is no such table beside it"))
+                    .add("extends-missing", at, format!("`{key}` extends `{name}`, and there is no table `{name}` next to it"))
                     .nearest(&name, table.keys().filter(|k| *k != key));
             }
         }

@@ -102,12 +102,12 @@ pub(crate) fn plan_stage(
             if port.ty != Type::Table {
                 faults
                     .add("not-a-table", a.at, format!("`files` takes tables; `{}` is {port}", a.text))
-                    .help("gather it over the stage first, with a kind of the family `collect`");
+                    .help("gather it over the stage first with a kind of the family `collect`");
             }
         } else if !port.is_scalar() {
             faults.add("not-a-scalar", a.at, format!("`{}` takes a scalar; `{}` is {port}", a.key, a.text));
         } else if a.key == "minimise" && port.rate == Rate::Stage {
-            faults.add("wrong-rate", a.at, format!("`{}` comes once a stage: a step minimises what comes with its batch", a.text));
+            faults.add("wrong-rate", a.at, format!("`minimise` takes a value of each batch; `{}` is a value of the whole stage", a.text));
         }
     }
     // told here or in a stage before: what is used cannot be said
@@ -134,22 +134,24 @@ pub(crate) fn plan_stage(
         let above = live::upstream(&edges, [i]);
         let with: Vec<&str> = (0..edges.len()).filter(|j| *j != i && above[*j] && idle(*j)).map(|j| stage.nodes[j].path.as_str()).collect();
         let help = match with.is_empty() {
-            true => "use one of its outputs, or take it out".to_string(),
-            false => format!("use one of its outputs, or take it out; nothing else needs {}", edges::list(with.into_iter())),
+            true => "use one of its outputs, or remove it".to_string(),
+            false => {
+                format!("use one of its outputs, or remove it together with {}, which nothing else needs", edges::list(with.into_iter()))
+            }
         };
         let path = &stage.nodes[i].path;
-        (stage.nodes[i].at, format!("`{path}` reaches neither `minimise`, nor `metrics`, nor a table that is read"), help)
+        (stage.nodes[i].at, format!("`{path}` reaches no loss, metric or table that is read"), help)
     });
     let unused = unused.collect();
     let sources: Vec<usize> = (0..stage.nodes.len()).filter(|i| live[*i] && stage.nodes[*i].kind.source().is_some()).collect();
     for second in sources.iter().skip(1) {
-        faults.not_yet(stage.nodes[*second].at, "more than one source in a stage");
+        faults.unsupported(stage.nodes[*second].at, "more than one source in a stage");
     }
     if sources.is_empty() && inferred.iter().zip(&live).any(|(f, l)| *l && f.rate < Rate::Stage) {
-        faults.add("no-source", stage.at, format!("the stage `{name}` has no source: nothing says which samples its batches hold"));
+        faults.add("no-source", stage.at, format!("the stage `{name}` has no source, so its batches have no samples"));
     }
     if !sources.is_empty() && stage.table.get("batch").is_none() && settings.minimise.is_none() {
-        faults.add("missing-setting", stage.at, format!("the stage `{name}` reads samples and needs `batch`"));
+        faults.add("missing-setting", stage.at, format!("the stage `{name}` reads samples, so it needs `batch`"));
     }
     let minimise = asked.iter().find(|a| a.key == "minimise").map(|a| (a.node, a.port));
     let (files, reported): (Vec<&Asked>, Vec<&Asked>) = asked.iter().partition(|a| a.key == "files");
@@ -173,7 +175,7 @@ fn asked(experiment: &Experiment, stage: &StageDecl, faults: &mut Faults) -> Vec
         match edges::follow(experiment, stage, text, at, faults) {
             Some((Target::Node { node, port }, None)) => out.push(Asked { key, text: text.clone(), at, node, port }),
             Some(_) => {
-                faults.add("bad-edge", at, format!("`{key}`: `{text}` is no output of this stage as a whole"));
+                faults.add("bad-edge", at, format!("`{key}` takes a whole output of this stage; `{text}` is not one"));
             }
             None => {}
         }
@@ -214,11 +216,11 @@ fn required_settings(stage: &StageDecl, faults: &mut Faults) {
     }
     if let Some(entry) = stage.table.entry("files").filter(|_| trains) {
         faults
-            .add("unused-setting", entry.key, "`files` belongs to a stage that extracts or evaluates, not to one that trains")
-            .help("a stage of its own with weights = \"THIS\" extracts tables");
+            .add("unused-setting", entry.key, "`files` belongs to a stage that extracts or evaluates; this one trains")
+            .help("write it in a stage that takes its weights from this one");
     }
     if !trains {
-        for key in ["epochs", "optimiser", "schedule", "keep", "world", "batch_norm", "frozen"] {
+        for key in ["epochs", "optimiser", "schedule", "keep", "world", "batch_norm", "frozen", "drop_last"] {
             if let Some(entry) = stage.table.entry(key) {
                 faults.add("unused-setting", entry.key, format!("`{key}` belongs to a stage that trains (`minimise`)"));
             }

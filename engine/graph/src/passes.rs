@@ -57,9 +57,9 @@ pub(crate) fn check_passes(
                     .add(
                         "needs-after",
                         stage.nodes[b].at,
-                        format!("`{first}` and `{second}` both update the buffers of `{model}`, and nothing says which comes first"),
+                        format!("`{first}` and `{second}` both update the running statistics of `{model}`, and their order is not given"),
                     )
-                    .help(format!("say it: after = \"{first}\""));
+                    .help(format!("to run `{first}` first: after = \"{first}\""));
             }
         }
     }
@@ -80,11 +80,29 @@ pub(crate) fn origin_at(decl: &StageDecl, model: &str, whole: At) -> At {
     weights.and_then(|t| t.get(model).or_else(|| t.get("*"))).map_or(whole, |i| i.at)
 }
 
+/// One list of a file's paths cannot be that of two models.
+fn check_names(stage: &StagePlan, at: At, faults: &mut Faults) {
+    let origin = |name: &str| stage.drive.weights.iter().find(|(n, _)| n == name).map(|(_, origin)| origin);
+    if let Some(Origin::File { names: Some(_), .. }) = origin("*") {
+        let models: Vec<&str> = stage.models.iter().map(|(m, _)| m.as_str()).filter(|m| origin(m).is_none()).collect();
+        if let [first, _, ..] = models[..] {
+            faults
+                .add(
+                    "bad-names",
+                    at,
+                    format!("`names` says what the file calls one model; here it would be that of {}", edges::list(models.into_iter())),
+                )
+                .help(format!("give each its own: weights = {{ {first} = {{ file = \"...\", names = [\"...\"] }}, ... }}"));
+        }
+    }
+}
+
 /// A model that an earlier stage trained must have an origin, and an origin must be a stage that trains the model.
 pub(crate) fn check_origins(experiment: &Experiment, stages: &[StagePlan], faults: &mut Faults) {
     for (i, stage) in stages.iter().enumerate() {
         let decl = &experiment.stages[&stage.name];
         let at = decl.table.get("weights").map_or(decl.at, |w| w.at);
+        check_names(stage, at, faults);
         for (model, _) in &stage.models {
             match stage.drive.origin(model) {
                 None => {
@@ -100,7 +118,7 @@ pub(crate) fn check_origins(experiment: &Experiment, stages: &[StagePlan], fault
                                 "no-origin",
                                 decl.at,
                                 format!(
-                                    "the stage `{}` applies `{model}`, which {} trains: say which weights it takes",
+                                    "the stage `{}` applies `{model}`, which {} trains: `weights` must say which values it uses",
                                     stage.name,
                                     edges::list(trained.iter().copied())
                                 ),
@@ -115,11 +133,11 @@ pub(crate) fn check_origins(experiment: &Experiment, stages: &[StagePlan], fault
                     let at = origin_at(decl, model, at);
                     // a checkpoint holds all models of its stage, those that it kept as they were included
                     if !other.trains() {
-                        faults.add("no-origin", at, format!("the stage `{from}` trains nothing, and so leaves no weights"));
+                        faults.add("no-origin", at, format!("the stage `{from}` does not train, so it has no weights to take"));
                     } else if !other.models.iter().any(|(m, _)| m == model) {
-                        faults
-                            .add("no-origin", at, format!("the stage `{from}` does not apply `{model}`"))
-                            .help(format!("weights = {{ {model} = \"initial\", \"*\" = \"{from}\" }}, or the stage that trains it"));
+                        faults.add("no-origin", at, format!("the stage `{from}` does not apply `{model}`")).help(format!(
+                            "weights = {{ {model} = \"initial\", \"*\" = \"{from}\" }}, or name the stage that trains `{model}`"
+                        ));
                     } else if let (Checkpoint::Epoch(epoch), Some(epochs)) = (checkpoint, other.drive.settings.epochs) {
                         if !(1..=epochs).contains(epoch) {
                             faults.add("no-origin", at, format!("the stage `{from}` has epochs 1 to {epochs}"));
@@ -127,7 +145,7 @@ pub(crate) fn check_origins(experiment: &Experiment, stages: &[StagePlan], fault
                     } else if *checkpoint == Checkpoint::Best && other.drive.keep.as_ref().is_none_or(|k| k.best.is_none()) {
                         faults
                             .add("no-origin", at, format!("the stage `{from}` keeps no best checkpoint"))
-                            .help("there: keep = { best = \"stage/node.port\" }");
+                            .help(format!("in `{from}`: keep = {{ best = \"node.port\" }}"));
                     }
                 }
             }

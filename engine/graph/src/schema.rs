@@ -178,7 +178,7 @@ impl<'a> Look<'a> {
         }
         match schema.get("type").and_then(Json::as_str).or_else(|| ["number", "string", "boolean"].into_iter().find(|t| is(schema, t))) {
             Some("number") => of("a number", "numbers"),
-            Some("string") => of("a text", "texts"),
+            Some("string") => of("a string", "strings"),
             Some("boolean") => "true or false".into(),
             _ => of("a value", "values"),
         }
@@ -230,8 +230,8 @@ fn plain(item: &Item) -> Option<Json> {
 /// A value in a few words, as a person would name it.
 pub(crate) fn given(item: &Item) -> String {
     match &item.value {
-        Value::String(s) if s.chars().count() > 40 => format!("the text \"{}...\"", s.chars().take(40).collect::<String>()),
-        Value::String(s) => format!("the text \"{s}\""),
+        Value::String(s) if s.chars().count() > 40 => format!("the string \"{}...\"", s.chars().take(40).collect::<String>()),
+        Value::String(s) => format!("the string \"{s}\""),
         Value::Integer(i) => i.to_string(),
         Value::Float(f) => format!("{f:?}"),
         Value::Boolean(b) => b.to_string(),

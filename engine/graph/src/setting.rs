@@ -2,7 +2,7 @@
 
 use crate::fault::Faults;
 use crate::merge::merge;
-use crate::source::{At, Sources};
+use crate::source::{At, Sources, COMMAND_LINE};
 use crate::tree::{self, Entry, Item, Table, Value};
 use std::collections::BTreeSet;
 use toml::de::{DeTable, DeValue};
@@ -32,7 +32,7 @@ impl Setting {
 }
 
 /// How a path is written.
-pub(crate) const PATH: &str = "a path is names with dots between them, as TOML writes keys; a name with other letters stands in quotes";
+pub(crate) const PATH: &str = "a path is a dotted TOML key, such as stages.pretrain.epochs; quote a part with other characters";
 
 /// The parts of a dotted TOML key.
 pub(crate) fn key_path(text: &str) -> Option<Vec<String>> {
@@ -66,15 +66,15 @@ impl Change {
     pub(crate) fn of_setting(setting: &Setting, sources: &mut Sources, faults: &mut Faults) -> Option<Change> {
         let Some(parts) = key_path(&setting.path) else {
             let text = format!("{} = {}", setting.path, setting.value);
-            let at = At { file: sources.add("--set", &text), start: 0, end: setting.path.len() as u32 };
-            faults.add("bad-path", at, format!("--set: `{}` is no path", setting.path)).help(PATH);
+            let at = At { file: sources.add(COMMAND_LINE, &text), start: 0, end: setting.path.len() as u32 };
+            faults.add("bad-path", at, format!("--set: `{}` is not a path", setting.path)).help(PATH);
             return None;
         };
-        // VALUE is TOML, else text
-        let is_toml = toml::from_str::<toml::Table>(&format!("v = {}", setting.value)).is_ok_and(|t| t.len() == 1);
+        // VALUE is TOML, else a string; a number that is too large for TOML is reported as that
+        let is_toml = DeTable::parse(&format!("v = {}", setting.value)).is_ok_and(|t| t.get_ref().len() == 1);
         let value = if is_toml { setting.value.clone() } else { toml::Value::String(setting.value.clone()).to_string() };
         let before = faults.told();
-        let over = tree::parse("--set", &format!("{} = {value}", setting.path), sources, faults);
+        let over = tree::parse(COMMAND_LINE, &format!("{} = {value}", setting.path), sources, faults);
         (faults.told() == before).then(|| Change { what: format!("--set {}", setting.path), parts, over })
     }
 

@@ -85,7 +85,10 @@ impl<'a> SettingFaults<'a> {
     }
     /// Tells the fault unless the condition holds.
     pub fn require(&mut self, holds: bool, setting: &str, message: &str) {
-        if !holds {
+        // a value that breaks one rule is not measured by the next
+        let at = self.table.get(setting).map_or(self.at, |item| item.at);
+        let reported = self.table.get(setting).is_some() && self.faults.iter().any(|f| f.code == "out-of-range" && f.at == at);
+        if !holds && !reported {
             self.add(setting, message);
         }
     }

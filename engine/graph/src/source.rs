@@ -8,6 +8,9 @@ pub struct At {
     pub end: u32,
 }
 
+/// The name of a text that comes from the command line.
+pub const COMMAND_LINE: &str = "--set";
+
 /// All texts of one experiment: the file, what it extends, and each `--set`.
 #[derive(Clone, Debug, Default)]
 pub struct Sources {
@@ -22,6 +25,10 @@ impl Sources {
     }
     pub fn name(&self, at: At) -> &str {
         self.texts.get(at.file as usize).map_or("?", |(name, _)| name)
+    }
+    /// Whether a place lies in a file that the graph extends, not in the graph itself (the first text) or on the command line.
+    pub fn is_inherited(&self, at: At) -> bool {
+        at.file != 0 && self.name(at) != COMMAND_LINE
     }
     /// Line and column, both from 1; columns count characters.
     pub fn line_column(&self, at: At) -> (usize, usize) {

@@ -1,4 +1,4 @@
-//! Misspelt keys: each is told, and then read as the key that it was meant for, so that nothing that follows is told too.
+//! Misspelt keys: each is reported, and then read as the key that it was meant for, so that no consequence of it is reported too.
 
 use crate::experiment::{NODE_KEYS, TOP};
 use crate::fault::{nearest_all, Faults};
@@ -11,6 +11,12 @@ use crate::tree::{Item, Table, Value};
 const STAGE_KEYS: &[&str] = &["nodes", "optimiser", "schedule", "keep", "weights", "during", "parameters"];
 const MODEL_KEYS: &[&str] = &["kind", "names", "ema_of", "momentum"];
 pub(crate) const GROUP_KEYS: &[&str] = &["in", "out", "nodes"];
+
+/// All that may stand in a stage.
+pub(crate) fn stage_keys() -> Vec<String> {
+    let settings = properties(&schemars::SchemaGenerator::default().into_root_schema_for::<StageSettings>());
+    settings.into_iter().chain(STAGE_KEYS.iter().map(|k| k.to_string())).collect()
+}
 
 /// The top level of one file.
 pub(crate) fn mend_top(file: &mut Table, faults: &mut Faults) {
@@ -40,15 +46,15 @@ fn mend_extend(table: &mut Table, library: &Library, faults: &mut Faults) {
 
 /// What stands below the top level of a resolved graph.
 pub(crate) fn mend_below(tree: &mut Table, library: &Library, faults: &mut Faults) {
-    let stage_settings = properties(&schemars::SchemaGenerator::default().into_root_schema_for::<StageSettings>());
-    let stage_keys: Vec<&str> = STAGE_KEYS.iter().copied().chain(stage_settings.iter().map(String::as_str)).collect();
+    let stage_keys = stage_keys();
+    let stage_keys: Vec<&str> = stage_keys.iter().map(String::as_str).collect();
     each(tree, "models", |table| mend_kind(table, MODEL_KEYS, "a model", library, faults));
     each(tree, "groups", |group| {
         mend(group, GROUP_KEYS, "unknown-key", |key| format!("a group has no `{key}`"), faults);
         each(group, "nodes", |node| mend_kind(node, NODE_KEYS, "a node", library, faults));
     });
     each(tree, "stages", |stage| {
-        mend(stage, &stage_keys, "unknown-setting", |key| format!("`stage` has no setting `{key}`"), faults);
+        mend(stage, &stage_keys, "unknown-setting", |key| format!("a stage has no setting `{key}`"), faults);
         each(stage, "nodes", |node| mend_kind(node, NODE_KEYS, "a node", library, faults));
         for key in ["optimiser", "schedule"] {
             if let Some(Value::Table(table)) = stage.0.get_mut(key).map(|e| &mut e.item.value) {

@@ -11,7 +11,7 @@ pub struct StageSettings {
     pub epochs: Option<u64>,
     /// The global batch, in samples, from 1.
     pub batch: Option<usize>,
-    /// Equal parts that the mathematics sees the global batch as (the paper's number of processes), from 1.
+    /// Equal parts into which the mathematics divides the global batch (the paper's number of processes), from 1.
     pub world: Option<usize>,
     /// Whether batch norm sees the whole global batch or one part of the world.
     pub batch_norm: Option<BatchNorm>,
@@ -25,10 +25,10 @@ pub struct StageSettings {
     /// Scalars to report, `node.port`. Other scalars are logged and keep nothing alive.
     #[serde(default)]
     pub metrics: Vec<String>,
-    /// Tables to leave as files, `node.port`: OUT/files/STAGE/NODE.PORT.safetensors, with the samples' ids, rows and labels.
+    /// Tables to write to files, `node.port`: OUT/files/STAGE/NODE.PORT.safetensors, with the samples' ids, rows and labels.
     #[serde(default)]
     pub files: Vec<String>,
-    /// Models whose parameters stay as they are and that run in evaluation mode.
+    /// Models that are not trained and run in evaluation mode.
     #[serde(default)]
     pub frozen: Vec<String>,
 }
@@ -65,10 +65,6 @@ pub struct Sgd {
 pub enum Optimiser {
     Sgd(Sgd),
 }
-
-pub const OPTIMISERS: &[&str] = &["sgd"];
-pub const SCHEDULES: &[&str] = &["constant", "steps", "cosine", "plateau"];
-pub const MOMENTA: &[&str] = &["cosine"];
 
 /// A model that averages another: `p = momentum * p + (1 - momentum) * source` at the start of a training step (MoCo, eq. 2).
 #[derive(Clone, Debug, PartialEq)]
@@ -138,11 +134,11 @@ pub struct Plateau {
     pub on: String,
     /// In `(0, 1)`.
     pub factor: f64,
-    /// Epochs without a better value that are borne, from 0.
+    /// Epochs without improvement before the rate drops, from 0.
     pub patience: u64,
-    /// The learning rate never falls below it; without it there is no such bound.
+    /// The learning rate never falls below this; no bound if omitted.
     pub least: Option<f64>,
-    /// Which values are better; without it `lowest` for a port named `loss`, else `highest`.
+    /// Which values are better (default: `lowest` for a port named `loss`, else `highest`).
     pub goal: Option<Goal>,
 }
 
@@ -199,11 +195,11 @@ impl Schedule {
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Keep {
-    /// How many of the newest, from 1; without it the last one.
+    /// How many of the newest to keep, from 1 (default: 1).
     pub last: Option<u64>,
     /// The metric by which one more is kept: `node.port` of this stage, or `stage/node.port` of one that runs during it.
     pub best: Option<String>,
-    /// Which values are best; without it `lowest` for a port named `loss`, else `highest`.
+    /// Which values are best (default: `lowest` for a port named `loss`, else `highest`).
     pub goal: Option<Goal>,
 }
 
@@ -213,7 +209,7 @@ pub struct Keep {
 pub struct During {
     /// The stage that trains.
     pub stage: String,
-    /// After each of so many of its epochs, from 1; and after its last.
+    /// Every how many of its epochs, from 1; also after its last.
     pub every: u64,
 }
 
@@ -221,7 +217,7 @@ pub struct During {
 #[derive(Clone, Debug, PartialEq)]
 pub struct ParameterGroup {
     pub name: String,
-    /// Paths `model/parameter` with `*` for any text; `:norm` and `:bias` (alone or after a path) take these roles only.
+    /// Paths `model/parameter` with `*` for any characters; `:norm` and `:bias` (alone or after a path) take these roles only.
     pub patterns: Vec<String>,
     pub optimiser: Optimiser,
 }
@@ -265,7 +261,7 @@ pub enum Origin {
     Initial,
     /// As an earlier stage left them.
     Stage { stage: String, at: Checkpoint },
-    /// A safetensors file, relative to the working folder; `names` where it calls the model otherwise than the graph does.
+    /// A safetensors file, as an absolute path; `names` where it calls the model otherwise than the graph does.
     File { file: std::path::PathBuf, names: Option<Vec<String>> },
 }
 

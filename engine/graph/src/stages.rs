@@ -3,13 +3,14 @@
 use crate::during;
 use crate::edges::{self, Target};
 use crate::experiment::{Experiment, StageDecl};
-use crate::fault::Faults;
+use crate::fault::{remove_help, Faults};
+use crate::items;
 use crate::kind::Parameter;
 use crate::nodes::{plan_stage, PlannedStage};
 use crate::passes;
 use crate::plan::*;
 use crate::port::Port;
-use crate::source::At;
+use crate::source::{At, Sources};
 use crate::stage::Origin;
 use indexmap::IndexMap;
 use std::collections::{BTreeMap, HashMap};
@@ -18,7 +19,7 @@ use std::collections::{BTreeMap, HashMap};
 pub(crate) type Tables = HashMap<(String, String, String), Port>;
 
 /// Plans all stages. What comes back is a plan only where no fault was told.
-pub(crate) fn plan(experiment: &Experiment, faults: &mut Faults) -> Option<Plan> {
+pub(crate) fn plan(experiment: &Experiment, sources: &Sources, faults: &mut Faults) -> Option<Plan> {
     // tables that other stages read keep their nodes alive
     let read: Vec<(String, String, At)> = experiment.stages.values().flat_map(|s| reads(experiment, s)).collect();
     let mut tables = Tables::new();
@@ -38,7 +39,7 @@ pub(crate) fn plan(experiment: &Experiment, faults: &mut Faults) -> Option<Plan>
                 }
                 Some((known, first)) if shapes(known) != shapes(&list) => {
                     let other = if first == name { "another pass of this stage".to_string() } else { format!("the stage `{first}`") };
-                    let message = format!("`{model}` would have other parameter shapes here than in {other}: its input differs");
+                    let message = format!("`{model}` would have other parameter shapes here than in {other}, because its input differs");
                     faults.add("model-shape", at, message);
                 }
                 Some(_) => {}
@@ -52,7 +53,7 @@ pub(crate) fn plan(experiment: &Experiment, faults: &mut Faults) -> Option<Plan>
             faults.add("unused", at, message).help(help);
         }
     }
-    let models = models(experiment, parameters, faults);
+    let models = models(experiment, parameters, sources, faults);
     during::settle(experiment, &mut stages, faults);
     passes::check_origins(experiment, &stages, faults);
     during::check_averages(experiment, &stages, faults);
@@ -66,12 +67,16 @@ pub(crate) fn plan(experiment: &Experiment, faults: &mut Faults) -> Option<Plan>
     }
     assert_eq!(stages.len(), experiment.stages.len(), "a stage was left out, and no fault says why");
     let resolved = experiment.resolved.to_toml();
-    Some(Plan { name: experiment.name.clone(), about: experiment.about.clone(), seed: experiment.seed, models, stages, resolved })
+    let (name, about, seed) = (experiment.name.clone(), experiment.about.clone(), experiment.seed);
+    let plan = Plan { name, about, seed, models, stages, resolved };
+    items::check(experiment, &plan, faults);
+    Some(plan)
 }
 
 fn models(
     experiment: &Experiment,
     mut parameters: IndexMap<String, (Vec<Parameter>, String)>,
+    sources: &Sources,
     faults: &mut Faults,
 ) -> IndexMap<String, ModelPlan> {
     // also by nodes that a `false` took away
@@ -89,7 +94,10 @@ fn models(
                 faults.add(
                     "bad-names",
                     decl.at,
-                    format!("`{name}` has {layers} layers and {} names: one for the model, or one a layer", decl.names.len()),
+                    format!(
+                        "`{name}` has {layers} layers and {} names: give one name for the model, or one for each layer",
+                        decl.names.len()
+                    ),
                 );
             }
             models.insert(
@@ -103,20 +111,24 @@ fn models(
                 },
             );
         } else if !applied.contains(&name.as_str()) && !unread {
-            faults.add("unused", decl.at, format!("no node applies the model `{name}`")).help("apply it, or take it out");
+            let message = format!("no node applies the model `{name}`");
+            match sources.is_inherited(decl.at) {
+                true => faults.note("unused", decl.at, message).help(remove_help("models", name)),
+                false => faults.add("unused", decl.at, message).help("apply it, or remove it"),
+            }
         }
     }
     models
 }
 
-/// Stages, each after those whose tables or weights it needs; else by their names.
+/// Stages, each after those whose tables or weights it needs; else in the order of the file.
 fn stage_order(experiment: &Experiment, faults: &mut Faults) -> Vec<String> {
     let mut needs: BTreeMap<&str, Vec<(String, At)>> =
         experiment.stages.iter().map(|(n, s)| (n.as_str(), stage_needs(experiment, s))).collect();
     for (name, list) in &mut needs {
         list.retain(|(other, at)| {
             if other == name {
-                faults.add("cycle", *at, format!("the stage `{name}` needs itself"));
+                faults.add("cycle", *at, format!("the stage `{name}` depends on itself"));
             }
             other != name
         });
@@ -139,7 +151,7 @@ fn stage_order(experiment: &Experiment, faults: &mut Faults) -> Vec<String> {
             faults.add(
                 "cycle",
                 experiment.stages[circle[0]].at,
-                format!("a cycle: the stages {} wait for each other", edges::list(circle.iter().copied())),
+                format!("a cycle: the stages {} depend on each other", edges::list(circle.iter().copied())),
             );
             // the others are looked at all the same
             order.push(circle[0].to_string());

@@ -6,6 +6,7 @@ use crate::experiment;
 use crate::fault::{Fault, Faults};
 use crate::kind::Library;
 use crate::merge::{self, Reader, Setting};
+use crate::order;
 use crate::plan::Plan;
 use crate::setting::Change;
 use crate::source::{At, Sources};
@@ -85,12 +86,13 @@ pub fn check_adjusted(path: &Path, settings: &[Setting], library: &Library, adju
         apply(&axes, &values, &mut tree, &mut own);
         changes.iter().for_each(|c| c.apply(&mut tree, &mut own));
         spelling::mend_extends(&mut tree, library, &mut own);
-        merge::resolve(&mut tree, &mut own);
+        merge::resolve(&mut tree, &sources, &mut own);
         let broken = broken || own.since(&faults).iter().any(|f| matches!(f.code, "extends-missing" | "extends-cycle"));
         spelling::mend_below(&mut tree, library, &mut own);
+        order::settle(&mut tree, library);
         adjust(&mut tree);
-        let experiment = experiment::read(tree, library, &mut own);
-        let plan = if broken { None } else { stages::plan(&experiment, &mut own) };
+        let experiment = experiment::read(tree, library, &sources, &mut own);
+        let plan = if broken { None } else { stages::plan(&experiment, &sources, &mut own) };
         found.add(values, own, &faults, plan, broken);
     }
     found.finish(sources, faults, axes, at)

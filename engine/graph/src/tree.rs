@@ -38,7 +38,7 @@ pub struct Entry {
 impl Item {
     pub fn type_name(&self) -> &'static str {
         match self.value {
-            Value::String(_) => "a text",
+            Value::String(_) => "a string",
             Value::Integer(_) => "an integer",
             Value::Float(_) => "a float",
             Value::Boolean(_) => "a boolean",
@@ -126,8 +126,9 @@ pub fn parse(name: &str, text: &str, sources: &mut Sources, faults: &mut Faults)
         let span = e.span().unwrap_or(0..0);
         let line = syntax::line(text, span.start);
         if !lines.contains(&line) {
-            faults.add("syntax", place(file, &span), syntax::plain(e.message(), &text[span]));
-            lines.push(line);
+            let (span, message) = syntax::explain(e.message(), text, span);
+            faults.add("syntax", place(file, &span), message);
+            lines.extend([line, syntax::line(text, span.start)]);
         }
     }
     convert_table(table.into_inner(), &Text { file, lines: &lines }, faults)
@@ -180,7 +181,7 @@ fn convert(value: Spanned<DeValue<'_>>, text: &Text, faults: &mut Faults) -> Ite
         DeValue::Integer(i) => match i64::from_str_radix(i.as_str(), i.radix()) {
             Ok(i) => Value::Integer(i),
             Err(_) => {
-                faults.add("wrong-type", at, "this number is too large: integers have up to 64 bits");
+                faults.add("wrong-type", at, format!("this integer is out of range: integers go from {} to {}", i64::MIN, i64::MAX));
                 faults.excuse(at);
                 Value::String(i.as_str().to_string())
             }
@@ -188,7 +189,7 @@ fn convert(value: Spanned<DeValue<'_>>, text: &Text, faults: &mut Faults) -> Ite
         DeValue::Float(f) => match f.as_str().parse::<f64>() {
             Ok(n) if n.is_finite() || f.as_str().contains("inf") || f.as_str().contains("nan") => Value::Float(n),
             _ => {
-                faults.add("wrong-type", at, "this number is too large: floats have up to 64 bits");
+                faults.add("wrong-type", at, format!("this number is out of range: floats go up to {:e}", f64::MAX));
                 faults.excuse(at);
                 Value::String(f.as_str().to_string())
             }
@@ -197,7 +198,7 @@ fn convert(value: Spanned<DeValue<'_>>, text: &Text, faults: &mut Faults) -> Ite
         DeValue::Array(a) => Value::Array(a.into_iter().map(|v| convert(v, text, faults)).collect()),
         DeValue::Table(t) => Value::Table(convert_table(t, text, faults)),
         DeValue::Datetime(d) => {
-            faults.add("wrong-type", at, "this is a date, and nothing in a graph takes one: a text stands in quotes");
+            faults.add("wrong-type", at, "a date is no value of a graph: put it in quotes to make it a string");
             faults.excuse(at);
             Value::String(d.to_string())
         }

@@ -1,17 +1,17 @@
 //! `[values]`: what several nodes share.
 
-use crate::fault::{nearest, unmeant, Faults};
-use crate::source::At;
+use crate::fault::{nearest, remove_help, unmeant, Faults};
+use crate::source::{At, Sources};
 use crate::tree::{Entry, Item, Table, Value};
 use std::collections::BTreeSet;
 
-/// Replaces `"$name"` by the value of that name; `"$$"` at the start of a text is a dollar.
-pub(crate) fn substitute(tree: &mut Table, faults: &mut Faults) {
+/// Replaces `"$name"` by the value of that name; `"$$"` at the start of a string is a dollar.
+pub(crate) fn substitute(tree: &mut Table, sources: &Sources, faults: &mut Faults) {
     let values = match tree.take("values") {
         None => Table::default(),
         Some(Entry { item: Item { value: Value::Table(t), .. }, .. }) => t,
         Some(entry) => {
-            faults.add("wrong-type", entry.item.at, "`values` is a table");
+            faults.add("wrong-type", entry.item.at, "`values` must be a table");
             Table::default()
         }
     };
@@ -26,12 +26,17 @@ pub(crate) fn substitute(tree: &mut Table, faults: &mut Faults) {
     // one that a misspelt name was meant for is told there
     for key in unmeant(unused, &unknown.iter().map(String::as_str).collect::<Vec<_>>()) {
         let others: Vec<&str> = values.keys().filter(|k| *k != key).collect();
+        let at = values.entry(key).map_or(At::default(), |e| e.key);
+        let message = format!("nothing reads the value `{key}`");
+        if sources.is_inherited(at) {
+            faults.note("unused-value", at, message).help(remove_help("values", key));
+            continue;
+        }
         let help = match nearest(key, &others) {
             Some(near) => format!("did you mean `{near}`?"),
-            None => format!("write \"${key}\" where it is meant, or take it out"),
+            None => format!("write \"${key}\" where it is meant, or remove it"),
         };
-        let at = values.entry(key).map_or(At::default(), |e| e.key);
-        faults.add("unused-value", at, format!("nothing reads the value `{key}`")).help(help);
+        faults.add("unused-value", at, message).help(help);
     }
 }
 
@@ -95,12 +100,12 @@ impl Fill<'_> {
             let fault = self.faults.add("unknown-value", at, format!("there is no value `{name}`"));
             match crate::experiment::is_name(name) {
                 true => fault.nearest(name, self.values.keys()),
-                false => fault.help("a text that starts with a dollar is written with two: \"$$...\""),
+                false => fault.help("a string that begins with a dollar is written with two: \"$$...\""),
             }
             return None;
         };
         if self.open.iter().any(|n| n == name) {
-            self.faults.add("value-cycle", at, format!("the value `{name}` is made of itself"));
+            self.faults.add("value-cycle", at, format!("the value `{name}` is defined by itself"));
             return None;
         }
         self.used.insert(name.to_string());

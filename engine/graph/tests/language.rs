@@ -536,11 +536,11 @@ fn the_resolved_graph_is_the_graph() {
             ("seed   = 0\n", ""),
             (
                 "view_2   = { kind = \"view/choose\", in = { base = \"view_0.clips\", plain = \"plain.clips\" }",
-                "view_2   = { kind = \"view/choose\", in = { plain = \"plain.clips\" }",
+                "view_2   = { kind = \"view/choose\", in = { base = \"view_0.clips\" }",
             ),
         ],
     );
-    let upper = "extends = 'base.toml'\nname = 'good'\nabout = 'two views, one head'\nseed = 0\n[stages.pretrain.nodes.view_2.in]\nbase = 'view_0.clips'\n";
+    let upper = "extends = 'base.toml'\nname = 'good'\nabout = 'two views, one head'\nseed = 0\n[stages.pretrain.nodes.view_2.in]\nplain = 'plain.clips'\n";
     let merged = checked(&[("g.toml", upper), ("base.toml", &split)], &[]).plan.unwrap();
     assert_eq!(merged.resolved, plan.resolved);
     let paths = |p: &Plan| p.stages.iter().flat_map(|s| s.nodes.iter().map(|n| n.path.clone())).collect::<Vec<_>>();
@@ -566,7 +566,7 @@ fn a_fault_points_at_its_text() {
     // a place of several lines is marked to the end of the first
     let i = at("g.toml:6:34");
     assert_eq!(lines[i + 2], format!("   | {}^", " ".repeat(33)));
-    assert!(lines[i].contains("`in` is an edge"), "{}", lines[i]);
+    assert!(lines[i].contains("`in` takes an edge"), "{}", lines[i]);
     // what stands behind letters of several bytes
     let text = "name = 'g' # größe\nseed = 0\nabout = 'ö'\n[stages.x.nodes]\n'ö' = { kind = 'ö/→', x = 1 }\n";
     let said = rendered(&checked(&[("g.toml", text)], &[]));
@@ -575,5 +575,72 @@ fn a_fault_points_at_its_text() {
     // an open end of the file
     for text in ["a = ", "a = '", "[", "a = \"ö", "\u{feff}a = 1", "a\r\n= 1\r\n", "ö = 1"] {
         rendered(&checked(&[("g.toml", text)], &[]));
+    }
+}
+
+#[test]
+fn what_is_inherited_and_unused_is_a_note() {
+    let run = |rest: &str| {
+        let text = format!("extends = 'good.toml'\nname = 'g'\n{rest}");
+        let checked = checked(&[("g.toml", &text), ("good.toml", GOOD)], &[]);
+        let told = |note: bool| {
+            checked
+                .faults
+                .iter()
+                .filter(|f| f.note == note)
+                .map(|f| format!("{} {}", f.code, f.help.clone().unwrap_or_default()))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(checked.plan.is_some(), told(false).is_empty());
+        (told(true), told(false))
+    };
+    let drop = |what: &str| format!("to drop it, write beside `extends`: remove = [\"{what}\"]");
+    let none = Vec::<String>::new();
+    // a value, a group and a model that the graph of another file has and this one no longer uses
+    let lengths = "[stages.pretrain.nodes.pair]\nlength = 4\n[stages.gallery.nodes.clips]\nlength = 4\n";
+    assert_eq!(run(lengths), (vec![format!("unused-value {}", drop("values.length"))], none.clone()));
+    assert_eq!(run(&format!("remove = ['values.length']\n{lengths}")), (none.clone(), none.clone()));
+    let base = "[stages.pretrain.nodes.view_1]\napply = 'base'\nin = 'pair.second'\n";
+    assert_eq!(run(base), (vec![format!("unused {}", drop("groups.twice"))], none.clone()));
+    assert_eq!(run(&format!("remove = ['groups.twice']\n{base}")), (none.clone(), none.clone()));
+    let heads = "[models.other]\nkind = 'head/linear'\nwidths = [6]\n[stages.pretrain.nodes]\nclip = { apply = 'other', in = 'seen.map' }\nother = { apply = 'other', in = 'cut.map' }\n";
+    assert_eq!(run(heads), (vec![format!("unused {}", drop("models.proj"))], none.clone()));
+    // the graph's own are faults, as is what the command line sets
+    assert_eq!(run("[values]\nspare = 1\n").1.len(), 1);
+    assert_eq!(run("[groups.spare]\nout = { x = 'video.frames' }\n").1.len(), 1);
+    assert_eq!(run("[models.spare]\nkind = 'head/linear'\nwidths = [3]\n").1.len(), 1);
+    let set = checked(&[("g.toml", "extends = 'good.toml'\nname = 'g'\n"), ("good.toml", GOOD)], &["values.spare=1"]);
+    assert_eq!(faults(&set), ["1:8 unused-value"]);
+}
+
+#[test]
+fn the_seed_has_the_range_that_toml_has() {
+    let told = |sets: &[&str]| {
+        faults(&checked(&[("g.toml", GOOD)], sets)).iter().map(|f| f.rsplit(' ').next().unwrap().to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(told(&["seed=9223372036854775807"]), Vec::<String>::new());
+    assert_eq!(told(&["seed=-1"]), ["wrong-type"]);
+    for (set, said) in [
+        ("seed=18446744073709551615", "integers go from -9223372036854775808 to 9223372036854775807"),
+        ("seed=word", "`seed` takes an integer from 0 to 9223372036854775807"),
+    ] {
+        let text = rendered(&checked(&[("g.toml", GOOD)], &[set]));
+        assert!(text.contains(said) && text.matches("error[").count() == 1, "{text}");
+    }
+}
+
+#[test]
+fn a_key_that_a_stage_does_not_have_is_told_beside_all_that_it_has() {
+    let said =
+        |key: &str| rendered(&checked(&[("g.toml", &edited(GOOD, &[("epochs     = 2\n", &format!("epochs = 2\n{key} = 3\n"))]))], &[]));
+    let near = |key: &str, meant: &str| assert!(said(key).contains(&format!("did you mean `{meant}`?")), "{}", said(key));
+    near("batchsize", "batch");
+    near("batch-norm", "batch_norm");
+    near("Precision", "precision");
+    near("optimizer", "optimiser");
+    near("weights_file", "weights");
+    let list = said("zzz");
+    for key in ["optimiser", "schedule", "keep", "weights", "during", "parameters", "drop_last", "batch"] {
+        assert!(list.contains(&format!("`{key}`")), "{list}");
     }
 }

@@ -234,8 +234,18 @@ fn a_path_is_a_toml_key_and_a_value_is_toml_or_else_text() {
 }
 
 #[test]
-fn the_order_of_files_and_keys_changes_no_result() {
-    let one = loaded(&[("a.toml", "b = 1\na = 2\n[z]\ny = 1\nx = 2\n")], &[]).0;
-    let two = loaded(&[("a.toml", "extends = 'b.toml'\na = 2\n[z]\nx = 2\n"), ("b.toml", "b = 1\nz = { y = 1 }\n")], &[]).0;
-    assert_eq!(one.to_string(), two.to_string());
+fn keys_stand_in_the_order_of_the_files_those_of_the_extended_first() {
+    let order = |files: &[(&str, &str)], sets: &[&str]| {
+        loaded(files, sets).0["t"].as_table().unwrap().keys().cloned().collect::<Vec<_>>().join(" ")
+    };
+    let base = ("b.toml", "[t]\nz = 1\nb = 1\na = 1\n");
+    assert_eq!(order(&[("a.toml", base.1)], &[]), "z b a");
+    // what is changed keeps its place, what is new comes last
+    assert_eq!(order(&[("a.toml", "extends = 'b.toml'\n[t]\nc = 2\na = 2\nx = 2\n"), base], &["t.d=1"]), "z b a c x d");
+    // removed and set again, it is new
+    assert_eq!(order(&[("a.toml", "extends = 'b.toml'\nremove = ['t.z']\n[t]\nc = 2\nz = 2\n"), base], &[]), "b a c z");
+    assert_eq!(order(&[("a.toml", "[s]\nq = 1\n[t]\nextends = 's'\nb = 1\na = 1\n")], &[]), "q b a");
+    // a table stands where its own header does, else where it is first named
+    let tables = "[t.c.x]\nv = 1\n[t.b]\nv = 1\n[t.a.x]\nv = 1\n[t.c]\nw = 1\n[t.a.y]\nv = 1\n";
+    assert_eq!(order(&[("a.toml", tables)], &[]), "b a c");
 }

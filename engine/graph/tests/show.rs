@@ -39,7 +39,12 @@ fn texts(xml: &str) -> Vec<String> {
 #[test]
 fn text_names_passes_rows_and_what_has_no_gradient() {
     let text = show::text(&plan(GOOD));
-    for part in ["encoder  trained  seen   2B = 8 rows  batch norm over 2B = 8 rows", "no gradient", "rows of view_2 = plain"] {
+    for part in [
+        "a step: 4 videos, 8 clips, encoder 12 rows, proj 12 rows",
+        "encoder  trained  seen   2B = 8 rows  batch norm over 2B = 8 rows",
+        "no gradient",
+        "rows of view_2 = plain",
+    ] {
         assert!(text.contains(part), "no `{part}` in\n{text}");
     }
     let line = |path: &str| text.lines().find(|l| l.contains(path)).unwrap();
@@ -97,6 +102,9 @@ fn the_documents_fields_are_documented() {
     let mut json = show::json(&plan);
     let seen = &json["stages"][0]["passes"][0];
     assert_eq!((&seen["node"], &seen["rows"], &seen["batch_norm"]), (&"seen".into(), &8.into(), &"batch".into()));
+    let step =
+        serde_json::json!({ "videos": 4, "clips": 8, "model_rows": [{ "model": "encoder", "rows": 12 }, { "model": "proj", "rows": 12 }] });
+    assert_eq!((&json["stages"][0]["step"], &json["stages"][3]["step"]), (&step, &Value::Null));
     // names that the graph chose are no fields
     for stage in json["stages"].as_array_mut().unwrap() {
         stage["weights"] = stage["weights"].as_object().unwrap().values().cloned().collect();

@@ -241,7 +241,7 @@ fn what_draws_depends_on_the_seed() {
     assert_eq!(drawing(""), "pretrain gallery query");
     let whole = "[stages.gallery.nodes]\ncrop = { kind = 'view/normal', in = 'clips.clips' }\n";
     assert_eq!(drawing(whole), "pretrain");
-    assert_eq!(drawing(&format!("{whole}[stages.gallery]\nweights = 'initial'\n")), "gallery pretrain query");
+    assert_eq!(drawing(&format!("{whole}[stages.gallery]\nweights = 'initial'\n")), "pretrain gallery query");
     // a bootstrap shows no draw on a port
     let resampled = "[stages.retrieval.nodes]\nagain = { kind = 'evaluate/resample', in = 'score.ranks' }\n";
     assert_eq!(drawing(&format!("{whole}{resampled}")), "pretrain retrieval");

@@ -76,7 +76,7 @@ impl Table {
     }
     /// Parts of one table, in order.
     pub fn concatenate(parts: &[Table]) -> Result<Table> {
-        let Some(first) = parts.first() else { bail!("a table of no rows") };
+        let Some(first) = parts.first() else { bail!("a table without rows") };
         let rows = Tensor::cat(&parts.iter().map(|p| &p.rows).collect::<Vec<_>>(), 0);
         let label = match &first.label {
             None => None,
@@ -172,8 +172,7 @@ impl<'a> BatchIo<'a> {
     /// How many values an index input can take: they lie in `0..range`.
     pub fn range(&self, name: &str) -> Result<usize> {
         let found = self.ranges.iter().find(|(n, _)| n == name).map(|(_, r)| *r);
-        found
-            .ok_or_else(|| anyhow!("{}: it is not known how many values the index at `{name}` can take; name the data (--data)", self.node))
+        found.ok_or_else(|| anyhow!("{}: the number of values of the index at `{name}` is known only with the data (--data)", self.node))
     }
     pub fn rows(&self) -> &'a [Row] {
         self.rows

@@ -29,7 +29,7 @@ fn memory(text: &str) -> Option<String> {
     // "you tried to allocate 123 bytes"
     let asked = text.split("tried to allocate ").nth(1).and_then(|rest| rest.split_whitespace().next()?.parse::<f64>().ok());
     let asked = asked.map_or(String::new(), |bytes| format!(" ({:.1} GB were asked for at once)", bytes / 1e9));
-    Some(format!("out of memory{asked}: make the stage's `batch`, its clips or its models smaller, or take a machine with more"))
+    Some(format!("out of memory{asked}: reduce the stage's `batch`, its clips or its models, or use a machine with more memory"))
 }
 
 /// Runs all of a program's work: memory that runs out anywhere in libtorch is an error like another, and what libtorch says is one line.

@@ -1,5 +1,6 @@
 //! Weights from a safetensors file: parameters, buffers and registers, by dv's names or by the reference's.
 
+use crate::mismatch;
 use crate::store::{Lengths, Store};
 use crate::tensors;
 use anyhow::{bail, Context, Result};
@@ -14,6 +15,10 @@ use tch::Tensor;
 pub struct WeightsFile {
     path: PathBuf,
     values: BTreeMap<String, Tensor>,
+    /// All names that the file has.
+    names: Vec<String>,
+    /// Settings with which models that lack tensors would find them.
+    hints: Vec<String>,
 }
 
 /// `[K, ...]` as the reference's queues lie: `[D, K]`, all axes but the first as one.
@@ -30,7 +35,8 @@ fn last_axis_first(t: &Tensor, shape: &[Dim]) -> Option<Tensor> {
 
 impl WeightsFile {
     pub fn read(path: &Path) -> Result<WeightsFile> {
-        Ok(WeightsFile { path: path.to_path_buf(), values: tensors::read(path)? })
+        let values = tensors::read(path)?;
+        Ok(WeightsFile { path: path.to_path_buf(), names: values.keys().cloned().collect(), values, hints: Vec::new() })
     }
 
     /// Lengths that only the data knows, as the file's registers have them.
@@ -86,6 +92,7 @@ impl WeightsFile {
 
     fn model(&mut self, plan: &Plan, name: &str, names: Option<&[String]>, store: &mut Store, missing: &mut Vec<String>) -> Result<()> {
         let model = &plan.models[name];
+        let before = missing.len();
         for tensor in store.names_of(name) {
             let full = format!("{name}/{tensor}");
             let reference = model.name_under(names.unwrap_or(&model.names), &tensor);
@@ -95,7 +102,19 @@ impl WeightsFile {
                 None => missing.push(reference.unwrap_or(full)),
             }
         }
+        if missing.len() > before {
+            self.hint(name, names.unwrap_or(&model.names), &store.names_of(name));
+        }
         Ok(())
+    }
+
+    /// Names under which the file has all of a model's tensors.
+    fn hint(&mut self, model: &str, names: &[String], tensors: &[String]) {
+        let one = mismatch::found_under(&self.names, tensors).map(|path| vec![path.to_string()]);
+        let Some(fitting) = one.or_else(|| mismatch::with_prefix(&self.names, names)) else { return };
+        let list = format!("[{}]", fitting.iter().map(|n| format!("{n:?}")).collect::<Vec<_>>().join(", "));
+        self.hints
+            .push(format!("the file has `{model}` under other names; give them in the model or in the stage's weights: names = {list}"));
     }
 
     /// What the reference has no tensor for may be lacking in a file with its names.
@@ -115,13 +134,8 @@ impl WeightsFile {
 
     fn done(self, missing: Vec<String>) -> Result<()> {
         if !missing.is_empty() || !self.values.is_empty() {
-            let list = |names: Vec<String>| if names.is_empty() { "none".to_string() } else { names.join(", ") };
-            bail!(
-                "{}: weights that match nothing\n  the graph asks for, and the file lacks: {}\n  the file holds, and the graph knows nothing of: {}",
-                self.path.display(),
-                list(missing),
-                list(self.values.into_keys().collect())
-            );
+            let spare: Vec<String> = self.values.into_keys().collect();
+            bail!("{}", mismatch::report(&self.path, &self.names, &missing, &spare, &self.hints));
         }
         Ok(())
     }

@@ -8,6 +8,7 @@ pub mod executor;
 pub mod folder;
 pub mod import;
 mod metrics;
+mod mismatch;
 pub mod optimise;
 pub mod probe;
 pub mod progress;

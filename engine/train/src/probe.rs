@@ -46,7 +46,7 @@ enum Asked {
 pub fn probe(plan: &mut Plan, registry: &Registry, probe: &Probe) -> Result<BTreeMap<String, Tensor>> {
     let index = plan.stages.iter().position(|s| s.name == probe.stage).with_context(|| {
         let names: Vec<&str> = plan.stages.iter().map(|s| s.name.as_str()).collect();
-        format!("there is no stage `{}`; there are {}", probe.stage, names.join(", "))
+        format!("there is no stage `{}`; available: {}", probe.stage, names.join(", "))
     })?;
     let mut stage = plan.stages.remove(index);
     if !probe.train && probe.steps.is_none() {

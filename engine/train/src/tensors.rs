@@ -47,7 +47,7 @@ fn bytes(t: &Tensor) -> Vec<u8> {
 /// Writes a file whole, or leaves what was there.
 pub fn write_atomically(path: &Path, content: &[u8], fsync: bool) -> Result<()> {
     if path.is_dir() {
-        bail!("cannot write {}: it is a folder, and a file is meant", path.display());
+        bail!("cannot write {}: it is a folder, not a file", path.display());
     }
     // a bare name has the empty path above it
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -96,10 +96,10 @@ pub fn write_headed(path: &Path, tensors: &BTreeMap<String, Tensor>, header: Opt
 /// Reads all tensors of a file.
 pub fn read(path: &Path) -> Result<BTreeMap<String, Tensor>> {
     if path.is_dir() {
-        bail!("{} is a folder: a safetensors file is meant", path.display());
+        bail!("{} is a folder, not a safetensors file", path.display());
     }
     let content = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let file = SafeTensors::deserialize(&content).with_context(|| format!("{} is no safetensors file", path.display()))?;
+    let file = SafeTensors::deserialize(&content).with_context(|| format!("{} is not a safetensors file", path.display()))?;
     file.tensors()
         .into_iter()
         .map(|(name, view)| {

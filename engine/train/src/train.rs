@@ -34,7 +34,7 @@ pub(crate) fn train(
     let (n, drop_last) = (rows.len(), drive.drops_last());
     let steps = if drop_last { n / batch } else { n.div_ceil(batch) } as u64;
     if steps == 0 {
-        bail!("the stage `{}` has {n} samples and a batch of {batch}: not one whole batch", stage.name);
+        bail!("batch {batch}: the stage `{}` has {n} samples, less than one batch", stage.name);
     }
     let mut executor = Executor::new(Arc::clone(stage), cx.registry, cx.machine.device);
     executor.lengths = lengths(Some(rows.as_ref()));

@@ -7,8 +7,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use tch::Tensor;
 
-/// Inputs of one shape as the items of a new item axis, outside the axes that they have. Items are ordered by the
-/// inputs' names; models fold them into one pass.
+/// Inputs of one shape as the items of a new item axis, outside the axes that they have. Items are sorted by the inputs'
+/// names, or stand as in the array if `in` is one; models fold them into one pass.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Stack {
@@ -33,8 +33,7 @@ impl Kind for Stack {
         faults.require(named, "axis", "must be a name of a-z, 0-9 and _");
     }
     fn ports(&self, inputs: &Inputs) -> Result<Vec<Port>, PortFault> {
-        let mut ports: Vec<(&str, &Port)> = inputs.all().collect();
-        ports.sort_by_key(|(name, _)| *name);
+        let ports: Vec<(&str, &Port)> = inputs.all().collect();
         let Some(&(first_name, first)) = ports.first() else { return Err(PortFault::node("there is nothing to stack")) };
         for (name, port) in &ports {
             if (port.ty, &port.shape, &port.axes) != (first.ty, &first.shape, &first.axes) {
@@ -53,8 +52,7 @@ impl Kind for Stack {
 
 impl BatchKind for Stack {
     fn run(&self, io: &mut BatchIo) -> Result<()> {
-        let mut inputs = io.tensors();
-        inputs.sort_by(|a, b| a.0.cmp(&b.0));
+        let inputs = io.tensors();
         ensure!(!inputs.is_empty(), "there is nothing to stack");
         let tensors: Vec<&Tensor> = inputs.iter().map(|(_, t)| t).collect();
         let clips = tensors.iter().all(|t| t.dim() == 5 && t.stride()[1] == 1);
@@ -78,11 +76,15 @@ mod tests {
     use tch::kind::FLOAT_CPU;
 
     #[test]
-    fn items_are_ordered_by_name() {
+    fn items_stand_as_the_inputs_are_given() {
         let kind: Stack = testing::kind("axis = 'view'");
-        let (a, b) = (Tensor::zeros([2, 3], FLOAT_CPU), Tensor::ones([2, 3], FLOAT_CPU));
-        let out = testing::run(&kind, 2, vec![("v1", b.shallow_clone()), ("v0", a.shallow_clone())]);
-        assert_eq!(*out.tensor("clips"), Tensor::stack(&[a, b], 1));
+        // an array of more than ten: "10" comes after "9"
+        let names: Vec<String> = (0..12).map(|i| i.to_string()).collect();
+        let rows: Vec<Tensor> = (0..12).map(|i| Tensor::full([2, 3], i, FLOAT_CPU)).collect();
+        let inputs = names.iter().zip(&rows).map(|(name, t)| (name.as_str(), t.shallow_clone())).collect();
+        assert_eq!(*testing::run(&kind, 2, inputs).tensor("clips"), Tensor::stack(&rows, 1));
+        let inputs = Inputs::new(names.iter().map(|name| (name.clone(), Port::float([3.into()]))).collect());
+        assert_eq!(kind.ports(&inputs).unwrap()[0].axes[0].items, names);
         let port = Port::float([3.into()]).with_axis(Axis::counted("clip", 10));
         let inputs = Inputs::new(vec![("v1".into(), port.clone()), ("v0".into(), port)]);
         assert_eq!(kind.ports(&inputs).unwrap()[0].to_string(), "float [B, view 2, clip 10, 3]");

@@ -15,8 +15,7 @@ use tch::{Kind as Dtype, Tensor};
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Sum {
-    /// A weight for each input, by its name. 0 only multiplies; `false` takes the term away, and with it all that then
-    /// reaches nothing.
+    /// A weight for each input, by its name. 0 only multiplies; `false` drops the term and every node that only fed it.
     weights: BTreeMap<String, Weight>,
 }
 

@@ -14,7 +14,7 @@ use tch::Tensor;
 #[serde(deny_unknown_fields)]
 pub struct Choose {
     /// How likely each branch is, by its input's name; the sum need not be 1. A draw equal to a cumulative weight takes
-    /// the next branch, in the order of the inputs.
+    /// the next branch, in the order in which `in` names them.
     odds: BTreeMap<String, f64>,
 }
 
@@ -24,12 +24,13 @@ impl Kind for Choose {
         &[In::new("clips", &[Type::Bytes, Type::Float], "...", "the branches, each under its name; equal in type and shape").many()];
     const OUTPUTS: &'static [Out] = &[
         Out::new("clips", "...", "each sample's clip from its branch"),
-        Out::draw("choice", "", "the branch taken, by its place among the inputs"),
+        Out::draw("choice", "", "the branch taken: 0 is the first that `in` names"),
     ];
     const AXES: Axes = Axes::None;
+    const CHOOSES: bool = true;
 
     fn check(&self, faults: &mut SettingFaults) {
-        faults.require(self.odds.values().all(|w| w.is_finite() && *w >= 0.0), "odds", "must not be negative");
+        faults.require(self.odds.values().all(|w| w.is_finite() && *w >= 0.0), "odds", "must be finite and not negative");
         faults.require(self.odds.values().sum::<f64>() > 0.0, "odds", "must have a sum above 0");
     }
     fn ports(&self, inputs: &Inputs) -> Result<Vec<Port>, PortFault> {
@@ -37,14 +38,16 @@ impl Kind for Choose {
         let Some(&(first_name, first)) = branches.first() else { return Err(PortFault::node("there is nothing to choose from")) };
         for (name, port) in &branches {
             if !self.odds.contains_key(*name) {
-                return Err(PortFault::setting("odds", format!("there are no odds for the input `{name}`")));
+                let spare = self.odds.keys().find(|odd| inputs.get(odd).is_none());
+                let other = spare.map(|odd| format!(", but odds for `{odd}`, which is no input")).unwrap_or_default();
+                return Err(PortFault::setting("odds", format!("there are no odds for the input `{name}`{other}")));
             }
             if (port.ty, &port.shape) != (first.ty, &first.shape) {
                 return Err(PortFault::input(name, format!("`{name}` is {port}, but `{first_name}` is {first}")));
             }
         }
         if let Some(name) = self.odds.keys().find(|name| inputs.get(name).is_none()) {
-            return Err(PortFault::setting("odds", format!("there is no input `{name}`")));
+            return Err(PortFault::setting("odds", format!("there are odds for `{name}`, which is no input")));
         }
         Ok(vec![first.clone(), Port::index([]).with_range(branches.len().into())])
     }

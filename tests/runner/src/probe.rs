@@ -82,10 +82,10 @@ impl Probe {
     }
 }
 
-/// What dv said, as an error. A kind that nobody has written, and what dv itself calls "not yet", are no faults of the map.
+/// What dv said, as an error. A kind that does not exist, and what dv reports as unsupported, are not errors of the map.
 fn fault(said: &str) -> anyhow::Error {
     let faults: Vec<&str> = said.lines().filter(|l| l.contains("error[")).collect();
-    let mut missing = faults.iter().filter(|l| l.contains("[unknown-kind]") || l.contains("[not-yet]"));
+    let mut missing = faults.iter().filter(|l| l.contains("[unknown-kind]") || l.contains("[unsupported]"));
     if let Some(line) = missing.next() {
         let message = line.split_once("]: ").map_or(*line, |(_, m)| m);
         return NotYet(message.to_string()).into();

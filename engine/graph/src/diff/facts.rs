@@ -74,6 +74,9 @@ fn node(stage: &StagePlan, i: usize) -> Fact {
         ("rate", node.rate.to_string()),
         ("gradient", if node.gradient { "flows" } else { "none" }.to_string()),
     ];
+    if node.entry.chooses {
+        fact.push(("choices", crate::show::choices(stage, i).join(", ")));
+    }
     let reads: Vec<String> = node.reads().map(|input| edge(stage, input)).collect();
     fact.push(("reads", reads.join(", ")));
     fact.extend(node.entry.outputs.iter().zip(&node.outputs).map(|(o, p)| (o.name, p.to_string())));

@@ -1,6 +1,6 @@
 //! A plan as one JSON document, for programs. `docs/show.md` says what its fields mean; a test compares.
 
-use super::{carries_gradient, edge, guards, passes, place, Norm, Pass};
+use super::{carries_gradient, edge, guards, passes, place, step, Norm, Pass};
 use crate::plan::{From, InputPlan, NodePlan, Plan, StagePlan};
 use crate::port::{Dim, Port};
 use crate::stage::{Checkpoint, Origin};
@@ -60,17 +60,25 @@ fn stage(plan: &Plan, stage: &StagePlan) -> Value {
         "weights": weights,
         "epochs": s.epochs,
         "batch": s.batch,
+        "drop_last": stage.trains().then(|| stage.drive.drops_last()),
         "world": stage.drive.world(),
         "minimise": stage.minimise.map(output),
         "metrics": stage.metrics.iter().map(|m| json!({ "name": m.name, "reported": m.reported })).collect::<Vec<_>>(),
         "data": source,
         "models": stage.models.iter().map(|(m, trained)| json!({ "model": m, "trained": trained })).collect::<Vec<_>>(),
-        "nodes": stage.nodes.iter().map(|n| node(stage, n)).collect::<Vec<_>>(),
+        "step": step(plan, stage).map(|s| json!({
+            "videos": s.videos,
+            "clips": s.clips,
+            "model_rows": s.rows.iter().map(|(model, rows)| json!({ "model": model, "rows": rows })).collect::<Vec<_>>(),
+        })),
+        "nodes": (0..stage.nodes.len()).map(|n| node(stage, n)).collect::<Vec<_>>(),
         "passes": passes(plan, stage).iter().map(pass).collect::<Vec<_>>(),
     })
 }
 
-fn node(stage: &StagePlan, node: &NodePlan) -> Value {
+fn node(stage: &StagePlan, index: usize) -> Value {
+    let node = &stage.nodes[index];
+    let choices = if node.entry.chooses { stage.branches(index) } else { Vec::new() };
     let outputs = node.entry.outputs.iter().zip(&node.outputs).map(|(out, p)| port(out.name, p));
     json!({
         "path": node.path,
@@ -82,6 +90,7 @@ fn node(stage: &StagePlan, node: &NodePlan) -> Value {
         "training": node.training,
         "fold": node.fold.iter().map(|a| a.name.as_str()).collect::<Vec<_>>(),
         "only": guards(stage, node),
+        "choices": choices,
         "inputs": node.inputs.iter().map(|i| input(stage, node, i)).collect::<Vec<_>>(),
         "outputs": outputs.collect::<Vec<_>>(),
         "register": node.register.as_ref().map(|r| json!({

@@ -17,7 +17,7 @@ pub use svg::svg;
 pub(crate) use text::table;
 pub use text::text;
 
-use crate::plan::{From, InputPlan, NodePlan, Place, StagePlan};
+use crate::plan::{From, InputPlan, NodePlan, Place, Plan, StagePlan};
 use crate::port::Port;
 use crate::stage::{Checkpoint, Ema, Momentum, Origin};
 
@@ -67,7 +67,8 @@ pub(crate) fn purpose(stage: &StagePlan) -> String {
         (Some(epochs), true) => {
             let world = format!("in a world of {}", stage.drive.world());
             let loss = s.minimise.as_deref().unwrap_or_default();
-            format!("{epochs} epochs, {} {world}, minimises {loss}", batch.unwrap_or_default())
+            let last = if stage.drive.drops_last() { "" } else { ", keeps a shorter last batch" };
+            format!("{epochs} epochs, {} {world}, minimises {loss}{last}", batch.unwrap_or_default())
         }
         _ => batch.unwrap_or_default(),
     };
@@ -77,6 +78,33 @@ pub(crate) fn purpose(stage: &StagePlan) -> String {
 /// Whether a node computes something that the loss would have to flow through, and does not: what the figures mark.
 fn without_gradient(stage: &StagePlan, node: &NodePlan) -> bool {
     stage.trains() && node.place == Place::Device && !node.gradient
+}
+
+/// What the numbers of a drawn choice mean: `0 = plain`, `1 = base`. Nothing for a node that draws none.
+pub(crate) fn choices(stage: &StagePlan, node: usize) -> Vec<String> {
+    let branches = if stage.nodes[node].entry.chooses { stage.branches(node) } else { Vec::new() };
+    branches.into_iter().enumerate().map(|(i, name)| format!("{i} = {name}")).collect()
+}
+
+/// What a step of a stage takes: videos, clips that are read of them, rows of each model over all of its passes.
+pub(crate) struct Step {
+    pub videos: usize,
+    pub clips: usize,
+    pub rows: Vec<(String, usize)>,
+}
+
+/// Nothing for a stage that reads no videos.
+pub(crate) fn step(plan: &Plan, stage: &StagePlan) -> Option<Step> {
+    let videos = stage.drive.settings.batch.filter(|_| stage.source.is_some())?;
+    let mut rows: Vec<(String, usize)> = Vec::new();
+    for pass in passes(plan, stage) {
+        let own = pass.rows.unwrap_or(0) * pass.times;
+        match rows.iter_mut().find(|(model, _)| model == pass.model) {
+            Some((_, all)) => *all += own,
+            None => rows.push((pass.model.to_string(), own)),
+        }
+    }
+    Some(Step { videos, clips: videos * stage.clips_per_sample(), rows })
 }
 
 /// Which rows of the batch reach a node: `rows of view_0 = plain`.

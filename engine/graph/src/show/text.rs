@@ -1,6 +1,6 @@
 //! A plan as text: order, shapes and rates, what runs where, passes and batch-norm rows.
 
-use super::{average, guards, origins, passes, place, purpose, register, thousands, what, without_gradient, Norm, Pass};
+use super::{average, choices, guards, origins, passes, place, purpose, register, step, thousands, what, without_gradient, Norm, Pass};
 use crate::plan::{Plan, StagePlan};
 use std::fmt::Write;
 
@@ -35,6 +35,10 @@ pub fn text(plan: &Plan) -> String {
             .collect();
         let _ = writeln!(out, "{}", table(&rows, "  "));
     }
+    if plan.stages.len() > 1 {
+        let names: Vec<&str> = plan.stages.iter().map(|s| s.name.as_str()).collect();
+        let _ = writeln!(out, "stages run in the order {}\n", names.join(", "));
+    }
     for stage in &plan.stages {
         stage_text(plan, stage, &mut out);
     }
@@ -55,10 +59,18 @@ fn stage_text(plan: &Plan, stage: &StagePlan, out: &mut String) {
     if !origins.is_empty() {
         let _ = writeln!(out, "  weights: {}", origins.join("; "));
     }
-    let rows = stage.nodes.iter().map(|node| {
+    if let Some(step) = step(plan, stage) {
+        let rows = step.rows.iter().map(|(model, rows)| format!(", {model} {} rows", thousands(*rows)));
+        let _ = writeln!(out, "  a step: {} videos, {} clips{}", thousands(step.videos), thousands(step.clips), rows.collect::<String>());
+    }
+    let rows = stage.nodes.iter().enumerate().map(|(i, node)| {
         let outputs: Vec<String> = node.entry.outputs.iter().zip(&node.outputs).map(|(o, p)| format!("{}: {p}", o.name)).collect();
         let mut marks = guards(stage, node);
         marks.extend(register(stage, node));
+        let choices = choices(stage, i);
+        if !choices.is_empty() {
+            marks.push(format!("choice {}", choices.join(", ")));
+        }
         if without_gradient(stage, node) {
             marks.insert(0, "no gradient".to_string());
         }

@@ -211,6 +211,7 @@ impl Kind for Choose {
     const INPUTS: &'static [In] = &[In::new("clips", CLIP, "...", "the branches").many()];
     const OUTPUTS: &'static [Out] = &[Out::new("clips", "...", "of the branch"), Out::draw("choice", "", "which")];
     const AXES: Axes = Axes::None;
+    const CHOOSES: bool = true;
     fn ports(&self, inputs: &Inputs) -> Ports {
         let branches: Vec<&Port> = inputs.all().filter(|(n, _)| *n != "choice").map(|(_, p)| p).collect();
         let odd = inputs.all().map(|(n, _)| n).find(|n| *n != "choice" && !self.odds.contains_key(*n));

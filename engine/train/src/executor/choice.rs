@@ -10,9 +10,7 @@ use tch::{Device, Kind};
 
 impl Executor<'_> {
     pub(super) fn is_chooser(&self, plan: &NodePlan) -> bool {
-        let mut rng = Key::initial(0, "").rng();
-        let names: Vec<&str> = plan.inputs.iter().map(|i| i.name.as_str()).collect();
-        !names.is_empty() && plan.kind.pick(&mut rng, &names).is_some()
+        plan.entry.chooses && !plan.inputs.is_empty()
     }
 
     /// The branch of each row of the batch at a choosing node.

@@ -43,7 +43,7 @@ impl Executor<'_> {
         inputs: Vec<(String, Value)>,
         which: impl Fn(&RunRegister) -> fn(&dyn std::any::Any, &State, &BatchIo) -> Result<()>,
     ) -> Result<()> {
-        let Run::Register(run) = self.registry.run(plan.entry.name)? else { bail!("`{}` is no register", plan.path) };
+        let Run::Register(run) = self.registry.run(plan.entry.name)? else { bail!("`{}` is not a register", plan.path) };
         let state = store.registers.get(&plan.path).ok_or_else(|| anyhow!("the register `{}` has no values here", plan.path))?;
         let rows: Vec<Row> = step.samples.iter().map(|sample| Row { sample: sample.clone(), item: 0 }).collect();
         let io = BatchIo::new(&plan.path, step.pass, step.step, &rows, self.stage.drive.world(), self.device, inputs);

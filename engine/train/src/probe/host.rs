@@ -21,7 +21,7 @@ pub fn draws(executor: &Executor, positions: &[usize]) -> Result<Draws> {
         }
         let text = || format!("--feed {}.{}", plan.path, declared.name);
         if tensor.size().first() != Some(&(positions.len() as i64)) {
-            bail!("{}: {:?} does not go by the {} rows", text(), tensor.size(), positions.len());
+            bail!("{}: the shape {:?} does not match the {} rows", text(), tensor.size(), positions.len());
         }
         let rows = positions.iter().enumerate();
         let rows = rows.map(|(row, position)| Ok((*position, value(&tensor.get(row as i64)).with_context(text)?)));
