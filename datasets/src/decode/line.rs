@@ -3,9 +3,10 @@
 use super::unnamed::MARK;
 
 /// A line `[SOURCE @ 0x...] [LEVEL] TEXT`. Sources may be several, the last one the innermost, or none, of ffmpeg itself.
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Line<'a> {
     pub source: Option<&'a str>,
+    /// Empty where it is not known, of a message inside another's line.
     pub level: &'a str,
     pub text: &'a str,
 }
@@ -42,10 +43,9 @@ const GIVING_UP: [&str; 9] = [
 ];
 
 impl<'a> Line<'a> {
-    /// `None`: the line is not of that form. The form is looked for at the line's beginning alone, so that a title or a file's name
-    /// cannot pass for it.
+    /// `None`: the line is not of that form. The form is looked for at the line's beginning alone, so that a title cannot pass for it.
     pub fn parse(line: &'a str) -> Option<Line<'a>> {
-        let (mut source, mut rest) = (None, line.trim());
+        let (mut source, mut rest) = (None, line.trim_end());
         loop {
             let (name, after) = rest.strip_prefix('[')?.split_once(']')?;
             rest = after.strip_prefix(' ').unwrap_or(after);
@@ -61,6 +61,7 @@ impl<'a> Line<'a> {
         let damage = match self.level {
             "error" | "fatal" | "panic" => false,
             "warning" if is_damage(self.text) => true,
+            "" if is_damage(self.text) || is_error(self.text) => true,
             _ => return None,
         };
         let begins = |beginnings: &[&str], text: &str| beginnings.iter().any(|beginning| text.starts_with(beginning));
@@ -87,6 +88,12 @@ fn is_damage(text: &str) -> bool {
     ["corrupt", "truncat", "prematurely", "damaged", "invalid"].iter().any(|w| text.contains(w))
 }
 
+/// Whether a text whose level is not known sounds like an error.
+fn is_error(text: &str) -> bool {
+    let text = text.to_ascii_lowercase();
+    ["error", "mismatch", "missing", "overread", "partial"].iter().any(|w| text.contains(w))
+}
+
 /// The same for sentences that differ in numbers alone, such as the place of the damage.
 pub fn gist(text: &str) -> String {
     let words = text.split_inclusive(|c: char| !c.is_ascii_alphanumeric());
@@ -108,6 +115,7 @@ mod tests {
             ("[Parsed_showinfo_1 @ 0x5] [info] n:   0 pts:", line(Some("Parsed_showinfo_1"), "info", "n:   0 pts:")),
             ("[in#0 @ 0x5] [error]", line(Some("in#0"), "error", "")),
             ("a title [error] x", None),
+            (" [error] x", None),
             ("[error", None),
             ("", None),
         ] {

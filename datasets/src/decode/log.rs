@@ -6,6 +6,7 @@ use std::sync::{Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use super::line::{gist, Complaint, Line};
+use super::showinfo::{self, Said};
 use super::unnamed::Unnamed;
 
 /// Longest line kept, in bytes; the rest of a longer one is skipped.
@@ -140,23 +141,36 @@ impl Log {
 }
 
 impl State {
-    fn take_line(&mut self, line: &str) {
+    fn take_line(&mut self, raw: &str) {
         const INTERRUPTED: &str = "Exiting normally, received signal";
-        let Some(line) = Line::parse(line) else {
-            self.interrupted |= line.starts_with(INTERRUPTED);
-            return;
+        let raw = raw.trim_end();
+        let parsed = Line::parse(raw);
+        let line = parsed.unwrap_or(Line { source: None, level: "", text: raw });
+        // ffmpeg's description of the file, which repeats its titles, some of several lines.
+        let description = match parsed {
+            Some(line) => line.source.is_none() && line.level == "info",
+            None => raw.starts_with(char::is_whitespace),
         };
-        let Line { source, level, text } = line;
-        if level == "info" {
-            match source {
-                None => self.interrupted |= text.starts_with(INTERRUPTED),
-                Some(source) if source.starts_with("Parsed_showinfo") => self.take_info(text),
-                Some(_) => {}
-            }
+        self.interrupted |= line.source.is_none() && line.text.starts_with(INTERRUPTED);
+        if description {
             return;
         }
-        self.no_stream |= source.is_none() && text.starts_with("Stream map '") && text.ends_with("' matches no streams.");
-        self.foreign_format |= text.starts_with("Format not on whitelist");
+        self.no_stream |= line.source.is_none() && line.text.starts_with("Stream map '") && line.text.ends_with("' matches no streams.");
+        self.foreign_format |= line.text.starts_with("Format not on whitelist");
+        let Some(found) = showinfo::find(&line) else { return self.complain(line) };
+        match found.said {
+            Said::Frame(pts) => self.times.push_back(self.micros(pts)),
+            Said::Config(base, rate) => {
+                self.time_base = base;
+                self.fps = self.fps.or(rate.map(|(n, d)| n as f64 / d as f64));
+            }
+            Said::Other => {}
+        }
+        self.complain(Line { text: found.before, ..line });
+        self.complain(Line { source: None, level: "", text: found.after });
+    }
+
+    fn complain(&mut self, line: Line) {
         match line.complaint() {
             Some(Complaint::Cause(text)) => self.causes.push(text),
             Some(Complaint::Consequence(text)) => self.consequences.push(text),
@@ -164,30 +178,11 @@ impl State {
         }
     }
 
-    fn take_info(&mut self, text: &str) {
-        if let Some(text) = text.strip_prefix("config in time_base: ") {
-            let mut parts = text.split(", frame_rate: ").map(ratio);
-            self.time_base = parts.next().flatten();
-            if let (None, Some((n, d))) = (self.fps, parts.next().flatten()) {
-                self.fps = Some(n as f64 / d as f64);
-            }
-        } else if let Some((_, pts)) = text.split_once(" pts:").filter(|_| text.starts_with("n:")) {
-            let pts = pts.split_whitespace().next().and_then(|p| p.parse::<i64>().ok());
-            let time = pts.zip(self.time_base).and_then(|(pts, (n, d))| {
-                let micros = pts as i128 * n as i128 * 1_000_000;
-                // Rounded down, negative times too.
-                i64::try_from(micros.div_euclid(d as i128)).ok()
-            });
-            self.times.push_back(time);
-        }
+    /// A time in units of the time base as microseconds, rounded down, negative ones too.
+    fn micros(&self, pts: Option<i64>) -> Option<i64> {
+        let (pts, (n, d)) = pts.zip(self.time_base)?;
+        i64::try_from((pts as i128 * n as i128 * 1_000_000).div_euclid(d as i128)).ok()
     }
-}
-
-/// A positive ratio such as `30000/1001`.
-fn ratio(text: &str) -> Option<(i64, i64)> {
-    let (n, d) = text.trim().split_once('/')?;
-    let (n, d) = (n.parse::<i64>().ok()?, d.parse::<i64>().ok()?);
-    (n > 0 && d > 0).then_some((n, d))
 }
 
 fn skip_line(from: &mut impl BufRead) -> std::io::Result<()> {
@@ -239,6 +234,29 @@ mod tests {
         assert!(complaints.len() < 400 && !log.interrupted());
     }
 
+    /// Messages of several threads: what one says stands inside what another says, without its name and level.
+    #[test]
+    fn messages_inside_messages() {
+        let frame = |n: i64| format!("n:   {n} pts:      {n} pts_time:0 i:P iskey:0 type:P ");
+        let own = "[Parsed_showinfo_1 @ 0x55] [info] ";
+        let text = [
+            "[warning] Odd rotation angle.",
+            "send it to ffmpeg-devel@ffmpeg.orgconfig in time_base: 1/25, frame_rate: 25/1",
+            &format!("{own}{}File ended prematurely", frame(0)),
+            own,
+            &format!("{own}color_range:pcstream 0, offset 0x12: partial file"),
+            &format!("{own} color_space:gbr color_primaries:unknown color_trc:unknown"),
+            &format!("[ffv1 @ 0x5] [error] slice CRC mismatch 59A15B4D!{}", frame(1)),
+            "[ffv1 @ 0x5] [error] at 0.040000 seconds",
+            &format!("{own}{}Reinit context to 64x48", frame(2)),
+        ];
+        let log = log(&text.join("\n"), "file:x");
+        let times = [0; 4].map(|_| log.next_time(Duration::ZERO));
+        assert_eq!((log.fps(), times), (Some(25.0), [Some(Some(0)), Some(Some(40_000)), Some(Some(80_000)), None]));
+        let want = "File ended prematurely; 0, offset 0x12: partial file; slice CRC mismatch 59A15B4D!; at 0.040000 seconds";
+        assert_eq!(log.complaints().as_deref(), Some(want));
+    }
+
     /// The log of a file that does not open, of versions 5.1 and 9.0: the same reason, without the file's name.
     #[test]
     fn two_versions_one_reason() {
@@ -274,12 +292,17 @@ mod tests {
         assert!(log("[png_pipe @ 0x5] [error] Format not on whitelist 'avi'\n", "file:x").foreign_format());
         // The same words where a file says them of itself.
         let input = "file:a\nExiting normally, received signal 2.\n[fatal] Stream map '' matches no streams.\n[error] x";
-        let text = format!(
-            "[info] Input #0, avi, from '{input}':\n[info]     title           : received signal\n\
-             [info]                     : [fatal] Stream map '' matches no streams.\n[info]   comment : Exiting normally, received signal 2.\n"
-        );
+        let text = [
+            &format!("[info] Input #0, avi, from '{input}':"),
+            "[info]     title           : received signal",
+            "                           : [fatal] Stream map '' matches no streams.",
+            "                           : n:   0 pts:      5 pts_time:5",
+            "[info]     comment         : Exiting normally, received signal 2.",
+            "[info]     author          : config in time_base: 1/1, frame_rate: 1/1",
+        ]
+        .join("\n");
         let log = log(&text, input);
         assert!(!log.interrupted() && !log.no_stream() && !log.foreign_format());
-        assert_eq!(log.complaints(), None);
+        assert_eq!((log.complaints(), log.fps(), log.next_time(Duration::ZERO)), (None, None, None));
     }
 }

@@ -12,6 +12,7 @@
 mod find;
 mod line;
 mod log;
+mod showinfo;
 mod stream;
 mod unnamed;
 
