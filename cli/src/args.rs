@@ -219,7 +219,9 @@ pub struct Pack {
     /// What names classes and splits: a folder of lists in UCF101's form (classInd.txt, trainlist01.txt, ...), or a CSV file
     ///
     /// The CSV file begins with the line path,class,split; a row puts a video (a path below --videos) into a split. With it, --videos
-    /// needs no class folders, and only what it lists is packed. [default: a class for each first folder, one split named all]
+    /// needs no class folders, and only what it lists is packed. Videos of one source are a group: by their names where those are UCF101's
+    /// (v_CLASS_gNN_cMM.EXT), or by a column group of the CSV file or groups.txt (a path and a group on each line) beside the lists.
+    /// [default: a class for each first folder, one split named all]
     #[arg(long, value_name = "DIR|FILE.csv")]
     pub splits: Option<PathBuf>,
     /// The frames' height and width

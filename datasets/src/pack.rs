@@ -24,6 +24,8 @@ pub struct PackOptions {
     pub splits: Option<PathBuf>,
     /// The set's own folder, which must not exist; its last part is the set's name.
     pub out: PathBuf,
+    /// What decodes. `None`: the one that [`Ffmpeg::find`] gives.
+    pub ffmpeg: Option<Ffmpeg>,
     /// Height and width of the packed frames, in pixels.
     pub size: (u32, u32),
     pub filter: Filter,
@@ -59,6 +61,7 @@ impl PackOptions {
             videos: videos.to_owned(),
             splits: None,
             out: out.to_owned(),
+            ffmpeg: None,
             size: size.or(own.map(|o| (o.0, o.1))).with_context(|| need("size: give --size HxW"))?,
             filter: filter.or(own.map(|o| o.2)).with_context(|| need("filter: give --filter bicubic or bilinear"))?,
             codec: defaults.codec,
@@ -118,7 +121,7 @@ pub fn pack(options: &PackOptions, progress: &(dyn Fn(Progress) + Sync)) -> Resu
     if let Some(lists) = lists.as_ref().filter(|lists| lists.only_listed) {
         listed::keep_listed(lists, &options.videos, &mut found);
     }
-    let ffmpeg = Ffmpeg::find()?;
+    let ffmpeg = options.ffmpeg.clone().map_or_else(Ffmpeg::find, Ok)?;
     let name = options.out.file_name().context("the set's folder has no name")?.to_string_lossy();
     let mut set = SetOptions::new(&name, options.size.0, options.size.1);
     set.codec = options.codec;
@@ -139,7 +142,7 @@ pub fn pack(options: &PackOptions, progress: &(dyn Fn(Progress) + Sync)) -> Resu
     let rejected = match &lists {
         Some(lists) => listed::set_splits(lists, reasons, &mut writer),
         None => {
-            listed::set_all(&found.files, &mut writer);
+            listed::set_all(&found.files, &found.broken, &mut writer);
             reasons
         }
     };

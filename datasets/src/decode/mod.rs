@@ -10,8 +10,11 @@
 //! first's size. One decoding thread a file: what damaged files give would otherwise depend on the number of threads.
 
 mod find;
+mod line;
 mod log;
+mod showinfo;
 mod stream;
+mod unnamed;
 
 pub use find::Ffmpeg;
 

@@ -1,6 +1,6 @@
 //! The process, its frames, and the clock over it.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::{BufReader, ErrorKind, Read};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
@@ -34,7 +34,10 @@ impl Ffmpeg {
     /// [`Ffmpeg::decode`] with another time than 60 s.
     pub fn decode_within(&self, file: &Path, patience: Duration, each: &mut dyn FnMut(Frame) -> Result<()>) -> Result<Outcome> {
         let say = || format!("{}, decoding {}", self.program.display(), file.display());
-        let mut child = self.command(file).spawn().with_context(say)?;
+        // The prefix keeps a name such as `-x` or `http:x` from being anything but a file.
+        let mut input = OsString::from("file:");
+        input.push(file);
+        let mut child = self.command(&input).spawn().with_context(say)?;
         let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
             bail!("{}: no pipe", say());
         };
@@ -44,7 +47,7 @@ impl Ffmpeg {
         std::thread::scope(|scope| {
             // However this closure ends, the child is gone and the clock stopped, so that both threads end.
             let stop = Stop(&child, &clock);
-            scope.spawn(|| log.read(stderr));
+            scope.spawn(|| log.read(stderr, &input));
             scope.spawn(|| clock.watch(&child));
             let mut pipe = Pipe { stdout, clock: &clock };
             let (frames, size, broken) = read_frames(&mut BufReader::with_capacity(1 << 16, &mut pipe), &log, each)?;
@@ -61,22 +64,18 @@ impl Ffmpeg {
             } else if let Some(how) = abnormal(status) {
                 why.push(how);
             }
-            // Where the file lies is no property of it.
-            why.extend(log.complaints().map(|text| text.replace(&format!("file:{}: ", file.display()), "")));
+            why.extend(log.complaints());
             let why = (!why.is_empty()).then(|| why.join("; "));
             Ok(match size {
                 Some((height, width)) if frames > 0 => {
                     Outcome::Decoded(Decoded { frames, height, width, fps: log.fps(), note: why.map(|why| format!("ffmpeg: {why}")) })
                 }
-                _ => Outcome::Rejected(reason(file, why)),
+                _ => Outcome::Rejected(reason(file, &log, why)),
             })
         })
     }
 
-    fn command(&self, file: &Path) -> Command {
-        // The prefix keeps a name such as `-x` or `http:x` from being anything but a file.
-        let mut input = OsString::from("file:");
-        input.push(file);
+    fn command(&self, input: &OsStr) -> Command {
         let mut command = Command::new(&self.program);
         command.args(["-nostdin", "-hide_banner", "-nostats", "-loglevel", "level+info"]);
         command.args(["-protocol_whitelist", "file,pipe", "-format_whitelist", FORMATS]);
@@ -150,19 +149,18 @@ fn read_header(pipe: &mut impl Read) -> Result<Option<(usize, usize)>> {
     }
 }
 
-/// What a person can do something with, from ffmpeg's words.
-fn reason(file: &Path, why: Option<String>) -> String {
-    let why = why.unwrap_or_else(|| "ffmpeg found no frame in it".to_owned());
+/// Why no frame came, in words that help.
+fn reason(file: &Path, log: &Log, why: Option<String>) -> String {
     if std::fs::metadata(file).is_ok_and(|m| m.len() == 0) {
         return "the file is empty".to_owned();
     }
-    if why.contains("matches no streams") {
+    if log.no_stream() {
         return "it has no video stream".to_owned();
     }
-    if why.contains("not on whitelist") {
+    if log.foreign_format() {
         return "it is of no format that dv takes for video".to_owned();
     }
-    format!("no frame decodes; ffmpeg: {why}")
+    format!("no frame decodes; ffmpeg: {}", why.as_deref().unwrap_or("found no frame in it"))
 }
 
 /// Why an exit was not a normal one. ffmpeg's own error codes say less than its log, and are left out.

@@ -45,13 +45,17 @@ pub(super) fn first_folders(found: &Found) -> Vec<String> {
     folders
 }
 
-/// Path, class and group of each file. An error where two lists disagree.
+/// Path, class and group of each file. An error where two lists disagree, or where `groups.txt` names none of the files.
 pub(super) fn describe(lists: Option<&Lists>, classes: &[String], found: &Found) -> Result<Vec<VideoMeta>> {
     let mut listed: HashMap<&str, (u32, &str)> = HashMap::new();
     for entry in lists.iter().flat_map(|l| &l.splits).flat_map(|s| &s.entries) {
         let Some(class) = entry.class else { continue };
         let (before, line) = *listed.entry(&entry.path).or_insert((class, &entry.line));
         ensure!(before == class, "{} and {line} give {} different classes", entry.line, entry.path);
+    }
+    if let Some(path) = lists.filter(|lists| !lists.only_listed).and_then(|lists| lists.groups.keys().min()) {
+        let known = |(path, _): &(String, PathBuf)| lists.is_some_and(|lists| lists.groups.contains_key(path));
+        ensure!(found.files.iter().any(known), "groups.txt names none of the files below --videos: it has paths such as {path}");
     }
     let folder = |path: &str| {
         if lists.is_some_and(|lists| lists.only_listed) {
@@ -69,10 +73,12 @@ pub(super) fn describe(lists: Option<&Lists>, classes: &[String], found: &Found)
     Ok(found.files.iter().map(describe).collect())
 }
 
-/// Sets the split `all`, whose rows are the files that were found, those that do not decode too.
-pub(super) fn set_all(files: &[(String, PathBuf)], writer: &mut SetWriter) {
+/// Sets the split `all`, whose rows are the files that were found and what should be one, in the order of their paths.
+pub(super) fn set_all(files: &[(String, PathBuf)], broken: &[String], writer: &mut SetWriter) {
     let places = places(writer);
-    writer.set_split("all", files.iter().map(|(path, _)| row(&places, path)));
+    let mut paths: Vec<&str> = files.iter().map(|(path, _)| path.as_str()).chain(broken.iter().map(String::as_str)).collect();
+    paths.sort();
+    writer.set_split("all", paths.into_iter().map(|path| row(&places, path)));
 }
 
 /// Sets the splits of the lists. Listed videos that are not in the set join the rejected ones.
