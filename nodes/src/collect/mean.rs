@@ -14,7 +14,7 @@ use tch::Kind as Dtype;
 pub struct Mean {
     /// The item axes to average over: all that the rows have and `keep` does not name, `["clip"]`; `[]` where there are none.
     over: Vec<String>,
-    /// Item axes that become axes of the row, in their order: `["crop"]` for an accuracy of each crop. Without it none.
+    /// Item axes that become axes of the row, in their order: `["crop"]` for an accuracy of each crop. Without it: none.
     keep: Option<Vec<String>>,
 }
 

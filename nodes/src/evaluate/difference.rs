@@ -19,8 +19,9 @@ pub struct Difference {
     k: i64,
     /// Bootstrap samples, from 100.
     resamples: usize,
-    /// What a bootstrap sample draws with replacement: single queries (`"queries"`, also where it is left out), or whole groups of queries that come from one
+    /// What a bootstrap sample draws with replacement: single queries (`"queries"`), or whole groups of queries that come from one
     /// source video (`"groups"`, the source's `group`), which is right where such clips are alike: on UCF101 intervals over queries are too narrow.
+    /// Without it: queries.
     resample: Option<Resample>,
 }
 

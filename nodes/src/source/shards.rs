@@ -16,10 +16,10 @@ pub struct Shards {
     split: String,
     /// Rows of the split's list that are withheld for validation; 0: none, all are read.
     hold_out: usize,
-    /// With `hold_out` above 0: the seed of the draw. The withheld rows are the first `hold_out` of numpy's
+    /// The seed of the draw, in 0..=4294967295. Required where `hold_out` is above 0 (DualVar: 666). The withheld rows are the first `hold_out` of numpy's
     /// `RandomState(hold_out_seed).permutation(rows)` over all rows of the list, also those that were rejected while packing; these are left out afterwards.
     hold_out_seed: Option<u32>,
-    /// With `hold_out` above 0: which rows are read.
+    /// Which rows are read. Required where `hold_out` is above 0.
     part: Option<Part>,
     /// Height in pixels at which the set was packed.
     height: usize,

@@ -394,6 +394,21 @@ impl Kind for Sum {
     }
 }
 
+settings!(Right {});
+impl Kind for Right {
+    const NAME: &'static str = "loss/right";
+    const INPUTS: &'static [In] = &[
+        In::new("logits", &[Type::Float], "... classes", "one for each class"),
+        In::new("label", &[Type::Index], "", "the class").counts("classes"),
+    ];
+    const OUTPUTS: &'static [Out] = &[Out::new("loss", "", "how wrong they are")];
+    const RATE: Rate = Rate::Batch;
+    const AXES: Axes = Axes::None;
+    fn ports(&self, _: &Inputs) -> Ports {
+        Ok(vec![Port::scalar()])
+    }
+}
+
 settings!(Mean { over: Vec<String> });
 impl Kind for Mean {
     const NAME: &'static str = "collect/mean";

@@ -28,6 +28,7 @@ static ENTRIES: &[Entry] = &[
     Entry::register::<Found>(),
     Entry::batch::<Stop>(),
     Entry::batch::<Sum>(),
+    Entry::batch::<Right>(),
     Entry::batch::<Mean>(),
     Entry::batch::<Score>(),
     Entry::batch::<Compare>(),

@@ -3,7 +3,6 @@
 use super::{Executor, Step, Values};
 use crate::batch::Value;
 use anyhow::{anyhow, bail, Result};
-use dv_graph::draw::Key;
 use dv_graph::plan::NodePlan;
 use std::collections::HashMap;
 use tch::{Device, Kind};
