@@ -2,6 +2,7 @@
 
 use crate::experiment::{kind_name, text_list};
 use crate::fault::Faults;
+use crate::schema;
 use crate::settings;
 use crate::source::At;
 use crate::stage::*;
@@ -25,27 +26,12 @@ pub(crate) fn read_drive(at: At, table: &mut Table, models: &[String], stateful:
             "constant" => settings::deserialise(table, at, kind, faults).map(Schedule::Constant),
             "steps" => {
                 let steps: Steps = settings::deserialise(table, at, kind, faults)?;
-                let mut f = settings::SettingFaults::new(table, at, faults);
-                f.require(steps.at.windows(2).all(|w| w[0] < w[1]), "at", "must be epochs in rising order");
-                f.require(steps.factor > 0.0 && steps.factor.is_finite(), "factor", "must be above 0");
+                let rising = steps.at.windows(2).all(|w| w[0] < w[1]);
+                settings::SettingFaults::new(table, at, faults).require(rising, "at", "must be epochs in rising order");
                 Some(Schedule::Steps(steps))
             }
-            "plateau" => {
-                let plateau: Plateau = settings::deserialise(table, at, kind, faults)?;
-                let mut f = settings::SettingFaults::new(table, at, faults);
-                f.require(plateau.factor > 0.0 && plateau.factor < 1.0, "factor", "must be above 0 and below 1");
-                f.require(plateau.least.is_none_or(|l| l >= 0.0 && l.is_finite()), "least", "must be at least 0");
-                Some(Schedule::Plateau(plateau))
-            }
-            _ => {
-                let cosine: Cosine = settings::deserialise(table, at, kind, faults)?;
-                settings::SettingFaults::new(table, at, faults).require(
-                    (0.0..1.0).contains(&cosine.warm_up),
-                    "warm_up",
-                    "must be from 0 to below 1",
-                );
-                Some(Schedule::Cosine(cosine))
-            }
+            "plateau" => settings::deserialise(table, at, kind, faults).map(Schedule::Plateau),
+            _ => settings::deserialise(table, at, kind, faults).map(Schedule::Cosine),
         });
     }
     if let Some(entry) = table.take("keep") {
@@ -53,7 +39,6 @@ pub(crate) fn read_drive(at: At, table: &mut Table, models: &[String], stateful:
             Some(t) => {
                 drive.keep = settings::deserialise(t, entry.key, "keep", faults);
                 if let Some(keep) = &drive.keep {
-                    settings::SettingFaults::new(t, entry.key, faults).require(keep.last != Some(0), "last", "must be at least 1");
                     if keep.last.is_none() && keep.best.is_none() {
                         faults.add(
                             "missing-setting",
@@ -78,9 +63,6 @@ pub(crate) fn read_drive(at: At, table: &mut Table, models: &[String], stateful:
         match entry.item.as_table() {
             Some(t) => {
                 drive.during = settings::deserialise(t, entry.key, "during", faults);
-                if let Some(during) = &drive.during {
-                    settings::SettingFaults::new(t, entry.key, faults).require(during.every > 0, "every", "must be at least 1");
-                }
             }
             None => {
                 faults.add("wrong-type", entry.item.at, "`during` is a table: { stage = \"pretrain\", every = 1 }");
@@ -89,12 +71,9 @@ pub(crate) fn read_drive(at: At, table: &mut Table, models: &[String], stateful:
     }
     // what can be read of them is used: without `minimise` a stage would seem to evaluate
     if let Some(settings) = settings::read::<StageSettings>(table, at, "stage", faults).0 {
-        let mut f = settings::SettingFaults::new(table, at, faults);
-        f.require(settings.epochs != Some(0), "epochs", "must be at least 1");
-        f.require(settings.batch != Some(0), "batch", "must be at least 1");
-        f.require(settings.world != Some(0), "world", "must be at least 1");
         if let (Some(batch), Some(world)) = (settings.batch, settings.world) {
-            f.require(world == 0 || batch % world == 0, "world", "the batch must be a multiple of the world: its parts are equal");
+            let message = "the batch must be a multiple of the world: its parts are equal";
+            settings::SettingFaults::new(table, at, faults).require(batch % world == 0, "world", message);
         }
         for (i, name) in settings.frozen.iter().enumerate() {
             if !models.contains(name) {
@@ -109,12 +88,7 @@ pub(crate) fn read_drive(at: At, table: &mut Table, models: &[String], stateful:
 
 fn read_optimiser(item: &Item, faults: &mut Faults) -> Option<Optimiser> {
     tagged(item, "optimiser", OPTIMISERS, faults, |_, table, at, faults| {
-        let sgd: Sgd = settings::deserialise(table, at, "sgd", faults)?;
-        let mut f = settings::SettingFaults::new(table, at, faults);
-        f.require(sgd.lr > 0.0 && sgd.lr.is_finite(), "lr", "must be above 0");
-        f.require((0.0..1.0).contains(&sgd.momentum), "momentum", "must be from 0 to below 1");
-        f.require(sgd.weight_decay >= 0.0 && sgd.weight_decay.is_finite(), "weight_decay", "must be at least 0");
-        Some(Optimiser::Sgd(sgd))
+        settings::deserialise(table, at, "sgd", faults).map(Optimiser::Sgd)
     })
 }
 
@@ -183,28 +157,19 @@ fn read_groups(item: &Item, optimiser: &Item, faults: &mut Faults) -> Vec<Parame
 
 /// A number, or a table with a `kind`.
 pub(crate) fn read_momentum(item: &Item, faults: &mut Faults) -> Option<Momentum> {
-    let fits = |m: f64| (0.0..=1.0).contains(&m);
     let number = match item.value {
         Value::Float(m) => Some(m),
         Value::Integer(m) => Some(m as f64),
         _ => None,
     };
     match number {
-        Some(m) if fits(m) => Some(Momentum::Constant(m)),
-        Some(_) => {
-            faults.add("out-of-range", item.at, "`momentum` is from 0 to 1");
-            None
-        }
+        Some(m) => schema::check_value(&momentum_schema(), "momentum", item, faults).then_some(Momentum::Constant(m)),
         None if item.as_table().is_none() => {
             faults.add("wrong-type", item.at, format!("`momentum` is a number or a table with a `kind`, not {}", item.type_name()));
             None
         }
         None => tagged(item, "momentum", MOMENTA, faults, |_, table, at, faults| {
-            let cosine: CosineMomentum = settings::deserialise(table, at, "cosine", faults)?;
-            let mut f = settings::SettingFaults::new(table, at, faults);
-            f.require(fits(cosine.from), "from", "must be from 0 to 1");
-            f.require(fits(cosine.to), "to", "must be from 0 to 1");
-            Some(Momentum::Cosine(cosine))
+            settings::deserialise(table, at, "cosine", faults).map(Momentum::Cosine)
         }),
     }
 }
@@ -290,6 +255,7 @@ fn read_origin(item: &Item, faults: &mut Faults) -> Origin {
                 /// A stage that trains.
                 stage: String,
                 /// Completed epochs.
+                #[schemars(range(min = 1, max = EPOCHS))]
                 epoch: Option<u64>,
                 /// `best`: the checkpoint that the stage's `keep.best` chose.
                 keep: Option<Kept>,

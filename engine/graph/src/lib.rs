@@ -26,6 +26,7 @@ mod nodes;
 mod passes;
 pub mod plan;
 pub mod port;
+pub mod range;
 pub mod sample;
 pub mod schedule;
 mod schema;

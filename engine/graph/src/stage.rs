@@ -3,15 +3,27 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+/// No experiment trains for more epochs.
+pub(crate) const EPOCHS: u32 = 1_000_000;
+/// Samples of a global batch. The largest published ones have some ten thousand.
+const BATCH: u32 = 1_048_576;
+/// Processes of a paper.
+const WORLD: u32 = 65_536;
+/// A learning rate beyond it is a slip of the keyboard.
+const RATE: f64 = 1e6;
+
 /// A stage of the experiment. With `minimise` it trains; without, it extracts or evaluates.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StageSettings {
-    /// Epochs to train, from 1.
+    /// Epochs to train.
+    #[schemars(range(min = 1, max = EPOCHS))]
     pub epochs: Option<u64>,
-    /// The global batch, in samples, from 1.
+    /// The global batch, in samples.
+    #[schemars(range(min = 1, max = BATCH))]
     pub batch: Option<usize>,
-    /// Equal parts that the mathematics sees the global batch as (the paper's number of processes), from 1.
+    /// Equal parts that the mathematics sees the global batch as: the paper's number of processes.
+    #[schemars(range(min = 1, max = WORLD))]
     pub world: Option<usize>,
     /// Whether batch norm sees the whole global batch or one part of the world.
     pub batch_norm: Option<BatchNorm>,
@@ -49,11 +61,14 @@ pub enum Precision {
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Sgd {
-    /// Learning rate, above 0.
+    /// Learning rate.
+    #[schemars(range(max = RATE), extend("exclusiveMinimum" = 0.0))]
     pub lr: f64,
-    /// In `[0, 1)`.
+    /// Share of the last step's buffer that stays.
+    #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0))]
     pub momentum: f64,
-    /// On every trained parameter, batch norm and biases included; from 0.
+    /// On every trained parameter, batch norm and biases included.
+    #[schemars(range(min = 0.0, max = 1000.0))]
     pub weight_decay: f64,
 }
 
@@ -84,10 +99,17 @@ pub enum Momentum {
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CosineMomentum {
-    /// In the first step, from 0 to 1.
+    /// In the first step.
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub from: f64,
-    /// After the last step, from 0 to 1.
+    /// After the last step.
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub to: f64,
+}
+
+/// A momentum that stays the same, as the model's table states it.
+pub(crate) fn momentum_schema() -> serde_json::Value {
+    serde_json::json!({ "type": "number", "minimum": 0.0, "maximum": 1.0 })
 }
 
 impl Momentum {
@@ -113,8 +135,10 @@ pub struct Constant {}
 #[serde(deny_unknown_fields)]
 pub struct Steps {
     /// Epochs, counted from 0, rising.
+    #[schemars(length(max = 10_000), inner(range(min = 0, max = EPOCHS)))]
     pub at: Vec<u64>,
-    /// Above 0.
+    /// What the learning rate is multiplied by at each of them.
+    #[schemars(range(max = 1000.0), extend("exclusiveMinimum" = 0.0))]
     pub factor: f64,
 }
 
@@ -122,7 +146,8 @@ pub struct Steps {
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Cosine {
-    /// Share of all steps that the rise takes, in `[0, 1)`.
+    /// Share of all steps that the rise takes.
+    #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0))]
     pub warm_up: f64,
 }
 
@@ -133,11 +158,14 @@ pub struct Cosine {
 pub struct Plateau {
     /// The metric: `node.port` of this stage (its mean over an epoch), or `stage/node.port` of one that runs during it.
     pub on: String,
-    /// In `(0, 1)`.
+    /// What the learning rate is multiplied by.
+    #[schemars(extend("exclusiveMinimum" = 0.0, "exclusiveMaximum" = 1.0))]
     pub factor: f64,
-    /// Epochs without a better value that are borne, from 0.
+    /// Epochs without improvement before the learning rate drops.
+    #[schemars(range(min = 0, max = EPOCHS))]
     pub patience: u64,
     /// The learning rate never falls below it; without it there is no such bound.
+    #[schemars(range(min = 0.0, max = RATE))]
     pub least: Option<f64>,
     /// Which values are better; without it `lowest` for a port named `loss`, else `highest`.
     pub goal: Option<Goal>,
@@ -196,7 +224,8 @@ impl Schedule {
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Keep {
-    /// How many of the newest, from 1; without it the last one.
+    /// How many of the newest; without it the last one.
+    #[schemars(range(min = 1, max = EPOCHS))]
     pub last: Option<u64>,
     /// The metric by which one more is kept: `node.port` of this stage, or `stage/node.port` of one that runs during it.
     pub best: Option<String>,
@@ -210,7 +239,8 @@ pub struct Keep {
 pub struct During {
     /// The stage that trains.
     pub stage: String,
-    /// After each of so many of its epochs, from 1; and after its last.
+    /// After each of so many of its epochs, and after its last.
+    #[schemars(range(min = 1, max = EPOCHS))]
     pub every: u64,
 }
 

@@ -180,7 +180,7 @@ fn convert(value: Spanned<DeValue<'_>>, text: &Text, faults: &mut Faults) -> Ite
         DeValue::Integer(i) => match i64::from_str_radix(i.as_str(), i.radix()) {
             Ok(i) => Value::Integer(i),
             Err(_) => {
-                faults.add("wrong-type", at, "this number is too large: integers have up to 64 bits");
+                faults.add("wrong-type", at, format!("this integer is out of range: TOML's integers go from {} to {}", i64::MIN, i64::MAX));
                 faults.excuse(at);
                 Value::String(i.as_str().to_string())
             }
