@@ -1,7 +1,7 @@
+use crate::limits;
 use anyhow::{ensure, Result};
 use dv_graph::kind::{Axes, In, Inputs, Kind, Out, PortFault};
 use dv_graph::port::{Port, Rate, Type};
-use dv_graph::settings::SettingFaults;
 use dv_train::batch::{BatchIo, BatchKind, Table};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -13,9 +13,11 @@ use tch::{Kind as Dtype, Tensor};
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Difference {
-    /// A query counts as found where its rank lies below this; from 1.
+    /// A query counts as found where its rank lies below this.
+    #[schemars(range(min = 1, max = limits::ROWS))]
     k: i64,
-    /// Bootstrap samples, from 100.
+    /// Bootstrap samples.
+    #[schemars(range(min = 100, max = 100_000))]
     resamples: usize,
 }
 
@@ -34,10 +36,6 @@ impl Kind for Difference {
     const AXES: Axes = Axes::None;
     const SEEDED: bool = true;
 
-    fn check(&self, faults: &mut SettingFaults) {
-        faults.require(self.k >= 1, "k", "from 1");
-        faults.require(self.resamples >= 100, "resamples", "from 100");
-    }
     fn ports(&self, _: &Inputs) -> Result<Vec<Port>, PortFault> {
         Ok(vec![Port::scalar(), Port::scalar(), Port::scalar()])
     }

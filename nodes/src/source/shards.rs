@@ -1,3 +1,4 @@
+use crate::limits;
 use anyhow::Result;
 use dv_graph::host::{Array, SampleIo, SampleKind, Value};
 use dv_graph::kind::{In, Inputs, Kind, Out, PortFault, Source};
@@ -15,10 +16,13 @@ pub struct Shards {
     /// Name of the split: `train01`, `test01`.
     split: String,
     /// Rows of a training split withheld for validation; 0 reads all.
+    #[schemars(range(min = 0, max = limits::ROWS))]
     hold_out: usize,
     /// Height in pixels at which the set was packed.
+    #[schemars(range(min = 1, max = limits::PACKED_PIXELS))]
     height: usize,
     /// Width in pixels at which the set was packed.
+    #[schemars(range(min = 1, max = limits::PACKED_PIXELS))]
     width: usize,
 }
 
@@ -34,8 +38,6 @@ impl Kind for Shards {
     fn check(&self, faults: &mut SettingFaults) {
         faults.require(!self.set.is_empty(), "set", "must name a set");
         faults.require(!self.split.is_empty(), "split", "must name a split");
-        faults.require(self.height > 0, "height", "must be at least 1");
-        faults.require(self.width > 0, "width", "must be at least 1");
     }
     fn ports(&self, _: &Inputs) -> Result<Vec<Port>, PortFault> {
         let symbol = |name: &str| Dim::Symbol(name.into());
