@@ -3,8 +3,10 @@
 //! It knows what may stand where, not what must: files extend each other, and so any table may be a part. Each table of
 //! a node is one of the kinds' (`oneOf` by a constant `kind`), which is the form that editors of TOML complete from.
 
+use crate::experiment::seed_schema;
 use crate::kind::{Entry, In, Library};
 use crate::merge::SCHEMA;
+use crate::range::INFINITY;
 use crate::stage::*;
 use schemars::JsonSchema;
 use serde_json::{json, Map, Value};
@@ -61,7 +63,7 @@ fn top() -> Value {
         "schema": { "type": "integer", "minimum": 1, "maximum": SCHEMA, "description": "The version of the language." },
         "name": { "type": "string", "pattern": "^[a-z0-9_]+$", "description": "The experiment's name: its run goes to runs/NAME." },
         "about": { "type": "string", "description": "What it is, in a line." },
-        "seed": { "type": "integer", "minimum": 0, "maximum": i64::MAX, "description": "All random draws and initial values follow from it." },
+        "seed": seed_schema(),
         "extends": texts("Files that this one extends, relative to it; tables merge, own keys win."),
         "remove": texts("Keys to remove from what is extended."),
         "values": { "type": "object", "description": "What several nodes share, used as \"$name\"." },
@@ -90,7 +92,10 @@ fn average(definitions: &mut Definitions) -> Value {
     let mut keys = model_keys();
     keys.insert("ema_of".into(), json!({ "type": "string", "description": "The model that this one averages." }));
     let schedule = definitions.tagged(&[("cosine", of::<CosineMomentum>())]);
-    keys.insert("momentum".into(), json!({ "anyOf": [{ "type": "number" }, { "$ref": "#/definitions/value" }, schedule], "description": "A number from 0 to 1, or a schedule." }));
+    keys.insert(
+        "momentum".into(),
+        json!({ "anyOf": [momentum_schema(), { "$ref": "#/definitions/value" }, schedule], "description": "A number, or a schedule." }),
+    );
     object(keys, &["ema_of"])
 }
 
@@ -185,7 +190,7 @@ fn stage(definitions: &mut Definitions) -> Value {
         "additionalProperties": false,
         "properties": {
             "stage": { "type": "string", "description": "A stage that trains." },
-            "epoch": { "type": "integer", "minimum": 1, "description": "Completed epochs." },
+            "epoch": { "type": "integer", "minimum": 1, "maximum": EPOCHS, "description": "Completed epochs." },
             "keep": { "enum": ["best"], "description": "The checkpoint that the stage's keep.best chose." },
             "file": { "type": "string", "description": "A safetensors file, relative to the graph file." },
             "names": texts("What the file calls the model."),
@@ -275,12 +280,14 @@ fn or_value(mut schema: Value) -> Value {
 fn draft7(schema: Value) -> Value {
     match schema {
         Value::Object(map) => {
-            let tuple = map.contains_key("prefixItems");
+            let (tuple, infinity) = (map.contains_key("prefixItems"), map.contains_key(INFINITY));
             let entry = |(key, value): (String, Value)| match (key.as_str(), value) {
                 ("prefixItems", items) => Some(("items".to_string(), draft7(items))),
                 ("items", _) if tuple => None,
                 // formats of Rust's numbers, unknown to editors
                 ("format", _) => None,
+                // JSON cannot say `inf`: beside it, a greatest number would forbid it
+                ("maximum", _) if infinity => None,
                 ("$ref", Value::String(to)) => Some((key, json!(to.replace("#/$defs/", "#/definitions/")))),
                 (_, value) => Some((key, draft7(value))),
             };
@@ -302,6 +309,14 @@ mod tests {
         assert_eq!(described(optimisers()), OPTIMISERS.iter().map(|(name, _)| *name).collect::<Vec<_>>());
         assert_eq!(described(schedules()), SCHEDULES.iter().map(|(name, _)| *name).collect::<Vec<_>>());
         assert_eq!(MOMENTA.iter().map(|(name, _)| *name).collect::<Vec<_>>(), ["cosine"]);
+    }
+
+    /// The kinds' own are in the contract of `dv-nodes`.
+    #[test]
+    fn every_number_of_the_language_has_bounds() {
+        let found = crate::range::unbounded(&schema(&Library::new([])));
+        // a seed has all bits that TOML gives
+        assert_eq!(found, ["/seed: an integer beyond 2^31"]);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use crate::drive::{read_drive, read_momentum};
 use crate::fault::{unmeant, Faults};
 use crate::group;
 use crate::kind::{AnyKind, Entry, Library};
+use crate::schema;
 use crate::source::{At, Sources};
 use crate::stage::{Drive, Ema};
 use crate::tree::{Item, Table, Value};
@@ -122,6 +123,11 @@ pub(crate) const TOP: &[&str] = &["schema", "name", "about", "seed", "values", "
 /// Keys of a node that are the language's, not its kind's.
 pub const NODE_KEYS: &[&str] = &["kind", "apply", "in", "after", "write", "initial", "mode", "passes", "names"];
 
+/// TOML's integers are signed and have 64 bits, so a seed has 63.
+pub(crate) fn seed_schema() -> serde_json::Value {
+    serde_json::json!({ "type": "integer", "minimum": 0, "maximum": i64::MAX, "description": "Every draw is keyed by it." })
+}
+
 pub fn is_name(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
 }
@@ -144,11 +150,13 @@ pub fn read(tree: Table, library: &Library, sources: &Sources, faults: &mut Faul
         }
         _ => {}
     }
-    let seed = match tree.get("seed").map(|i| (&i.value, i.at)) {
-        Some((Value::Integer(n @ 0..), _)) => *n as u64,
-        Some((_, at)) => {
-            faults.add("wrong-type", at, format!("`seed` takes an integer from 0 to {}", i64::MAX));
-            0
+    let seed = match tree.get("seed") {
+        Some(item) => {
+            let fits = schema::check_value(&seed_schema(), "seed", item, faults);
+            match item.value {
+                Value::Integer(n) if fits => n as u64,
+                _ => 0,
+            }
         }
         None => {
             faults.add("missing-setting", top, "a graph needs a `seed`").help(format!("seed = 0, an integer from 0 to {}", i64::MAX));

@@ -34,7 +34,7 @@ pub trait Kind: serde::de::DeserializeOwned + schemars::JsonSchema + Send + Sync
     /// Of a register: what it starts from in the first step (`initial`).
     const INITIAL: &'static [In] = &[];
 
-    /// Faults of the settings that their types do not show.
+    /// Faults of the settings beyond what their schema says: ranges are declared on the fields.
     fn check(&self, _faults: &mut SettingFaults) {}
     /// The shape rule: the outputs in the order of [`Kind::OUTPUTS`]. Rate and folded axes are the engine's.
     fn ports(&self, inputs: &Inputs) -> Result<Vec<Port>, PortFault>;

@@ -29,6 +29,7 @@ mod order;
 mod passes;
 pub mod plan;
 pub mod port;
+pub mod range;
 pub mod sample;
 pub mod schedule;
 mod schema;

@@ -1,10 +1,10 @@
-use super::{check_length_and_stride, clip_port, padded, FRAMES};
+use super::{clip_port, padded, FRAMES};
+use crate::limits;
 use anyhow::{ensure, Result};
 use dv_graph::draw::Rng;
 use dv_graph::host::{SampleIo, SampleKind, Value};
 use dv_graph::kind::{In, Inputs, Kind, Out, PortFault};
 use dv_graph::port::Port;
-use dv_graph::settings::SettingFaults;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -15,8 +15,10 @@ use serde::Deserialize;
 #[serde(deny_unknown_fields)]
 pub struct RandomPadded {
     /// Frames of a clip.
+    #[schemars(range(min = 1, max = limits::FRAMES))]
     length: usize,
     /// Distance of neighbouring frames of a clip, in frames of the video.
+    #[schemars(range(min = 1, max = limits::FRAMES))]
     stride: usize,
 }
 
@@ -43,9 +45,6 @@ impl Kind for RandomPadded {
         Out::draw("before", "1", "1 where a short video's clip is filled with its first frame before, 0 with its last behind"),
     ];
 
-    fn check(&self, faults: &mut SettingFaults) {
-        check_length_and_stride(self.length, self.stride, faults);
-    }
     fn ports(&self, inputs: &Inputs) -> Result<Vec<Port>, PortFault> {
         let frames = inputs.port("frames").shape[1].clone();
         Ok(vec![clip_port(inputs, self.length), Port::index([1.into()]).with_range(frames), Port::index([1.into()]).with_range(2.into())])

@@ -1,9 +1,9 @@
-use super::{check_length_and_stride, clip_port, FRAMES};
+use super::{clip_port, FRAMES};
+use crate::limits;
 use anyhow::{ensure, Result};
 use dv_graph::host::{SampleIo, SampleKind, Value};
 use dv_graph::kind::{In, Inputs, Kind, Out, PortFault};
 use dv_graph::port::Port;
-use dv_graph::settings::SettingFaults;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -14,10 +14,13 @@ use serde::Deserialize;
 #[serde(deny_unknown_fields)]
 pub struct StagePrototype {
     /// Frames of a clip.
+    #[schemars(range(min = 1, max = limits::FRAMES))]
     length: usize,
     /// Distance of neighbouring frames of a clip, in frames of the video.
+    #[schemars(range(min = 1, max = limits::FRAMES))]
     stride: usize,
-    /// Probability in 0..=1 that both clips are reversed in time, together (DualVar's `rand_flip`: 0.5).
+    /// Probability that both clips are reversed in time, together (DualVar's `rand_flip`: 0.5).
+    #[schemars(range(min = 0.0, max = 1.0))]
     time_flip: f64,
 }
 
@@ -42,10 +45,6 @@ impl Kind for StagePrototype {
         Out::draw("reversed", "1", "1 where both clips run backwards"),
     ];
 
-    fn check(&self, faults: &mut SettingFaults) {
-        check_length_and_stride(self.length, self.stride, faults);
-        faults.require((0.0..=1.0).contains(&self.time_flip), "time_flip", "must be a probability, 0 to 1");
-    }
     fn ports(&self, inputs: &Inputs) -> Result<Vec<Port>, PortFault> {
         let clip = clip_port(inputs, self.length);
         let frames = inputs.port("frames").shape[1].clone();

@@ -1,8 +1,8 @@
+use crate::limits;
 use anyhow::{bail, Result};
 use dv_graph::draw::Sample;
 use dv_graph::kind::{Axes, In, Inputs, Kind, Out, PortFault};
 use dv_graph::port::{Port, Rate, Type};
-use dv_graph::settings::SettingFaults;
 use dv_train::batch::{BatchIo, BatchKind, Table};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -15,9 +15,11 @@ use tch::{Kind as Dtype, Tensor};
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Difference {
-    /// A query counts as found where its rank lies below this; from 1.
+    /// A query counts as found where its rank lies below this.
+    #[schemars(range(min = 1, max = limits::ROWS))]
     k: i64,
-    /// Bootstrap samples, from 100.
+    /// Bootstrap samples.
+    #[schemars(range(min = 100, max = 100_000))]
     resamples: usize,
     /// What a bootstrap sample draws with replacement: single queries (`"queries"`), or whole groups of queries that come from one
     /// source video (`"groups"`, the source's `group`), which is right where such clips are alike: on UCF101 intervals over queries are too narrow.
@@ -48,10 +50,6 @@ impl Kind for Difference {
     const AXES: Axes = Axes::None;
     const SEEDED: bool = true;
 
-    fn check(&self, faults: &mut SettingFaults) {
-        faults.require(self.k >= 1, "k", "from 1");
-        faults.require(self.resamples >= 100, "resamples", "from 100");
-    }
     fn ports(&self, _: &Inputs) -> Result<Vec<Port>, PortFault> {
         Ok(vec![Port::scalar(), Port::scalar(), Port::scalar()])
     }

@@ -1,7 +1,6 @@
 use anyhow::{anyhow, ensure, Result};
 use dv_graph::kind::{Axes, In, Inputs, Kind, Out, PortFault, RowsNeeded};
 use dv_graph::port::{Dim, Port, Rate, Type};
-use dv_graph::settings::SettingFaults;
 use dv_train::batch::{BatchIo, BatchKind, Table};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -15,7 +14,8 @@ pub struct Retrieval {
     /// What is subtracted before rows are brought to unit length: the own mean of each of the two tables (DualVar), the
     /// gallery's mean from both, or nothing (IIC).
     centre: Centre,
-    /// The `k` to report, of 1, 5, 10, 20, 50; at most the rows of the gallery.
+    /// The `k` to report; at most the rows of the gallery.
+    #[schemars(length(min = 1, max = 5), extend("items" = { "type": "integer", "enum": CUTS.map(|(k, _)| k) }))]
     k: Vec<usize>,
 }
 
@@ -54,14 +54,6 @@ impl Kind for Retrieval {
     const RATE: Rate = Rate::Stage;
     const AXES: Axes = Axes::None;
 
-    fn check(&self, faults: &mut SettingFaults) {
-        faults.require(!self.k.is_empty(), "k", "must ask for at least one");
-        for k in &self.k {
-            if !CUTS.iter().any(|(cut, _)| cut == k) {
-                faults.add("k", format!("{k} is none of 1, 5, 10, 20, 50"));
-            }
-        }
-    }
     fn rows_needed(&self) -> Option<RowsNeeded> {
         Some(RowsNeeded { input: "gallery", setting: "k", rows: self.most() })
     }

@@ -1,7 +1,7 @@
+use crate::limits;
 use anyhow::{ensure, Result};
 use dv_graph::kind::{In, Init, Inputs, Kind, Out, PortFault, Reference, RegisterDeclaration, State as Declared};
 use dv_graph::port::{Port, Type};
-use dv_graph::settings::SettingFaults;
 use dv_train::batch::{BatchIo, RegisterKind, State};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -13,6 +13,7 @@ use tch::{Kind as Dtype, Tensor};
 #[serde(deny_unknown_fields)]
 pub struct Queue {
     /// How many rows it holds, at least the batch.
+    #[schemars(range(min = 1, max = limits::ROWS))]
     rows: usize,
 }
 
@@ -23,9 +24,6 @@ impl Kind for Queue {
     const OUTPUTS: &'static [Out] =
         &[Out::new("rows", "K ...", "all rows, from before the step"), Out::new("filled", "", "how many of them were written, as a float")];
 
-    fn check(&self, faults: &mut SettingFaults) {
-        faults.require(self.rows > 0, "rows", "must be at least 1");
-    }
     fn batch_at_most(&self) -> Option<(&'static str, usize)> {
         Some(("rows", self.rows))
     }

@@ -1,3 +1,4 @@
+use crate::limits;
 use anyhow::Result;
 use dv_graph::host::{Array, SampleIo, SampleKind, Value};
 use dv_graph::kind::{HoldOut, In, Inputs, Kind, Out, Part, PortFault, Source};
@@ -15,15 +16,19 @@ pub struct Shards {
     /// Name of the split: `train01`, `test01`.
     split: String,
     /// Rows of the split's list that are withheld for validation; 0: none, all are read.
+    #[schemars(range(min = 0, max = limits::ROWS))]
     hold_out: usize,
-    /// The seed of the draw, in 0..=4294967295. Required where `hold_out` is above 0 (DualVar: 666). The withheld rows are the first `hold_out` of numpy's
+    /// The seed of the draw. Required where `hold_out` is above 0 (DualVar: 666). The withheld rows are the first `hold_out` of numpy's
     /// `RandomState(hold_out_seed).permutation(rows)` over all rows of the list, also those that were rejected while packing; these are left out afterwards.
+    #[schemars(range(min = 0, max = u32::MAX))]
     hold_out_seed: Option<u32>,
     /// Which rows are read. Required where `hold_out` is above 0.
     part: Option<Part>,
     /// Height in pixels at which the set was packed.
+    #[schemars(range(min = 1, max = limits::PACKED_PIXELS))]
     height: usize,
     /// Width in pixels at which the set was packed.
+    #[schemars(range(min = 1, max = limits::PACKED_PIXELS))]
     width: usize,
 }
 
@@ -42,8 +47,8 @@ impl Kind for Shards {
         faults.require(!self.split.is_empty(), "split", "must name a split");
         match (self.hold_out, self.hold_out_seed, self.part) {
             (0, None, None) | (1.., Some(_), Some(_)) => {}
-            (0, Some(_), _) => faults.add("hold_out_seed", "nothing is withheld (hold_out = 0): remove it"),
-            (0, None, Some(_)) => faults.add("part", "nothing is withheld (hold_out = 0): remove it"),
+            (0, Some(_), _) => faults.add("hold_out_seed", "no rows are withheld (hold_out = 0): remove it"),
+            (0, None, Some(_)) => faults.add("part", "no rows are withheld (hold_out = 0): remove it"),
             (_, seed, part) => {
                 let needs = match (seed, part) {
                     (None, None) => "`hold_out_seed` (DualVar: 666) and `part` (\"rest\" or \"withheld\")",
@@ -53,8 +58,6 @@ impl Kind for Shards {
                 faults.add("hold_out", format!("above 0 it needs {needs}"));
             }
         }
-        faults.require(self.height > 0, "height", "must be at least 1");
-        faults.require(self.width > 0, "width", "must be at least 1");
     }
     fn ports(&self, _: &Inputs) -> Result<Vec<Port>, PortFault> {
         let symbol = |name: &str| Dim::Symbol(name.into());

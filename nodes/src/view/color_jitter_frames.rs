@@ -4,7 +4,6 @@ use crate::pixels::{clip_size, device_size, draw_float, draw_index};
 use anyhow::Result;
 use dv_graph::kind::{In, Inputs, Kind, Out, PortFault};
 use dv_graph::port::Port;
-use dv_graph::settings::SettingFaults;
 use dv_train::batch::{BatchIo, BatchKind};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -24,9 +23,6 @@ impl Kind for ColorJitterFrames {
         Out::draw("applied", "T", "1 where the frame is changed"),
     ];
 
-    fn check(&self, faults: &mut SettingFaults) {
-        self.0.check(faults);
-    }
     fn ports(&self, inputs: &Inputs) -> Result<Vec<Port>, PortFault> {
         let [time, height, width] = clip_size(inputs, "clips")?;
         Ok(vec![
