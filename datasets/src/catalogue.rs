@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{bail, ensure, Context, Result};
 use serde::{Deserialize, Serialize};
 
+use crate::file::{self, Limit};
 use crate::full::Written;
 use crate::{shard, Codec, Filter};
 
@@ -14,7 +15,8 @@ use crate::{shard, Codec, Filter};
 pub const SET_VERSION: u32 = 1;
 const FORMAT: &str = "dv-set";
 pub(crate) const FILE: &str = "set.json";
-const MAX_FILE: u64 = 1 << 30;
+/// A million videos take about half of it.
+const LIMIT: Limit = Limit::new(1_000_000_000, "the catalogue of a packed set");
 
 /// One packed video.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -122,12 +124,12 @@ impl Catalogue {
         let say = || path.display().to_string();
         match fs::metadata(&path) {
             Ok(meta) if meta.is_dir() => bail!("{} is a folder, where a packed set has a file", say()),
-            Ok(meta) => ensure!(meta.len() <= MAX_FILE, "{} is absurdly large ({} bytes)", say(), meta.len()),
+            Ok(_) => {}
             Err(_) if dir.is_file() => bail!("{} is a file: a packed set is a folder, give that", dir.display()),
             Err(e) if dir.is_dir() => return Err(e).with_context(|| format!("{} is no packed set: it has no {FILE}", dir.display())),
             Err(e) => return Err(e).with_context(|| format!("no packed set at {}", dir.display())),
         }
-        let text = fs::read(&path).with_context(say)?;
+        let text = file::read(&path, LIMIT)?;
         let stamp: Stamp = serde_json::from_slice(&text).with_context(|| format!("{} is damaged", say()))?;
         ensure!(stamp.format == FORMAT, "{} is not the catalogue of a packed set", say());
         if stamp.version > SET_VERSION {
@@ -181,12 +183,12 @@ impl Catalogue {
         self.classes.iter().for_each(|class| text(class));
         for split in &self.splits {
             text(&split.name);
-            text(&format!("{:?}", split.videos));
+            text(&format!("[{}]", split.videos.iter().map(u32::to_string).collect::<Vec<_>>().join(", ")));
         }
         for video in &self.videos {
             text(&video.path);
-            let rate = video.fps.map(f64::to_bits);
-            text(&format!("{:?} {} {rate:?} {}", video.class, video.frames, video.content));
+            let (class, rate) = (optional(video.class), optional(video.fps.map(f64::to_bits)));
+            text(&format!("{class} {} {rate} {}", video.frames, video.content));
         }
         hash.finalize().to_hex().to_string()
     }
@@ -229,6 +231,11 @@ impl Catalogue {
             }
         }
     }
+}
+
+/// As fingerprints write what may be missing.
+fn optional(value: Option<impl std::fmt::Display>) -> String {
+    value.map_or_else(|| "None".to_owned(), |value| format!("Some({value})"))
 }
 
 /// Compares the last line's checksum with the bytes before that line.

@@ -23,7 +23,7 @@ pub fn verb(args: &Nodes, kinds: &Kinds) -> Result<()> {
     };
     match (args.format, &args.kind) {
         (NodesFormat::Json, _) => out::line(serde_json::to_string_pretty(&docs::json(&entries))?),
-        (NodesFormat::Schema, _) => out::line(serde_json::to_string_pretty(&editor::schema(&library))?),
+        (NodesFormat::Schema, _) => out::line(serde_json::to_string_pretty(&editor::schema(&library)?)?),
         (NodesFormat::Text, Some(_)) => out::line(docs::kind(entries[0]).trim_end()),
         (NodesFormat::Text, None) => out::line(docs::library(&library).trim_end()),
     }

@@ -1,8 +1,10 @@
 //! How a stage is driven, as its table states it.
 
+use crate::budget::PATTERNS;
 use crate::experiment::{kind_name, text_list};
 use crate::fault::Faults;
 use crate::settings;
+use crate::show::thousands;
 use crate::source::At;
 use crate::stage::*;
 use crate::tree::{Item, Table, Value};
@@ -21,32 +23,7 @@ pub(crate) fn read_drive(at: At, table: &mut Table, models: &[String], stateful:
         }
     }
     if let Some(entry) = table.take("schedule") {
-        drive.schedule = tagged(&entry.item, "schedule", SCHEDULES, faults, |kind, table, at, faults| match kind {
-            "constant" => settings::deserialise(table, at, kind, faults).map(Schedule::Constant),
-            "steps" => {
-                let steps: Steps = settings::deserialise(table, at, kind, faults)?;
-                let mut f = settings::SettingFaults::new(table, at, faults);
-                f.require(steps.at.windows(2).all(|w| w[0] < w[1]), "at", "must be epochs in rising order");
-                f.require(steps.factor > 0.0 && steps.factor.is_finite(), "factor", "must be above 0");
-                Some(Schedule::Steps(steps))
-            }
-            "plateau" => {
-                let plateau: Plateau = settings::deserialise(table, at, kind, faults)?;
-                let mut f = settings::SettingFaults::new(table, at, faults);
-                f.require(plateau.factor > 0.0 && plateau.factor < 1.0, "factor", "must be above 0 and below 1");
-                f.require(plateau.least.is_none_or(|l| l >= 0.0 && l.is_finite()), "least", "must be at least 0");
-                Some(Schedule::Plateau(plateau))
-            }
-            _ => {
-                let cosine: Cosine = settings::deserialise(table, at, kind, faults)?;
-                settings::SettingFaults::new(table, at, faults).require(
-                    (0.0..1.0).contains(&cosine.warm_up),
-                    "warm_up",
-                    "must be from 0 to below 1",
-                );
-                Some(Schedule::Cosine(cosine))
-            }
-        });
+        drive.schedule = tagged(&entry.item, "schedule", SCHEDULES, faults);
     }
     if let Some(entry) = table.take("keep") {
         match entry.item.as_table() {
@@ -107,15 +84,61 @@ pub(crate) fn read_drive(at: At, table: &mut Table, models: &[String], stateful:
     drive
 }
 
+/// How a table with a `kind` is read, its `kind` taken out.
+type Read<T> = fn(&Table, At, &mut Faults) -> Option<T>;
+
+/// The kinds that a graph may name, each with its own way to be read.
+pub(crate) const OPTIMISERS: &[(&str, Read<Optimiser>)] = &[("sgd", sgd)];
+pub(crate) const SCHEDULES: &[(&str, Read<Schedule>)] =
+    &[("constant", constant), ("steps", steps), ("cosine", cosine), ("plateau", plateau)];
+pub(crate) const MOMENTA: &[(&str, Read<Momentum>)] = &[("cosine", cosine_momentum)];
+
+fn sgd(table: &Table, at: At, faults: &mut Faults) -> Option<Optimiser> {
+    let sgd: Sgd = settings::deserialise(table, at, "sgd", faults)?;
+    let mut f = settings::SettingFaults::new(table, at, faults);
+    f.require(sgd.lr > 0.0 && sgd.lr.is_finite(), "lr", "must be above 0");
+    f.require((0.0..1.0).contains(&sgd.momentum), "momentum", "must be from 0 to below 1");
+    f.require(sgd.weight_decay >= 0.0 && sgd.weight_decay.is_finite(), "weight_decay", "must be at least 0");
+    Some(Optimiser::Sgd(sgd))
+}
+
+fn constant(table: &Table, at: At, faults: &mut Faults) -> Option<Schedule> {
+    settings::deserialise(table, at, "constant", faults).map(Schedule::Constant)
+}
+
+fn steps(table: &Table, at: At, faults: &mut Faults) -> Option<Schedule> {
+    let steps: Steps = settings::deserialise(table, at, "steps", faults)?;
+    let mut f = settings::SettingFaults::new(table, at, faults);
+    f.require(steps.at.windows(2).all(|w| w[0] < w[1]), "at", "must be epochs in rising order");
+    f.require(steps.factor > 0.0 && steps.factor.is_finite(), "factor", "must be above 0");
+    Some(Schedule::Steps(steps))
+}
+
+fn cosine(table: &Table, at: At, faults: &mut Faults) -> Option<Schedule> {
+    let cosine: Cosine = settings::deserialise(table, at, "cosine", faults)?;
+    let mut f = settings::SettingFaults::new(table, at, faults);
+    f.require((0.0..1.0).contains(&cosine.warm_up), "warm_up", "must be from 0 to below 1");
+    Some(Schedule::Cosine(cosine))
+}
+
+fn plateau(table: &Table, at: At, faults: &mut Faults) -> Option<Schedule> {
+    let plateau: Plateau = settings::deserialise(table, at, "plateau", faults)?;
+    let mut f = settings::SettingFaults::new(table, at, faults);
+    f.require(plateau.factor > 0.0 && plateau.factor < 1.0, "factor", "must be above 0 and below 1");
+    f.require(plateau.least.is_none_or(|l| l >= 0.0 && l.is_finite()), "least", "must be at least 0");
+    Some(Schedule::Plateau(plateau))
+}
+
+fn cosine_momentum(table: &Table, at: At, faults: &mut Faults) -> Option<Momentum> {
+    let cosine: CosineMomentum = settings::deserialise(table, at, "cosine", faults)?;
+    let mut f = settings::SettingFaults::new(table, at, faults);
+    f.require((0.0..=1.0).contains(&cosine.from), "from", "must be from 0 to 1");
+    f.require((0.0..=1.0).contains(&cosine.to), "to", "must be from 0 to 1");
+    Some(Momentum::Cosine(cosine))
+}
+
 fn read_optimiser(item: &Item, faults: &mut Faults) -> Option<Optimiser> {
-    tagged(item, "optimiser", OPTIMISERS, faults, |_, table, at, faults| {
-        let sgd: Sgd = settings::deserialise(table, at, "sgd", faults)?;
-        let mut f = settings::SettingFaults::new(table, at, faults);
-        f.require(sgd.lr > 0.0 && sgd.lr.is_finite(), "lr", "must be above 0");
-        f.require((0.0..1.0).contains(&sgd.momentum), "momentum", "must be from 0 to below 1");
-        f.require(sgd.weight_decay >= 0.0 && sgd.weight_decay.is_finite(), "weight_decay", "must be at least 0");
-        Some(Optimiser::Sgd(sgd))
-    })
+    tagged(item, "optimiser", OPTIMISERS, faults)
 }
 
 /// Tables of `match` and settings that replace the optimiser's.
@@ -128,7 +151,7 @@ fn read_groups(item: &Item, optimiser: &Item, faults: &mut Faults) -> Vec<Parame
         );
         return Vec::new();
     };
-    let mut out = Vec::new();
+    let (mut out, mut all_patterns) = (Vec::new(), 0);
     for (name, entry) in groups.iter() {
         let Some(own) = entry.item.as_table() else {
             faults.add("wrong-type", entry.item.at, format!("`{name}` is a table, not {}", entry.item.type_name()));
@@ -144,6 +167,11 @@ fn read_groups(item: &Item, optimiser: &Item, faults: &mut Faults) -> Vec<Parame
                 continue;
             }
         };
+        all_patterns += patterns.len();
+        if all_patterns > PATTERNS {
+            faults.stop("too-many", entry.key, format!("the parameter groups of the stage have more than {} patterns", thousands(PATTERNS)));
+            break;
+        }
         for (pattern, at) in &patterns {
             if let Some((_, role)) = pattern.split_once(':') {
                 if !["norm", "bias"].contains(&role) {
@@ -199,13 +227,7 @@ pub(crate) fn read_momentum(item: &Item, faults: &mut Faults) -> Option<Momentum
             faults.add("wrong-type", item.at, format!("`momentum` is a number or a table with a `kind`, not {}", item.type_name()));
             None
         }
-        None => tagged(item, "momentum", MOMENTA, faults, |_, table, at, faults| {
-            let cosine: CosineMomentum = settings::deserialise(table, at, "cosine", faults)?;
-            let mut f = settings::SettingFaults::new(table, at, faults);
-            f.require(fits(cosine.from), "from", "must be from 0 to 1");
-            f.require(fits(cosine.to), "to", "must be from 0 to 1");
-            Some(Momentum::Cosine(cosine))
-        }),
+        None => tagged(item, "momentum", MOMENTA, faults),
     }
 }
 
@@ -221,25 +243,27 @@ pub(crate) fn element_at(table: &Table, key: &str, index: usize) -> Option<At> {
 fn tagged<T>(
     item: &Item,
     what: &str,
-    kinds: &[&str],
+    kinds: &[(&str, Read<T>)],
     faults: &mut Faults,
-    read: impl FnOnce(&str, &Table, At, &mut Faults) -> Option<T>,
 ) -> Option<T> {
+    let names = || kinds.iter().map(|(kind, _)| *kind);
     let Some(table) = item.as_table() else {
         faults.add("wrong-type", item.at, format!("`{what}` is a table with a `kind`"));
         return None;
     };
     let mut table = table.clone();
     let Some(kind) = table.take("kind") else {
-        faults.add("missing-setting", item.at, format!("`{what}` needs a `kind`: {}", kinds.join(", ")));
+        faults.add("missing-setting", item.at, format!("`{what}` needs a `kind`: {}", names().collect::<Vec<_>>().join(", ")));
         return None;
     };
     let name = kind_name(&kind.item, "kind", faults)?.to_string();
-    if !kinds.contains(&name.as_str()) {
-        faults.add("unknown-kind", kind.item.at, format!("there is no {what} `{name}`")).nearest(&name, kinds.iter().copied());
-        return None;
+    match kinds.iter().find(|(kind, _)| *kind == name) {
+        Some((_, read)) => read(&table, kind.item.at, faults),
+        None => {
+            faults.add("unknown-kind", kind.item.at, format!("there is no {what} `{name}`")).nearest(&name, names());
+            None
+        }
     }
-    read(&name, &table, kind.item.at, faults)
 }
 
 fn read_weights(item: &Item, models: &[String], faults: &mut Faults) -> Vec<(String, Origin)> {

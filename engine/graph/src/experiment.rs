@@ -1,8 +1,11 @@
 //! An experiment as the graph file states it: names, models, stages; groups expanded; edges not yet followed.
 
+use crate::budget::STAGES;
 use crate::drive::{read_drive, read_momentum};
 use crate::fault::{unmeant, Faults};
+use crate::frame::Spent;
 use crate::group;
+use crate::index::Index;
 use crate::kind::{AnyKind, Entry, Library};
 use crate::source::At;
 use crate::stage::{Drive, Ema};
@@ -39,12 +42,14 @@ pub struct StageDecl {
     /// Nodes with faults of their own.
     pub broken: Vec<Broken>,
     pub aliases: Vec<Alias>,
+    /// Of all these.
+    pub index: Index,
 }
 
 impl StageDecl {
-    /// Whether a node was left out for a fault that was told, or lies in a group that was.
-    pub fn is_broken(&self, path: &str) -> bool {
-        self.broken.iter().any(|b| crate::edges::is_at(path, &b.path))
+    /// The edge behind a group's output.
+    pub fn alias(&self, node: &str, port: &str) -> Option<&Alias> {
+        self.index.aliases(node).iter().map(|i| &self.aliases[*i]).find(|a| a.port == port)
     }
 }
 
@@ -121,8 +126,23 @@ pub(crate) const TOP: &[&str] = &["schema", "name", "about", "seed", "values", "
 /// Keys of a node that are the language's, not its kind's.
 pub const NODE_KEYS: &[&str] = &["kind", "apply", "in", "after", "write", "initial", "mode", "passes", "names"];
 
+/// How long a name may be: it may become that of a file or folder.
+pub(crate) const NAME_BYTES: usize = 255;
+
 pub fn is_name(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+    !text.is_empty() && text.len() <= NAME_BYTES && text.bytes().all(is_name_byte)
+}
+
+fn is_name_byte(b: u8) -> bool {
+    b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_'
+}
+
+/// Why a text is no name.
+pub(crate) fn no_name(text: &str) -> String {
+    match text.len() > NAME_BYTES && text.bytes().all(is_name_byte) {
+        true => format!("`{text}` is no name: names have at most {NAME_BYTES} characters"),
+        false => format!("`{text}` is no name: names have only a-z, 0-9 and _"),
+    }
 }
 
 /// Reads the resolved tree.
@@ -139,7 +159,7 @@ pub fn read(tree: Table, library: &Library, faults: &mut Faults) -> Experiment {
             faults.add("missing-setting", top, "a graph needs a `name`: its run's folder is runs/<name>");
         }
         (Some(name), Some(item)) if !is_name(name) => {
-            faults.add("bad-name", item.at, format!("`{name}` is no name: names have only a-z, 0-9 and _"));
+            faults.add("bad-name", item.at, no_name(name));
         }
         _ => {}
     }
@@ -177,9 +197,15 @@ pub fn read(tree: Table, library: &Library, faults: &mut Faults) -> Experiment {
         }
     }
     let scope = group::Scope { library, models: &models, model_names: &model_names, groups: &groups, group_names: &group_names };
-    let mut stages = IndexMap::new();
+    let (mut stages, mut spent) = (IndexMap::new(), Spent::default());
     for (stage, at, table) in tables(&tree, "stages", faults) {
-        stages.insert(stage, read_stage(at, table, &scope, faults));
+        if stages.len() >= STAGES {
+            faults.stop("too-many", at, format!("the graph has more than {STAGES} stages"));
+        }
+        if faults.stopped() {
+            break;
+        }
+        stages.insert(stage, read_stage(at, table, &scope, &mut spent, faults));
     }
     if tree.get("stages").is_none_or(|i| i.as_table().is_some_and(Table::is_empty)) {
         faults.add("missing-setting", top, "a graph needs at least one stage: [stages.NAME.nodes]");
@@ -199,7 +225,7 @@ pub(crate) fn tables(tree: &Table, key: &str, faults: &mut Faults) -> Vec<(Strin
     let mut out = Vec::new();
     for (name, entry) in table.iter() {
         if !is_name(name) {
-            faults.add("bad-name", entry.key, format!("`{name}` is no name: names have only a-z, 0-9 and _"));
+            faults.add("bad-name", entry.key, no_name(name));
         } else if ["kind", "apply", "in", "out", "write", "after", "weights", "initial"].contains(&name) {
             faults.add("bad-name", entry.key, format!("`{name}` is a word of the language, and no name"));
         }
@@ -316,9 +342,9 @@ fn read_average(
     })
 }
 
-fn read_stage(at: At, mut table: Table, scope: &group::Scope, faults: &mut Faults) -> StageDecl {
+fn read_stage(at: At, mut table: Table, scope: &group::Scope, spent: &mut Spent, faults: &mut Faults) -> StageDecl {
     let full = table.clone();
-    let mut out = group::Expanded::default();
+    let mut out = group::Expanded::new(spent);
     for (name, at, node) in tables(&table, "nodes", faults) {
         scope.expand(&name, at, node, &mut out, faults);
     }
@@ -337,5 +363,6 @@ fn read_stage(at: At, mut table: Table, scope: &group::Scope, faults: &mut Fault
     let registers = out.nodes.iter().filter(|n| n.entry.state.is_some()).map(|n| n.path.clone());
     let stateful: Vec<String> = scope.model_names.iter().cloned().chain(registers).collect();
     let drive = read_drive(at, &mut table, scope.model_names, &stateful, faults);
-    StageDecl { at, drive, table: full, nodes: out.nodes, broken: out.broken, aliases: out.aliases }
+    let index = Index::new(&out.nodes, &out.broken, &out.aliases);
+    StageDecl { at, drive, table: full, nodes: out.nodes, broken: out.broken, aliases: out.aliases, index }
 }

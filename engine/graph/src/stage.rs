@@ -63,10 +63,6 @@ pub enum Optimiser {
     Sgd(Sgd),
 }
 
-pub const OPTIMISERS: &[&str] = &["sgd"];
-pub const SCHEDULES: &[&str] = &["constant", "steps", "cosine", "plateau"];
-pub const MOMENTA: &[&str] = &["cosine"];
-
 /// A model that averages another: `p = momentum * p + (1 - momentum) * source` at the start of a training step (MoCo, eq. 2).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ema {

@@ -1,7 +1,5 @@
 //! What the TOML parser says, in words for people.
 
-use std::ops::Range;
-
 /// The parser's messages and what they mean; `{}` is the text at fault.
 const MEANINGS: &[(&str, &str)] = &[
     ("string values must be quoted, expected literal string", "`{}` is no value: a text stands in quotes"),
@@ -23,12 +21,4 @@ pub(crate) fn plain(message: &str, text: &str) -> String {
     }
     let meaning = MEANINGS.iter().find(|(said, _)| *said == message).map(|(_, meaning)| meaning.replace("{}", text));
     meaning.unwrap_or(message)
-}
-
-/// The line that a place lies in.
-pub(crate) fn line(text: &str, at: usize) -> Range<usize> {
-    let bytes = text.as_bytes();
-    let start = bytes[..at.min(bytes.len())].iter().rposition(|b| *b == b'\n').map_or(0, |i| i + 1);
-    let end = bytes[start..].iter().position(|b| *b == b'\n').map_or(bytes.len(), |i| start + i);
-    start..end
 }

@@ -5,12 +5,15 @@ use crate::optimise::Running;
 use crate::store::Store;
 use crate::tensors;
 use anyhow::{bail, Context, Result};
+use dv_datasets::file::{self, Limit};
 use dv_graph::schedule::{Best, Plateaued};
 use dv_graph::stage::Checkpoint;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+
+const STATE: Limit = Limit::new(16_000_000, "the state of a checkpoint");
 
 /// Counters and what the run was, beside the tensors.
 #[derive(Debug, Serialize, Deserialize)]
@@ -104,6 +107,6 @@ pub fn load(run: &Path, stage: &str, at: Checkpoint, name: &str, store: &mut Sto
 
 fn read_state(run: &Path, stage: &str, epoch: u64) -> Result<State> {
     let path = folder(run, stage, epoch).join("state.json");
-    let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let text = file::read_text(&path, STATE)?;
     serde_json::from_str(&text).with_context(|| format!("{} is damaged", path.display()))
 }

@@ -3,12 +3,17 @@
 use crate::batch::Table;
 use crate::tensors;
 use anyhow::{bail, Context, Result};
+use dv_datasets::file::{self, Limit};
 use serde_json::{json, Map, Value};
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use tch::Tensor;
+
+/// What a run writes of itself.
+const RESOLVED: Limit = Limit::new(64_000_000, "the graph of a run");
+const RESULT: Limit = Limit::new(64_000_000, "the result of a run");
 
 pub struct Folder {
     pub path: PathBuf,
@@ -31,10 +36,10 @@ impl Folder {
         let mut result = json!({"name": name, "stages": {}, "data": {}});
         if exists {
             let graph = path.join("graph.toml");
-            if graph.exists() && fs::read_to_string(&graph)? != resolved {
+            if graph.exists() && file::read_text(&graph, RESOLVED)? != resolved {
                 bail!("the run folder {} holds another graph ({}): take another folder (--out DIR)", path.display(), graph.display());
             }
-            if let Ok(text) = fs::read_to_string(path.join("result.json")) {
+            if let Ok(text) = file::read_text(&path.join("result.json"), RESULT) {
                 result = serde_json::from_str(&text).with_context(|| format!("{} is damaged", path.join("result.json").display()))?;
             }
         }
@@ -94,7 +99,7 @@ impl Folder {
             }
         }
         let path = other.join("result.json");
-        let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let text = file::read_text(&path, RESULT)?;
         let theirs: Value = serde_json::from_str(&text).with_context(|| format!("{} is damaged", path.display()))?;
         self.result["stages"][stage] = theirs["stages"][stage].clone();
         self.result["stages"][stage]["point"] = json!(point);
@@ -148,7 +153,8 @@ fn link(from: &Path, to: &Path) -> std::io::Result<()> {
         if entry.file_type()?.is_dir() {
             link(&entry.path(), &target)?;
         } else if fs::hard_link(entry.path(), &target).is_err() {
-            fs::copy(entry.path(), &target)?;
+            let mut from = file::open(&entry.path()).map_err(std::io::Error::other)?;
+            std::io::copy(&mut from, &mut File::create(&target)?)?;
         }
     }
     Ok(())
