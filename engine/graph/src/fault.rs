@@ -22,6 +22,8 @@ pub struct Fault {
     value: Option<(String, At)>,
     /// Whether anybody will read it.
     reported: bool,
+    /// Whether nothing was looked at after it.
+    stops: bool,
 }
 
 /// Faults in the order in which they were found; none is reported twice, also of a group that is applied more than once.
@@ -61,7 +63,10 @@ impl Faults {
     /// A graph that asks for too much: what follows would take too long, or fill the memory.
     pub(crate) fn stop(&mut self, code: &'static str, at: At, message: String) {
         if !std::mem::replace(&mut self.stopped, true) {
-            self.add(code, at, message);
+            // it is why the check ends, and so reported also after very many others
+            let last = if self.is_full() { self.list.pop() } else { None };
+            self.add(code, at, message).stops = true;
+            self.list.extend(last);
         }
     }
     /// Whether nothing more is to be expanded or planned.
@@ -73,7 +78,7 @@ impl Faults {
         self.list.len() >= FAULTS
     }
     fn push(&mut self, code: &'static str, at: At, message: String, note: bool) -> &mut Fault {
-        let mut fault = Fault { code, at, message: cut(message), help: None, points: None, note, value: None, reported: true };
+        let mut fault = Fault { code, at, message: cut(message), help: None, points: None, note, value: None, reported: true, stops: false };
         self.told += usize::from(!note);
         if !self.excused.contains(&at) {
             let new = self.seen.insert(fault.key());
@@ -127,7 +132,7 @@ impl Faults {
     /// Takes a fault over as it is.
     pub(crate) fn take_over(&mut self, fault: Fault) {
         self.told += usize::from(!fault.note);
-        if self.is_full() {
+        if self.is_full() && !fault.stops {
             self.more += usize::from(!fault.note);
         } else {
             self.list.push(fault);
@@ -190,7 +195,7 @@ const MANY: usize = 10;
 const MOST_NAMES: usize = 1000;
 const LONGEST_NAME: usize = 100;
 /// Longer messages are cut: a person reads no more of them.
-const LONGEST_MESSAGE: usize = 1000;
+const LONGEST_MESSAGE: usize = 500;
 
 fn cut(mut message: String) -> String {
     if let Some((i, _)) = message.char_indices().nth(LONGEST_MESSAGE) {

@@ -215,7 +215,7 @@ fn check_size(node: &NodeDecl, name: &str, port: &Port, batch: usize, faults: &m
     let what = format!("`{}` ({}): the output `{name}`", node.path, node.entry.name);
     if items > ITEMS as u128 {
         let longest = port.axes.iter().map(Axis::len).max().unwrap_or(0);
-        let message = format!("{what} has {items} items for each sample; at most {} can be handled", thousands(ITEMS));
+        let message = format!("{what} has {} items for each sample; at most {} are allowed", thousands(items), thousands(ITEMS));
         faults.add("too-large", setting_of(node, longest), message);
     } else if size > EDGE_BYTES {
         let longest = port.shape.iter().filter_map(Dim::known).max().unwrap_or(0);

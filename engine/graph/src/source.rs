@@ -92,7 +92,7 @@ mod tests {
 
     #[test]
     fn the_caret_stands_below_its_place() {
-        assert_eq!(excerpt("a = 1\n\tb = 2 # c\n", 8, 9), ("\tb = 2 # c".into(), "\t^".to_string()));
+        assert_eq!(excerpt("a = 1\n\tb = 2 # c\n", 8, 9), ("\tb = 2 # c".into(), "\t ^".into()));
         assert_eq!(excerpt("name = \"ü\"", 7, 11), ("name = \"ü\"".into(), "       ^^^".into()));
         assert_eq!(excerpt("a", 1, 1), ("a".into(), " ^".into()));
         assert_eq!(excerpt("\u{1b}[0m = 1", 6, 7), ("\\u001b[0m = 1".into(), "           ^".into()));

@@ -71,7 +71,7 @@ pub fn check_adjusted(path: &Path, settings: &[Setting], library: &Library, adju
     let mut axes = sweep.map(|e| axes::read(&e.item, folder, &mut reader, &mut sources, &mut faults)).unwrap_or_default();
     let count = product(axes.iter().map(|a| a.choices.len()));
     if count > SWEEP_POINTS as u128 {
-        let most = thousands(SWEEP_POINTS);
+        let (most, count) = (thousands(SWEEP_POINTS), if count > COUNTED { "countless".into() } else { thousands(count) });
         faults.add("bad-sweep", at.unwrap_or_default(), format!("the sweep has {count} points; at most {most} are run"));
         axes.iter_mut().for_each(|a| a.choices.truncate(1));
     }
@@ -110,6 +110,9 @@ pub fn check_adjusted(path: &Path, settings: &[Setting], library: &Library, adju
     }
     found.finish(sources, faults, axes, at)
 }
+
+/// Of a larger grid the number says nothing to a person.
+const COUNTED: u128 = 1_000_000_000_000;
 
 /// All combinations, the last axis varying fastest.
 fn grid(axes: &[AxisDecl]) -> Vec<Vec<usize>> {
