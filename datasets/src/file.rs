@@ -143,8 +143,8 @@ const NAME_BYTES: usize = 255;
 pub fn not_plain(name: &str) -> Option<&'static str> {
     let reasons = [
         (name.is_empty(), "it is empty"),
-        (name.starts_with('.'), "it begins with a dot"),
         (name.contains(['/', '\\']), "it holds a separator of folders"),
+        (name.starts_with('.'), "it begins with a dot"),
         (text::line(name) != name || name.contains('\t'), "it holds a control character"),
         (name.len() > NAME_BYTES, "it is longer than 255 bytes"),
     ];

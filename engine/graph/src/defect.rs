@@ -1,6 +1,6 @@
 //! Asking kinds. A kind may be anybody's: where its code panics, the graph's check reports the kind and goes on.
 
-use crate::fault::Faults;
+use crate::fault::{Fault, Faults};
 use crate::sample::loader::panic_text;
 use crate::source::At;
 use std::cell::Cell;
@@ -20,11 +20,19 @@ pub(crate) fn ask<T>(kind: &str, what: &str, at: At, faults: &mut Faults, questi
     let before = ASKING.replace(true);
     let answer = catch_unwind(AssertUnwindSafe(question));
     ASKING.set(before);
-    answer.map_err(|panic| report(kind, &format!("{what} failed: {}", panic_text(&panic)), at, faults)).ok()
+    match answer {
+        Ok(answer) => Some(answer),
+        Err(panic) => {
+            let fault = report(kind, &format!("{what} failed: {}", panic_text(&panic)), at, faults);
+            fault.help("report it to the author of the kind; RUST_BACKTRACE=1 prints where it happened");
+            None
+        }
+    }
 }
 
 /// Reports that a kind does not do what it declares.
-pub(crate) fn report(kind: &str, what: &str, at: At, faults: &mut Faults) {
-    let message = format!("the kind `{kind}` has a defect: {what}");
-    faults.add("kind-defect", at, message).help("report it to the author of the kind; with RUST_BACKTRACE=1 the place is printed");
+pub(crate) fn report<'f>(kind: &str, what: &str, at: At, faults: &'f mut Faults) -> &'f mut Fault {
+    let fault = faults.add("kind-defect", at, format!("the kind `{kind}` has a defect: {what}"));
+    fault.help("report it to the author of the kind");
+    fault
 }
