@@ -68,15 +68,15 @@ fn beside(program: &Path) -> Result<PathBuf> {
     }
 }
 
-const VERSION: Limit = Limit::new(1_000_000, "libtorch's version");
+const VERSION_FILE: Limit = Limit::new(1_000_000, "libtorch's version");
 
 /// From `version.py` (torch's Python package) or `build-version` (torch's C++ archive).
 fn version(lib: &Path) -> Option<String> {
     let home = lib.parent()?;
-    if let Ok(text) = file::read_text(&home.join("version.py"), VERSION) {
+    if let Ok(text) = file::read_text(&home.join("version.py"), VERSION_FILE) {
         let line = text.lines().find_map(|line| line.strip_prefix("__version__"))?;
         return Some(line.trim_start_matches([' ', '=']).trim_matches(['\'', '"', ' ']).to_string());
     }
-    let text = file::read_text(&home.join("build-version"), VERSION).ok()?;
+    let text = file::read_text(&home.join("build-version"), VERSION_FILE).ok()?;
     Some(text.trim().to_string())
 }

@@ -1,6 +1,7 @@
 //! What only the whole can show: starting the built programs, small sets and files for them, the parity kit's cases.
 
 pub mod parity;
+pub mod soak;
 
 use dv_datasets::generate::{smoke_set, SmokeSpec};
 use std::collections::HashMap;

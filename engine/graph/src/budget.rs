@@ -113,7 +113,7 @@ pub(crate) fn gib(bytes: u128) -> String {
 }
 
 /// A product that stays at the largest number where it would be larger.
-pub(crate) fn product(factors: impl IntoIterator<Item = usize>) -> u128 {
+pub fn product(factors: impl IntoIterator<Item = usize>) -> u128 {
     // a zero anywhere makes nothing of it, also behind an overflow
     factors.into_iter().fold(1u128, |all, n| if n == 0 { 0 } else { all.saturating_mul(n as u128) })
 }

@@ -1,5 +1,6 @@
 //! From a graph file to a plan: every fault on the way is told, none stops the others.
 
+use crate::defect::ask;
 use crate::fault::Faults;
 use crate::kind::Library;
 use crate::merge::Setting;
@@ -7,6 +8,7 @@ use crate::plan::{From, Plan};
 use crate::sample::epoch::{how_to_make, Rows};
 use crate::source::Sources;
 use crate::sweep::{self, Swept};
+use dv_datasets::file;
 use std::collections::HashMap;
 use std::path::Path;
 
@@ -41,8 +43,8 @@ pub fn check_data(plan: &Plan, data: &Path, strict: bool, faults: &mut Faults) {
         let (Some(index), Some(source)) = (stage.source, stage.source()) else { continue };
         let node = &stage.nodes[index];
         let set = opened.entry(source.set.clone()).or_insert_with(|| {
-            let dir = data.join(&source.set);
-            if dir.exists() {
+            // a name that is no folder's was reported with the graph
+            if file::below(data, &source.set).is_ok_and(|dir| dir.exists()) {
                 return Some(Rows::open_set(data, &source.set));
             }
             let message = match data.is_file() {
@@ -77,7 +79,8 @@ pub fn check_data(plan: &Plan, data: &Path, strict: bool, faults: &mut Faults) {
             }
         }
         for node in &stage.nodes {
-            let Some(needed) = node.kind.rows_needed() else { continue };
+            let asked = ask(node.entry.name, "the rows that it needs", node.at, faults, || node.kind.rows_needed());
+            let Some(needed) = asked.flatten() else { continue };
             let from = node.inputs.iter().find(|i| i.name == needed.input).map(|i| &i.from);
             let from = match from {
                 Some(From::Stage { stage, .. }) => stage,

@@ -81,7 +81,7 @@ impl Folder {
     /// Leaves a table for the user: `files/STAGE/NODE.PORT.safetensors` with `ids` `[N]` (the samples' places in the set's
     /// catalogue), `rows` `[N, ...]` and, where there are labels, `label` `[N]`; the set and its fingerprint are in the header.
     pub fn save_file(&self, stage: &str, name: &str, table: &Table, set: Option<(&String, &String)>) -> Result<()> {
-        let path = self.path.join("files").join(stage).join(format!("{}.safetensors", name.replace('/', "-")));
+        let path = file::below(&file::below(&self.path.join("files"), stage)?, &format!("{}.safetensors", name.replace('/', "-")))?;
         let mut header = BTreeMap::from([("stage".to_string(), stage.to_string()), ("table".to_string(), name.to_string())]);
         if let Some((set, fingerprint)) = set {
             header.insert("set".into(), set.clone());
@@ -93,7 +93,7 @@ impl Folder {
     /// Takes over what another run left of a stage that is the same there: its result, checkpoints, tables and files.
     pub fn adopt(&mut self, stage: &str, other: &Path, point: &str) -> Result<()> {
         for part in ["checkpoints", "tables", "files"] {
-            let (from, to) = (other.join(part).join(stage), self.path.join(part).join(stage));
+            let (from, to) = (file::below(&other.join(part), stage)?, file::below(&self.path.join(part), stage)?);
             if from.is_dir() {
                 link(&from, &to).with_context(|| format!("cannot take over {} as {}", from.display(), to.display()))?;
             }
@@ -112,17 +112,18 @@ impl Folder {
         tensors::write_atomically(&self.path.join("result.json"), text.as_bytes(), self.fsync)
     }
 
-    fn table_path(&self, stage: &str, node: &str, port: &str) -> PathBuf {
-        self.path.join("tables").join(stage).join(format!("{}.{port}.safetensors", node.replace('/', "-")))
+    fn table_path(&self, stage: &str, node: &str, port: &str) -> Result<PathBuf> {
+        let folder = file::below(&self.path.join("tables"), stage)?;
+        file::below(&folder, &format!("{}.{port}.safetensors", node.replace('/', "-")))
     }
 
     /// Keeps a table for stages of a later call.
     pub fn save_table(&self, stage: &str, node: &str, port: &str, table: &Table) -> Result<()> {
-        save(&self.table_path(stage, node, port), table, None, self.fsync)
+        save(&self.table_path(stage, node, port)?, table, None, self.fsync)
     }
 
     pub fn load_table(&self, stage: &str, node: &str, port: &str) -> Result<Table> {
-        let mut all = tensors::read(&self.table_path(stage, node, port))?;
+        let mut all = tensors::read(&self.table_path(stage, node, port)?)?;
         let ids = all.remove("ids").context("a table has ids")?;
         Ok(Table {
             ids: Vec::<i64>::try_from(ids)?.into_iter().map(|i| i as u64).collect(),

@@ -107,7 +107,7 @@ fn content(path: &Path) -> Result<Vec<u8>> {
     let header = u64::from_le_bytes(head);
     ensure!(header <= HEADER && header + 8 <= length, "{}: its first bytes are not the length of a header", named());
     let mut content = Vec::from(head);
-    file.by_ref().take(header).read_to_end(&mut content).with_context(named)?;
+    (&file).take(header).read_to_end(&mut content).with_context(named)?;
     let metadata: Metadata = serde_json::from_slice(&content[8..]).with_context(named)?;
     let expected = (metadata.data_len() as u64).checked_add(8 + header);
     ensure!(expected == Some(length), "{}: it has {length} bytes, and its header describes another number", named());
