@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{bail, ensure, Context, Result};
 use serde::{Deserialize, Serialize};
 
+use crate::file::{self, Limit};
 use crate::full::Written;
 use crate::{shard, Codec, Filter};
 
@@ -14,7 +15,8 @@ use crate::{shard, Codec, Filter};
 pub const SET_VERSION: u32 = 2;
 const FORMAT: &str = "dv-set";
 pub(crate) const FILE: &str = "set.json";
-const MAX_FILE: u64 = 1 << 30;
+/// A million videos take about half of it.
+const LIMIT: Limit = Limit::new(1_000_000_000, "the catalogue of a packed set");
 
 /// One packed video.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -159,12 +161,12 @@ impl Catalogue {
         let say = || path.display().to_string();
         match fs::metadata(&path) {
             Ok(meta) if meta.is_dir() => bail!("{} is a folder, where a packed set has a file", say()),
-            Ok(meta) => ensure!(meta.len() <= MAX_FILE, "{} is absurdly large ({} bytes)", say(), meta.len()),
+            Ok(_) => {}
             Err(_) if dir.is_file() => bail!("{} is a file: a packed set is a folder, give that", dir.display()),
             Err(e) if dir.is_dir() => return Err(e).with_context(|| format!("{} is no packed set: it has no {FILE}", dir.display())),
             Err(e) => return Err(e).with_context(|| format!("no packed set at {}", dir.display())),
         }
-        let text = fs::read(&path).with_context(say)?;
+        let text = file::read(&path, LIMIT)?;
         let stamp: Stamp = serde_json::from_slice(&text).with_context(|| format!("{} is damaged", say()))?;
         ensure!(stamp.format == FORMAT, "{} is not the catalogue of a packed set", say());
         if stamp.version > SET_VERSION {

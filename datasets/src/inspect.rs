@@ -49,7 +49,7 @@ pub fn inspect_json(set: &PackedSet) -> Value {
 pub fn inspect_text(set: &PackedSet) -> String {
     let frames: u64 = set.videos.iter().map(|v| v.frames as u64).sum();
     let mut text = String::new();
-    let mut line = |s: String| writeln!(text, "{s}").expect("writing to a String cannot fail");
+    let mut line = |s: String| writeln!(text, "{}", crate::text::line(&s)).expect("writing to a String cannot fail");
     line(format!("set          {} ({})", set.name, set.dir().display()));
     line(format!("fingerprint  {}", set.fingerprint));
     line(format!(

@@ -6,6 +6,7 @@
 mod catalogue;
 pub mod codec;
 pub mod decode;
+pub mod file;
 mod full;
 pub mod generate;
 mod inspect;
@@ -16,6 +17,7 @@ pub mod resize;
 mod set;
 pub mod shard;
 pub mod splits;
+pub mod text;
 mod verify;
 mod walk;
 mod writer;

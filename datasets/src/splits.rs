@@ -9,8 +9,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{bail, ensure, Context, Result};
 
+use crate::file::{self, Limit, Unreadable, Why};
 use crate::mt19937::Mt19937;
 pub use groups::group_of;
+
+/// A million rows of a table take less than half of it.
+const LIMIT: Limit = Limit::new(256_000_000, "a split list");
 
 /// Either the lists of a folder: `classInd.txt` (`1 ApplyEyeMakeup`), and for each split a `<split>list<NN>.txt` such as
 /// `trainlist01.txt` (`ApplyEyeMakeup/v_ApplyEyeMakeup_g08_c01.avi 1`) or `testlist01.txt` (the same, no number needed); where file
@@ -111,14 +115,11 @@ fn list_path(path: &str) -> &str {
 
 /// A text file without its byte-order mark.
 fn read_text(path: &Path) -> Result<String> {
-    let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-    match String::from_utf8(bytes) {
+    match file::read_text(path, LIMIT) {
         Ok(text) if text.starts_with('\u{feff}') => Ok(text['\u{feff}'.len_utf8()..].to_owned()),
         Ok(text) => Ok(text),
-        Err(e) => {
-            let line = 1 + e.as_bytes()[..e.utf8_error().valid_up_to()].iter().filter(|b| **b == b'\n').count();
-            bail!("{}:{line}: is not UTF-8 text: save it as UTF-8", path.display())
-        }
+        Err(Unreadable { why: Why::NotText { line }, .. }) => bail!("{}:{line}: is not UTF-8 text: save it as UTF-8", path.display()),
+        Err(e) => Err(e.into()),
     }
 }
 

@@ -303,7 +303,7 @@ fn folders_for_files_and_files_for_folders() {
         fs::create_dir(&file).unwrap();
     };
     swap("shards/00000.dvs");
-    assert!(error(&out).contains("00000.dvs is not a file"), "{}", error(&out));
+    assert!(error(&out).contains("00000.dvs: it is a folder, not a regular file"), "{}", error(&out));
     swap("set.json");
     assert!(error(&out).contains("set.json is a folder, where"), "{}", error(&out));
     // Below a file there is no place for a set.

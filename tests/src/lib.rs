@@ -3,6 +3,7 @@
 #[path = "../../datasets/tests/common/ffmpegs.rs"]
 pub mod ffmpegs;
 pub mod parity;
+pub mod soak;
 
 use dv_datasets::generate::{smoke_set, SmokeSpec};
 use dv_datasets::Ffmpeg;

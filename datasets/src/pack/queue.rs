@@ -5,7 +5,6 @@
 //! window x channel whatever the files are, and the set's bytes do not depend on the number of threads.
 
 use std::collections::HashMap;
-use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -16,6 +15,7 @@ use sha2::{Digest, Sha256};
 
 use super::{PackOptions, Progress};
 use crate::decode::{Ffmpeg, Outcome};
+use crate::file;
 use crate::resize::resize_rgb;
 use crate::shard::{Block, Encoder, NO_TIMESTAMP};
 use crate::writer::VideoMeta;
@@ -156,8 +156,8 @@ fn pack_file(
 }
 
 /// Length and SHA-256, in hex, of a file.
-fn hash(file: &Path) -> std::io::Result<(u64, String)> {
-    let mut file = File::open(file)?;
+fn hash(file: &Path) -> std::result::Result<(u64, String), file::Why> {
+    let mut file = file::open(file).map_err(|e| e.why)?;
     let mut hasher = Sha256::new();
     let mut buffer = vec![0; 1 << 18];
     let mut bytes = 0;
@@ -169,7 +169,7 @@ fn hash(file: &Path) -> std::io::Result<(u64, String)> {
                 bytes += n as u64;
             }
             Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(e) => return Err(e),
+            Err(e) => return Err(e.into()),
         }
     }
     let hex = hasher.finalize().iter().map(|b| format!("{b:02x}")).collect();

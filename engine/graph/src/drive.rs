@@ -1,10 +1,12 @@
 //! How a stage is driven, as its table states it.
 
+use crate::budget::PATTERNS;
 use crate::edges::list;
 use crate::experiment::{kind_name, text_list};
 use crate::fault::Faults;
 use crate::schema;
 use crate::settings::{self, SettingFaults};
+use crate::show::thousands;
 use crate::source::At;
 use crate::spelling;
 use crate::stage::*;
@@ -131,7 +133,7 @@ fn read_groups(item: &Item, optimiser: &Item, faults: &mut Faults) -> Vec<Parame
         );
         return Vec::new();
     };
-    let mut out = Vec::new();
+    let (mut out, mut all_patterns) = (Vec::new(), 0);
     for (name, entry) in groups.iter() {
         let Some(own) = entry.item.as_table() else {
             faults.add("wrong-type", entry.item.at, format!("`{name}` takes a table, not {}", entry.item.type_name()));
@@ -147,6 +149,11 @@ fn read_groups(item: &Item, optimiser: &Item, faults: &mut Faults) -> Vec<Parame
                 continue;
             }
         };
+        all_patterns += patterns.len();
+        if all_patterns > PATTERNS {
+            faults.stop("too-many", entry.key, format!("the parameter groups of the stage have more than {} patterns", thousands(PATTERNS)));
+            break;
+        }
         for (pattern, at) in &patterns {
             if let Some((_, role)) = pattern.split_once(':') {
                 if !["norm", "bias"].contains(&role) {

@@ -8,11 +8,12 @@ use crate::kind::{Entry, In, Library};
 use crate::merge::SCHEMA;
 use crate::range::INFINITY;
 use crate::stage::*;
+use anyhow::{bail, Result};
 use schemars::JsonSchema;
 use serde_json::{json, Map, Value};
 
-/// The whole schema: `schema/graph.json`.
-pub fn schema(library: &Library) -> Value {
+/// The whole schema: `schema/graph.json`. An error names settings of two kinds that cannot stand in one schema.
+pub fn schema(library: &Library) -> Result<Value> {
     let mut definitions = Definitions::default();
     let (models, nodes): (Vec<&Entry>, Vec<&Entry>) = library.entries().partition(|e| e.parameters.is_some());
     let mut models: Vec<Value> = models.into_iter().map(|e| definitions.kind(e, model_keys())).collect();
@@ -20,7 +21,10 @@ pub fn schema(library: &Library) -> Value {
     let mut nodes: Vec<Value> = nodes.into_iter().map(|e| definitions.kind(e, node_keys(e))).collect();
     nodes.extend([applied(), part(&["kind", "apply"])]);
     let stage = stage(&mut definitions);
-    let mut all = definitions.0;
+    if let Some((name, kind)) = definitions.twice {
+        bail!("two types of settings are called `{name}`, one of them in `{kind}`: give the type another name in its code");
+    }
+    let mut all = definitions.all;
     all.insert("value".into(), json!({ "type": "string", "pattern": "^\\$", "description": "The value of that name in [values]." }));
     all.insert(
         "edge".into(),
@@ -33,7 +37,7 @@ pub fn schema(library: &Library) -> Value {
     all.insert("nodes".into(), named("node", "Nodes by name."));
     all.insert("group".into(), group());
     all.insert("stage".into(), stage);
-    json!({
+    Ok(json!({
         "$schema": "http://json-schema.org/draft-07/schema#",
         "title": "A dv experiment",
         "description": "Made by `dv nodes --format schema`; a test compares it with the library.",
@@ -41,7 +45,7 @@ pub fn schema(library: &Library) -> Value {
         "additionalProperties": false,
         "properties": top(),
         "definitions": all,
-    })
+    }))
 }
 
 fn texts(doc: &str) -> Value {
@@ -222,7 +226,13 @@ fn of<T: JsonSchema>() -> Value {
 
 /// Definitions that settings refer to, under names of their own.
 #[derive(Default)]
-struct Definitions(Map<String, Value>);
+struct Definitions {
+    all: Map<String, Value>,
+    /// Whose settings are read.
+    of: String,
+    /// A name that two types have, and where the second was met.
+    twice: Option<(String, String)>,
+}
 
 impl Definitions {
     /// A table of one kind.
@@ -238,6 +248,7 @@ impl Definitions {
     }
 
     fn table(&mut self, name: &str, schema: Value, mut keys: Map<String, Value>) -> Value {
+        self.of = name.to_string();
         let doc = schema["description"].clone();
         let kind = json!({ "const": name, "description": doc });
         keys.insert("kind".into(), kind);
@@ -252,8 +263,10 @@ impl Definitions {
         for key in ["definitions", "$defs"] {
             for (name, definition) in schema[key].as_object().into_iter().flatten() {
                 let definition = draft7(definition.clone());
-                let known = self.0.entry(name.clone()).or_insert_with(|| definition.clone());
-                assert_eq!(*known, definition, "two types of settings are called `{name}`: give one another name");
+                if self.all.get(name).is_some_and(|known| *known != definition) {
+                    self.twice.get_or_insert_with(|| (name.clone(), self.of.clone()));
+                }
+                self.all.insert(name.clone(), definition);
             }
         }
         let properties = schema["properties"].as_object().cloned().unwrap_or_default();
@@ -301,6 +314,7 @@ fn draft7(schema: Value) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::drive::{MOMENTA, OPTIMISERS, SCHEDULES};
 
     #[test]
     fn every_optimiser_and_schedule_is_described() {
@@ -314,7 +328,7 @@ mod tests {
     /// The kinds' own are in the contract of `dv-nodes`.
     #[test]
     fn every_number_of_the_language_has_bounds() {
-        let found = crate::range::unbounded(&schema(&Library::new([])));
+        let found = crate::range::unbounded(&schema(&Library::new([])).unwrap());
         // a seed has all bits that TOML gives
         assert_eq!(found, ["/seed: an integer beyond 2^31"]);
     }

@@ -3,12 +3,14 @@
 //! A kind is one type: its settings (deserialised from the graph), its ports, its shape rule. How it computes is a
 //! second trait: [`SampleKind`](crate::host::SampleKind) on the host, `BatchKind` and `ModelKind` in `dv-train`.
 
+use crate::defect::ask;
 use crate::fault::Faults;
 use crate::port::{Axis, Dim, Port, Rate, Type};
 use crate::settings::{self, SettingFaults};
 use crate::tree::Table;
 use std::any::Any;
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 
 /// The settings of one node, and what follows from them.
 ///
@@ -287,17 +289,23 @@ impl Inputs {
     pub fn get(&self, name: &str) -> Option<&Port> {
         self.ports.iter().find(|(n, _)| n == name).map(|(_, p)| p)
     }
-    /// A required input: the engine has checked that it is there.
+    /// An input that the kind declares as required: the engine has checked that it is there.
+    ///
+    /// # Panics
+    /// For any other, which is the kind's defect: the check reports it.
     pub fn port(&self, name: &str) -> &Port {
-        self.get(name).unwrap_or_else(|| panic!("required input `{name}` was not checked"))
+        self.get(name).unwrap_or_else(|| panic!("it asks for the input `{name}`, which it does not declare as required"))
     }
     /// All inputs under the names that the graph gave them, in order.
     pub fn all(&self) -> impl Iterator<Item = (&str, &Port)> {
         self.ports.iter().map(|(n, p)| (n.as_str(), p))
     }
     /// A length bound by the declared shapes.
+    ///
+    /// # Panics
+    /// For a name that stands in no shape of a required input, which is the kind's defect: the check reports it.
     pub fn dim(&self, name: &str) -> Dim {
-        self.dims.get(name).cloned().unwrap_or_else(|| panic!("no length `{name}` in the declared input shapes"))
+        self.dims.get(name).cloned().unwrap_or_else(|| panic!("it asks for the length `{name}`, which no shape of its inputs declares"))
     }
     /// A bound length that must be a number here.
     pub fn known(&self, name: &str) -> Result<usize, PortFault> {
@@ -402,7 +410,9 @@ pub struct Entry {
 fn build<K: Kind>(table: &Table, at: crate::source::At, faults: &mut Faults) -> Option<Box<dyn AnyKind>> {
     let before = faults.told();
     let kind: K = settings::deserialise(table, at, K::NAME, faults)?;
-    kind.check(&mut SettingFaults::new(table, at, faults));
+    let mut own = Faults::default();
+    ask(K::NAME, "the check of its settings", at, faults, || kind.check(&mut SettingFaults::new(table, at, &mut own)))?;
+    faults.append(own);
     (faults.told() == before).then(|| Box::new(kind) as Box<dyn AnyKind>)
 }
 
@@ -461,19 +471,36 @@ impl Entry {
     }
 }
 
+/// Names of the settings that a schema describes.
+pub(crate) fn properties(schema: &schemars::Schema) -> Vec<String> {
+    schema.get("properties").and_then(|p| p.as_object()).map(|p| p.keys().cloned().collect()).unwrap_or_default()
+}
+
 /// The kinds that graphs may name.
 pub struct Library {
     entries: Vec<&'static Entry>,
+    /// Names of each one's settings, made when they are first asked for.
+    settings: Vec<OnceLock<Vec<String>>>,
 }
 
 impl Library {
     pub fn new(entries: impl IntoIterator<Item = &'static Entry>) -> Library {
-        Library { entries: entries.into_iter().collect() }
+        let entries: Vec<&'static Entry> = entries.into_iter().collect();
+        Library { settings: entries.iter().map(|_| OnceLock::new()).collect(), entries }
     }
     pub fn get(&self, name: &str) -> Option<&'static Entry> {
         self.entries.iter().copied().find(|e| e.name == name)
     }
     pub fn entries(&self) -> impl Iterator<Item = &'static Entry> + '_ {
         self.entries.iter().copied()
+    }
+    /// Names of a kind's settings.
+    pub(crate) fn settings(&self, name: &str) -> &[String] {
+        let Some(i) = self.entries.iter().position(|e| e.name == name) else { return &[] };
+        self.settings[i].get_or_init(|| properties(&(self.entries[i].schema)()))
+    }
+    /// Whether any kind has a setting of that name.
+    pub(crate) fn has_setting(&self, setting: &str) -> bool {
+        self.entries.iter().any(|e| self.settings(e.name).iter().any(|s| s == setting))
     }
 }

@@ -2,10 +2,12 @@
 
 mod assemble;
 mod axes;
+pub mod budget;
 pub mod check;
 pub mod codes;
 pub mod data;
 pub mod de;
+pub mod defect;
 pub mod diff;
 pub mod docs;
 pub mod draw;
@@ -15,8 +17,10 @@ pub mod edges;
 pub mod editor;
 pub mod experiment;
 pub mod fault;
+mod frame;
 pub mod group;
 pub mod identity;
+pub mod index;
 pub mod infer;
 mod inputs;
 mod items;

@@ -1,12 +1,13 @@
 //! What a stage computes, in what order, and where: the outcome of the check.
 
+use crate::budget::product;
 use crate::draw::{Key, Pass, Sample};
 use crate::kind::{AnyKind, Entry, Parameter, Reference, Source, State};
 use crate::port::{Axis, Dim, Port, Rate, Type};
 use crate::source::At;
 use crate::stage::{Drive, During, Ema};
 use crate::tree::Table;
-use indexmap::IndexMap;
+use indexmap::{IndexMap, IndexSet};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -35,18 +36,13 @@ pub struct ModelPlan {
 impl ModelPlan {
     /// Layers in PyTorch's order: what parameters' names have before their last dot.
     pub fn layers(parameters: &[Parameter]) -> Vec<&str> {
-        let mut layers: Vec<&str> = Vec::new();
-        for p in parameters {
-            let layer = p.name.rsplit_once('.').map_or("", |(l, _)| l);
-            if !layers.contains(&layer) {
-                layers.push(layer);
-            }
-        }
-        layers
+        let layers: IndexSet<&str> = parameters.iter().map(|p| p.name.rsplit_once('.').map_or("", |(l, _)| l)).collect();
+        layers.into_iter().collect()
     }
     /// Trained numbers.
     pub fn count(&self) -> usize {
-        self.parameters.iter().filter(|p| p.role.trained()).map(|p| p.shape.iter().product::<usize>()).sum()
+        let trained = self.parameters.iter().filter(|p| p.role.trained());
+        usize::try_from(numbers(trained)).unwrap_or(usize::MAX)
     }
     /// Whether passes in training leave something behind.
     pub fn has_buffers(&self) -> bool {
@@ -70,6 +66,11 @@ impl ModelPlan {
             }
         }
     }
+}
+
+/// Numbers in all of these.
+pub(crate) fn numbers<'a>(parameters: impl Iterator<Item = &'a Parameter>) -> u128 {
+    parameters.fold(0, |sum: u128, p| sum.saturating_add(product(p.shape.iter().copied())))
 }
 
 pub struct StagePlan {

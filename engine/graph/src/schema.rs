@@ -5,6 +5,18 @@ use crate::range::Range;
 use crate::source::At;
 use crate::tree::{Item, Table, Value};
 use serde_json::Value as Json;
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+
+/// The schema of a type of settings. It is made once for all of a graph's nodes.
+pub(crate) fn of<T: schemars::JsonSchema>() -> Rc<Json> {
+    thread_local! {
+        static MADE: RefCell<HashMap<&'static str, Rc<Json>>> = RefCell::default();
+    }
+    let make = || serde_json::to_value(schemars::SchemaGenerator::default().into_root_schema_for::<T>()).unwrap_or_default();
+    MADE.with_borrow_mut(|made| Rc::clone(made.entry(std::any::type_name::<T>()).or_insert_with(|| Rc::new(make()))))
+}
 
 /// Reports every setting of a table that is unknown, missing, of another type or out of range; returns the keys at fault.
 pub(crate) fn check_table(schema: &Json, table: &Table, at: At, what: &str, faults: &mut Faults) -> Vec<String> {

@@ -25,7 +25,7 @@ pub(crate) fn read<T: serde::de::DeserializeOwned + schemars::JsonSchema>(
     faults: &mut Faults,
 ) -> (Option<T>, bool) {
     let before = faults.told();
-    let schema = serde_json::to_value(schemars::SchemaGenerator::default().into_root_schema_for::<T>()).unwrap_or_default();
+    let schema = schema::of::<T>();
     let mut rest = table.clone();
     for key in schema::check_table(&schema, table, at, what, faults) {
         rest.take(&key);

@@ -59,7 +59,7 @@ fn shapes_and_axes_follow_the_edges() {
     assert_eq!(port(gallery, "seen.map"), "float [B, clip 3, 8]");
     assert_eq!(port(gallery, "table.rows"), "table [8]");
     let seen = &pretrain.nodes[pretrain.node("seen").unwrap()];
-    assert_eq!((seen.fold.len(), seen.fold[0].items.join(" ")), (1, "v0 v1".to_string()));
+    assert_eq!((seen.fold.len(), seen.fold[0].items().collect::<Vec<_>>().join(" ")), (1, "v0 v1".to_string()));
     // an item is chosen before folding
     let contrast = &pretrain.nodes[pretrain.node("contrast").unwrap()];
     assert_eq!(contrast.inputs.iter().map(|i| i.item).collect::<Vec<_>>(), [Some((0, 0)), Some((0, 1))]);

@@ -1,6 +1,7 @@
 //! libtorch's exceptions reach Rust as panics of tch: they are caught here and told as errors.
 
 use anyhow::{anyhow, Result};
+use dv_graph::defect;
 use dv_graph::sample::loader::panic_text;
 
 thread_local! {
@@ -14,7 +15,9 @@ pub fn quiet_caught_panics() {
     std::panic::set_hook(Box::new(move |info| {
         let payload = info.payload();
         let text = payload.downcast_ref::<String>().map(String::as_str).or_else(|| payload.downcast_ref::<&str>().copied());
-        if !CAUGHT.get() && text.and_then(memory).is_none() {
+        // of a kind's own code the place is worth printing, where someone asks for it
+        let of_kind = defect::is_asking() && std::env::var_os("RUST_BACKTRACE").is_none_or(|value| value == "0");
+        if !CAUGHT.get() && !of_kind && text.and_then(memory).is_none() {
             hook(info);
         }
     }));

@@ -3,6 +3,7 @@
 use crate::batch::Table;
 use crate::tensors;
 use anyhow::{bail, ensure, Context, Result};
+use dv_datasets::file::{self, Limit};
 use dv_graph::draw::Sample;
 use serde_json::{json, Map, Value};
 use std::collections::BTreeMap;
@@ -10,6 +11,10 @@ use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use tch::Tensor;
+
+/// What a run writes of itself.
+const RESOLVED: Limit = Limit::new(64_000_000, "the graph of a run");
+const RESULT: Limit = Limit::new(64_000_000, "the result of a run");
 
 pub struct Folder {
     pub path: PathBuf,
@@ -32,10 +37,10 @@ impl Folder {
         let mut result = json!({"name": name, "stages": {}, "data": {}});
         if exists {
             let graph = path.join("graph.toml");
-            if graph.exists() && fs::read_to_string(&graph)? != resolved {
+            if graph.exists() && file::read_text(&graph, RESOLVED)? != resolved {
                 bail!("the run folder {} holds another graph ({}): take another folder (--out DIR)", path.display(), graph.display());
             }
-            if let Ok(text) = fs::read_to_string(path.join("result.json")) {
+            if let Ok(text) = file::read_text(&path.join("result.json"), RESULT) {
                 result = serde_json::from_str(&text).with_context(|| format!("{} is damaged", path.join("result.json").display()))?;
             }
         }
@@ -78,7 +83,7 @@ impl Folder {
     /// Leaves a table for the user: `files/STAGE/NODE.PORT.safetensors`, as [`table_tensors`] has it; the set and its fingerprint are
     /// in the header.
     pub fn save_file(&self, stage: &str, name: &str, table: &Table, set: Option<(&String, &String)>) -> Result<()> {
-        let path = self.path.join("files").join(stage).join(format!("{}.safetensors", name.replace('/', "-")));
+        let path = file::below(&file::below(&self.path.join("files"), stage)?, &format!("{}.safetensors", name.replace('/', "-")))?;
         let mut header = BTreeMap::from([("stage".to_string(), stage.to_string()), ("table".to_string(), name.to_string())]);
         if let Some((set, fingerprint)) = set {
             header.insert("set".into(), set.clone());
@@ -90,13 +95,13 @@ impl Folder {
     /// Takes over what another run left of a stage that is the same there: its result, checkpoints, tables and files.
     pub fn adopt(&mut self, stage: &str, other: &Path, point: &str) -> Result<()> {
         for part in ["checkpoints", "tables", "files"] {
-            let (from, to) = (other.join(part).join(stage), self.path.join(part).join(stage));
+            let (from, to) = (file::below(&other.join(part), stage)?, file::below(&self.path.join(part), stage)?);
             if from.is_dir() {
                 link(&from, &to).with_context(|| format!("cannot take over {} as {}", from.display(), to.display()))?;
             }
         }
         let path = other.join("result.json");
-        let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let text = file::read_text(&path, RESULT)?;
         let theirs: Value = serde_json::from_str(&text).with_context(|| format!("{} is damaged", path.display()))?;
         self.result["stages"][stage] = theirs["stages"][stage].clone();
         self.result["stages"][stage]["point"] = json!(point);
@@ -109,23 +114,24 @@ impl Folder {
         tensors::write_atomically(&self.path.join("result.json"), text.as_bytes(), self.fsync)
     }
 
-    fn table_path(&self, stage: &str, node: &str, port: &str) -> PathBuf {
-        self.path.join("tables").join(stage).join(format!("{}.{port}.safetensors", node.replace('/', "-")))
+    fn table_path(&self, stage: &str, node: &str, port: &str) -> Result<PathBuf> {
+        let folder = file::below(&self.path.join("tables"), stage)?;
+        file::below(&folder, &format!("{}.{port}.safetensors", node.replace('/', "-")))
     }
 
     /// Keeps a table for stages of a later call.
     pub fn save_table(&self, stage: &str, node: &str, port: &str, table: &Table) -> Result<()> {
-        save(&self.table_path(stage, node, port), table, None, self.fsync)
+        save(&self.table_path(stage, node, port)?, table, None, self.fsync)
     }
 
     pub fn load_table(&self, stage: &str, node: &str, port: &str) -> Result<Table> {
-        let path = self.table_path(stage, node, port);
+        let path = self.table_path(stage, node, port)?;
         table_of(tensors::read(&path)?).with_context(|| format!("{} is damaged", path.display()))
     }
 
     /// Whether a stage of an earlier call left the table.
     pub fn has_table(&self, stage: &str, node: &str, port: &str) -> bool {
-        self.table_path(stage, node, port).exists()
+        self.table_path(stage, node, port).is_ok_and(|path| path.exists())
     }
 }
 
@@ -188,7 +194,8 @@ fn link(from: &Path, to: &Path) -> std::io::Result<()> {
         if entry.file_type()?.is_dir() {
             link(&entry.path(), &target)?;
         } else if fs::hard_link(entry.path(), &target).is_err() {
-            fs::copy(entry.path(), &target)?;
+            let mut from = file::open(&entry.path()).map_err(std::io::Error::other)?;
+            std::io::copy(&mut from, &mut File::create(&target)?)?;
         }
     }
     Ok(())

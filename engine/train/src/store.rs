@@ -2,6 +2,7 @@
 
 use crate::weights::Weights;
 use anyhow::{bail, Context, Result};
+use dv_graph::budget::{product, EDGE_BYTES};
 use dv_graph::draw::Key;
 use dv_graph::kind::{Init, Parameter, Role};
 use dv_graph::plan::{ModelPlan, Register};
@@ -126,6 +127,10 @@ impl RegisterState {
                         .with_context(|| format!("the register `{path}`: the length `{d}` is known only with the data (--data)"))
                 })
                 .collect::<Result<_>>()?;
+            let numbers = product(shape.iter().copied());
+            if numbers.saturating_mul(8) > EDGE_BYTES {
+                bail!("the register `{path}`: `{}` would have {numbers} numbers ({shape:?}), more than can be held", s.name);
+            }
             let mut tensor = drawn(seed, &format!("{path}/{}", s.name), &shape, s.init);
             if s.ty == Type::Index {
                 tensor = tensor.to_kind(Kind::Int64);

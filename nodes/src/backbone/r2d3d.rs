@@ -99,7 +99,7 @@ impl Kind for R2d3d {
 
 impl ModelDeclaration for R2d3d {
     fn parameters(&self, _: &Inputs) -> Vec<Parameter> {
-        let normal = |conv: &Conv| Init::Normal((2.0 / (conv.out * conv.kernel.iter().product::<usize>()) as f64).sqrt());
+        let normal = |conv: &Conv| Init::Normal((2.0 / conv.kernel.iter().fold(conv.out as f64, |n, k| n * *k as f64)).sqrt());
         let mut list = self.stem().parameters("conv1", normal(&self.stem()));
         list.extend(batch_norm("bn1", self.width));
         for block in self.blocks() {

@@ -45,7 +45,7 @@ impl Kind for Stack {
         }
         let mut stacked = first.clone();
         let items = ports.iter().map(|(name, _)| name.to_string()).collect();
-        stacked.axes.insert(0, Axis { name: self.axis.clone(), items });
+        stacked.axes.insert(0, Axis::named(&self.axis, items));
         Ok(vec![stacked])
     }
 }

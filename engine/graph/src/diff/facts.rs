@@ -59,7 +59,7 @@ pub(super) fn facts(plan: &Plan) -> IndexMap<&'static str, IndexMap<String, Fact
         add("parameters", name.clone(), fact);
     }
     if plan.models.len() > 1 {
-        let all = plan.models.values().map(|m| m.count()).sum();
+        let all: usize = plan.models.values().map(|m| m.count()).sum();
         add("parameters", "all models".into(), vec![("", format!("{} parameters", thousands(all)))]);
     }
     out

@@ -4,7 +4,7 @@ use crate::draw::{Key, Pass, Sample};
 use crate::kind::{Part, Source};
 use anyhow::{bail, Context, Result};
 use dv_datasets::splits::held_out;
-use dv_datasets::PackedSet;
+use dv_datasets::{file, PackedSet};
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::Arc;
@@ -52,7 +52,7 @@ impl Rows {
 
     /// Opens DATA/set.
     pub fn open_set(data: &Path, set: &str) -> Result<Arc<PackedSet>> {
-        let dir = data.join(set);
+        let dir = file::below(data, set)?;
         if !dir.exists() {
             bail!("there is no packed set `{set}` at {}; {}", dir.display(), how_to_make(set));
         }

@@ -1,5 +1,6 @@
 //! Host values and what a node of the sample plane sees: pure functions of one sample and its key.
 
+use crate::budget::product;
 use crate::draw::{Key, Pass, Rng, Sample};
 use crate::kind::Kind;
 use anyhow::{anyhow, bail, ensure, Result};
@@ -57,6 +58,9 @@ impl PartialEq for Video {
     }
 }
 
+/// Bytes of a clip that may be more than the machine has.
+const LARGE: usize = 1 << 28;
+
 impl Video {
     pub fn new(set: Arc<PackedSet>, index: usize) -> Video {
         let range = 0..set.videos[index].frames as usize;
@@ -79,7 +83,12 @@ impl Video {
             bail!("frame {p} of a video of {} frames", self.frames());
         }
         let frames: Vec<u32> = positions.iter().map(|p| (self.range.start + p) as u32).collect();
-        let mut data = vec![0; frames.len() * h * w * 3];
+        let bytes = usize::try_from(product([frames.len(), h, w, 3])).unwrap_or(usize::MAX);
+        // pages of zeros cost nothing until they are written, but an allocation that fails ends the process: large ones are tried first
+        if bytes > LARGE && Vec::<u8>::new().try_reserve_exact(bytes).is_err() {
+            bail!("no memory for a clip of {} frames, {bytes} bytes: make it shorter", frames.len());
+        }
+        let mut data = vec![0; bytes];
         self.set.read_frames(self.index, &frames, &mut data)?;
         Ok(Array::new(vec![frames.len(), h, w, 3], data))
     }

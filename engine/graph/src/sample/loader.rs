@@ -249,7 +249,10 @@ fn column(rows: &[Vec<Option<Value>>], c: usize) -> Result<Column> {
     macro_rules! joined {
         ($variant:ident, $first:expr) => {{
             let inner: usize = $first.shape.iter().product();
-            let mut data = Vec::with_capacity(rows.len() * inner);
+            let mut data = Vec::new();
+            if data.try_reserve_exact(rows.len().saturating_mul(inner)).is_err() {
+                bail!("no memory for a batch of {} values of {inner} numbers: make `batch` smaller", rows.len());
+            }
             for row in rows {
                 match &row[c] {
                     Some(Value::$variant(a)) if a.shape == $first.shape => data.extend_from_slice(&a.data),

@@ -256,7 +256,7 @@ impl Kind for Stack {
     fn ports(&self, inputs: &Inputs) -> Ports {
         let items = inputs.all().map(|(n, _)| n.to_string()).collect();
         let mut port = inputs.all().next().unwrap().1.clone();
-        port.axes.insert(0, Axis { name: self.axis.clone(), items });
+        port.axes.insert(0, Axis::named(&self.axis, items));
         Ok(vec![port])
     }
 }
