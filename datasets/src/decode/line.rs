@@ -6,7 +6,7 @@ use super::unnamed::MARK;
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Line<'a> {
     pub source: Option<&'a str>,
-    /// Empty where it is not known, of a message inside another's line.
+    /// Empty where the line has none, as the rest of a message of several lines.
     pub level: &'a str,
     pub text: &'a str,
 }
@@ -61,7 +61,6 @@ impl<'a> Line<'a> {
         let damage = match self.level {
             "error" | "fatal" | "panic" => false,
             "warning" if is_damage(self.text) => true,
-            "" if is_damage(self.text) || is_error(self.text) => true,
             _ => return None,
         };
         let begins = |beginnings: &[&str], text: &str| beginnings.iter().any(|beginning| text.starts_with(beginning));
@@ -86,12 +85,6 @@ impl<'a> Line<'a> {
 fn is_damage(text: &str) -> bool {
     let text = text.to_ascii_lowercase();
     ["corrupt", "truncat", "prematurely", "damaged", "invalid"].iter().any(|w| text.contains(w))
-}
-
-/// Whether a text whose level is not known sounds like an error.
-fn is_error(text: &str) -> bool {
-    let text = text.to_ascii_lowercase();
-    ["error", "mismatch", "missing", "overread", "partial"].iter().any(|w| text.contains(w))
 }
 
 /// The same for sentences that differ in numbers alone, such as the place of the damage.

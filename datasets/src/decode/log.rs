@@ -1,12 +1,13 @@
-//! What ffmpeg writes to stderr: timestamps and rate (its `showinfo` filter), and complaints.
+//! What ffmpeg writes to stderr: complaints, the frames' rate, and in old versions their times.
 
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read};
 use std::sync::{Condvar, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::line::{gist, Complaint, Line};
 use super::showinfo::{self, Said};
+use super::times::{micros, Times};
 use super::unnamed::Unnamed;
 
 /// Longest line kept, in bytes; the rest of a longer one is skipped.
@@ -18,15 +19,13 @@ const MAX_COMPLAINTS: usize = 8;
 #[derive(Default)]
 pub struct Log {
     state: Mutex<State>,
-    grew: Condvar,
+    read: Condvar,
 }
 
 #[derive(Default)]
 struct State {
     time_base: Option<(i64, i64)>,
     fps: Option<f64>,
-    /// One a frame so far, as the filter saw them; `None`: the frame has none.
-    times: std::collections::VecDeque<Option<i64>>,
     causes: Complaints,
     consequences: Complaints,
     interrupted: bool,
@@ -55,8 +54,9 @@ impl Complaints {
 }
 
 impl Log {
-    /// Reads to the end of `stderr`, whatever it holds. `input` is the file's name as ffmpeg was given it.
-    pub fn read(&self, stderr: impl Read, input: &OsStr) {
+    /// Reads to the end of `stderr`, whatever it holds. `input` is the file's name as ffmpeg was given it; `times` gets those of the
+    /// frames, where it is the log that has them.
+    pub fn read(&self, stderr: impl Read, input: &OsStr, times: Option<&Times>) {
         let mut stderr = BufReader::new(Unnamed::new(stderr, input.as_encoded_bytes()));
         let mut line = Vec::new();
         loop {
@@ -68,38 +68,22 @@ impl Log {
             if line.last() != Some(&b'\n') && line.len() as u64 == MAX_LINE && skip_line(&mut stderr).is_err() {
                 break;
             }
-            self.lock().take_line(&String::from_utf8_lossy(&line));
-            self.grew.notify_all();
+            let time = self.lock().take_line(&String::from_utf8_lossy(&line));
+            if let (Some(times), Some(time)) = (times, time) {
+                times.push(time);
+            }
+        }
+        if let Some(times) = times {
+            times.end();
         }
         self.lock().ended = true;
-        self.grew.notify_all();
-    }
-
-    /// The timestamp of the next frame in microseconds, if it has one. ffmpeg logs a frame before it delivers it, so this waits
-    /// no longer than the other thread needs to read on; `None`: the line did not come in `patience`, and to go on asking
-    /// would give frames the times of others.
-    pub fn next_time(&self, patience: Duration) -> Option<Option<i64>> {
-        let until = Instant::now() + patience;
-        let mut state = self.lock();
-        loop {
-            if let Some(time) = state.times.pop_front() {
-                return Some(time);
-            }
-            let left = until.saturating_duration_since(Instant::now());
-            if state.ended || left.is_zero() {
-                return None;
-            }
-            state = match self.grew.wait_timeout(state, left) {
-                Ok((state, _)) => state,
-                Err(poisoned) => poisoned.into_inner().0,
-            };
-        }
+        self.read.notify_all();
     }
 
     /// Waits, but not for ever, until all of the log has been read.
     pub fn wait_end(&self) {
         let state = self.lock();
-        let _ = self.grew.wait_timeout_while(state, Duration::from_secs(5), |state| !state.ended);
+        let _ = self.read.wait_timeout_while(state, Duration::from_secs(5), |state| !state.ended);
     }
 
     /// Nominal frames a second.
@@ -141,7 +125,8 @@ impl Log {
 }
 
 impl State {
-    fn take_line(&mut self, raw: &str) {
+    /// Gives the time of a frame, `Some(None)` if it has none, where the line announces one.
+    fn take_line(&mut self, raw: &str) -> Option<Option<i64>> {
         const INTERRUPTED: &str = "Exiting normally, received signal";
         let raw = raw.trim_end();
         let parsed = Line::parse(raw);
@@ -153,21 +138,23 @@ impl State {
         };
         self.interrupted |= line.source.is_none() && line.text.starts_with(INTERRUPTED);
         if description {
-            return;
+            return None;
         }
         self.no_stream |= line.source.is_none() && line.text.starts_with("Stream map '") && line.text.ends_with("' matches no streams.");
         self.foreign_format |= line.text.starts_with("Format not on whitelist");
-        let Some(found) = showinfo::find(&line) else { return self.complain(line) };
+        let Some(found) = showinfo::find(line.text) else {
+            self.complain(line);
+            return None;
+        };
+        self.complain(Line { text: found.before, ..line });
         match found.said {
-            Said::Frame(pts) => self.times.push_back(self.micros(pts)),
+            Said::Frame(pts) => Some(pts.zip(self.time_base).and_then(|(pts, base)| micros(pts, base))),
             Said::Config(base, rate) => {
                 self.time_base = base;
                 self.fps = self.fps.or(rate.map(|(n, d)| n as f64 / d as f64));
+                None
             }
-            Said::Other => {}
         }
-        self.complain(Line { text: found.before, ..line });
-        self.complain(Line { source: None, level: "", text: found.after });
     }
 
     fn complain(&mut self, line: Line) {
@@ -176,12 +163,6 @@ impl State {
             Some(Complaint::Consequence(text)) => self.consequences.push(text),
             None => {}
         }
-    }
-
-    /// A time in units of the time base as microseconds, rounded down, negative ones too.
-    fn micros(&self, pts: Option<i64>) -> Option<i64> {
-        let (pts, (n, d)) = pts.zip(self.time_base)?;
-        i64::try_from((pts as i128 * n as i128 * 1_000_000).div_euclid(d as i128)).ok()
     }
 }
 
@@ -204,9 +185,15 @@ mod tests {
     use super::*;
 
     fn log(text: &str, input: &str) -> Log {
-        let log = Log::default();
-        log.read(text.as_bytes(), OsStr::new(input));
-        log
+        timed(text, input).0
+    }
+
+    /// Also the frames' times.
+    fn timed(text: &str, input: &str) -> (Log, Vec<Option<i64>>) {
+        let (log, times) = (Log::default(), Times::default());
+        log.read(text.as_bytes(), OsStr::new(input), Some(&times));
+        let times = std::iter::from_fn(|| times.next(Duration::ZERO)).collect();
+        (log, times)
     }
 
     #[test]
@@ -224,37 +211,27 @@ mod tests {
              [error] Error while decoding stream #0:0: Invalid data found when processing input\n\
              [mpeg4 @ 0x1] [error] ac-tex damaged at 3 5\n[mpeg4 @ 0x1] [error] ac-tex damaged at 4 5"
         );
-        let log = log(&text, "file:x");
-        let now = Duration::ZERO;
-        assert_eq!(log.fps(), Some(30000.0 / 1001.0));
-        let times = [0; 4].map(|_| log.next_time(now));
-        assert_eq!(times, [Some(Some(0)), Some(None), Some(Some(-1_001_000)), None]);
+        let (log, times) = timed(&text, "file:x");
+        assert_eq!((log.fps(), times), (Some(30000.0 / 1001.0), vec![Some(0), None, Some(-1_001_000)]));
         let complaints = log.complaints().unwrap();
         assert!(complaints.ends_with("y; Packet corrupt (stream = 0, dts = 33); ac-tex damaged at 3 5; and 1 more"), "{complaints}");
         assert!(complaints.len() < 400 && !log.interrupted());
     }
 
-    /// Messages of several threads: what one says stands inside what another says, without its name and level.
+    /// Messages that do not end their lines stand before the next one, which then has neither source nor level.
     #[test]
-    fn messages_inside_messages() {
+    fn unfinished_messages() {
         let frame = |n: i64| format!("n:   {n} pts:      {n} pts_time:0 i:P iskey:0 type:P ");
-        let own = "[Parsed_showinfo_1 @ 0x55] [info] ";
         let text = [
             "[warning] Odd rotation angle.",
             "send it to ffmpeg-devel@ffmpeg.orgconfig in time_base: 1/25, frame_rate: 25/1",
-            &format!("{own}{}File ended prematurely", frame(0)),
-            own,
-            &format!("{own}color_range:pcstream 0, offset 0x12: partial file"),
-            &format!("{own} color_space:gbr color_primaries:unknown color_trc:unknown"),
+            &format!("[Parsed_showinfo_1 @ 0x55] [info] {}", frame(0)),
+            "[Parsed_showinfo_1 @ 0x55] [info] color_range:pc color_space:gbr color_primaries:unknown color_trc:unknown",
             &format!("[ffv1 @ 0x5] [error] slice CRC mismatch 59A15B4D!{}", frame(1)),
-            "[ffv1 @ 0x5] [error] at 0.040000 seconds",
-            &format!("{own}{}Reinit context to 64x48", frame(2)),
         ];
-        let log = log(&text.join("\n"), "file:x");
-        let times = [0; 4].map(|_| log.next_time(Duration::ZERO));
-        assert_eq!((log.fps(), times), (Some(25.0), [Some(Some(0)), Some(Some(40_000)), Some(Some(80_000)), None]));
-        let want = "File ended prematurely; 0, offset 0x12: partial file; slice CRC mismatch 59A15B4D!; at 0.040000 seconds";
-        assert_eq!(log.complaints().as_deref(), Some(want));
+        let (log, times) = timed(&text.join("\n"), "file:x");
+        assert_eq!((log.fps(), times), (Some(25.0), vec![Some(0), Some(40_000)]));
+        assert_eq!(log.complaints().as_deref(), Some("slice CRC mismatch 59A15B4D!"));
     }
 
     /// The log of a file that does not open, of versions 5.1 and 9.0: the same reason, without the file's name.
@@ -301,8 +278,8 @@ mod tests {
             "[info]     author          : config in time_base: 1/1, frame_rate: 1/1",
         ]
         .join("\n");
-        let log = log(&text, input);
+        let (log, times) = timed(&text, input);
         assert!(!log.interrupted() && !log.no_stream() && !log.foreign_format());
-        assert_eq!((log.complaints(), log.fps(), log.next_time(Duration::ZERO)), (None, None, None));
+        assert_eq!((log.complaints(), log.fps(), times), (None, None, vec![]));
     }
 }

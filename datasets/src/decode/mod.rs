@@ -14,6 +14,7 @@ mod line;
 mod log;
 mod showinfo;
 mod stream;
+mod times;
 mod unnamed;
 
 pub use find::Ffmpeg;

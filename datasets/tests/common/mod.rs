@@ -5,7 +5,6 @@
 
 mod ffmpegs;
 
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -49,7 +48,9 @@ pub fn options(ffmpeg: &Ffmpeg, preset: &str, videos: &Path, out: &Path) -> Pack
 pub fn pretend(dir: &Path, body: &str) -> Ffmpeg {
     let program = dir.join("ffmpeg");
     let script = format!("#!/bin/sh\nif [ \"$1\" = -version ]; then echo ffmpeg version 7.0; exit; fi\n{body}\n");
-    std::fs::write(&program, script).unwrap();
-    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    // Another process writes it: while this one had it open, one that another test starts would have it too, and none could run it.
+    let mut write = Command::new("sh");
+    write.args(["-c", "printf %s \"$0\" > \"$1\" && chmod 755 \"$1\"", &script]).arg(&program);
+    assert!(write.status().unwrap().success());
     Ffmpeg::at(&program).unwrap()
 }
