@@ -174,6 +174,53 @@ fn settings_are_closed_required_and_no_reserved_words() {
 }
 
 #[test]
+fn every_number_has_bounds() {
+    for entry in library().entries() {
+        let found = dv_graph::range::unbounded(&serde_json::to_value((entry.schema)()).unwrap());
+        assert!(found.is_empty(), "{}: declare a range with #[schemars(range(min = ..., max = ...))]: {found:?}", entry.name);
+    }
+}
+
+/// The places of numbers in settings as the examples write them.
+fn numbers(settings: &str) -> Vec<std::ops::Range<usize>> {
+    let (mut found, mut start, mut quoted) = (Vec::new(), None, false);
+    for (i, c) in settings.char_indices().chain([(settings.len(), ' ')]) {
+        quoted ^= c == '\'';
+        let in_word = i > 0 && settings[..i].ends_with(|p: char| p.is_ascii_alphanumeric() || p == '_');
+        match start {
+            None if c.is_ascii_digit() && !quoted && !in_word => start = Some(i),
+            Some(from) if !c.is_ascii_digit() && c != '.' => {
+                found.push(from..i);
+                start = None;
+            }
+            _ => {}
+        }
+    }
+    found
+}
+
+#[test]
+fn numbers_beyond_all_bounds_are_faults_of_the_check() {
+    let mut tried = 0;
+    for entry in library().entries() {
+        let (settings, _) = example(entry.name).unwrap_or_else(|| panic!("{} has no example in this test", entry.name));
+        for place in numbers(settings) {
+            for odd in ["9223372036854775807", "-9223372036854775808", "1e300", "nan", "-inf"] {
+                let text = format!("{}{odd}{}", &settings[..place.start], &settings[place.end..]);
+                let (mut sources, mut faults) = (Sources::default(), Faults::default());
+                let table = tree::parse("example", &text, &mut sources, &mut faults);
+                let kind = (entry.build)(&table, At::default(), &mut faults);
+                let expected = |code| ["out-of-range", "wrong-type"].contains(&code);
+                assert!(kind.is_none() && faults.len() == 1 && faults.iter().all(|f| expected(f.code)), "{}: {text}", entry.name);
+                assert!(faults.iter().all(|f| sources.excerpt(f.at).1 == odd.len()), "{}: {text}", faults.render(&sources));
+                tried += 1;
+            }
+        }
+    }
+    assert!(tried > 300, "{tried} numbers");
+}
+
+#[test]
 fn ports_have_names_of_their_own_and_draws_come_back_as_inputs() {
     for entry in library().entries() {
         let inputs: HashSet<&str> = entry.inputs.iter().map(|i| i.name).collect();
