@@ -196,12 +196,7 @@ impl<'a> Look<'a> {
         }
         if is(schema, "array") {
             let each = schema.get("items").map_or("values".to_string(), |s| self.words(s, true));
-            return [of("an array", "arrays"), "of".into(), count(schema), each]
-                .iter()
-                .filter(|w| !w.is_empty())
-                .cloned()
-                .collect::<Vec<_>>()
-                .join(" ");
+            return of("an array", "arrays") + &format!(" of {}{each}", count(schema));
         }
         if is(schema, "object") {
             let values = schema.get("additionalProperties").filter(|v| v.is_object());
@@ -255,13 +250,13 @@ fn number(schema: &Json) -> Option<&'static str> {
     ["integer", "number"].into_iter().find(|t| is(schema, t))
 }
 
-/// How many values an array takes, where that is bounded: "2", "1 to 64".
+/// How many values an array takes, where that is bounded, before the word for them: "2 ", "1 to 64 ".
 fn count(schema: &Json) -> String {
     match [schema.get("minItems"), schema.get("maxItems")] {
-        [least, most] if least == most => least.map_or(String::new(), Json::to_string),
-        [Some(least), Some(most)] => format!("{least} to {most}"),
-        [None, Some(most)] => format!("at most {most}"),
-        [Some(least), None] => format!("at least {least}"),
+        [Some(least), Some(most)] if least == most => format!("{least} "),
+        [Some(least), Some(most)] => format!("{least} to {most} "),
+        [None, Some(most)] => format!("at most {most} "),
+        [Some(least), None] => format!("at least {least} "),
         [None, None] => String::new(),
     }
 }
