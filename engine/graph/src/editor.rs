@@ -314,7 +314,6 @@ fn draft7(schema: Value) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::drive::{MOMENTA, OPTIMISERS, SCHEDULES};
 
     #[test]
     fn every_optimiser_and_schedule_is_described() {

@@ -146,8 +146,8 @@ fn is_name_byte(b: u8) -> bool {
 /// Why a text is no name.
 pub(crate) fn no_name(text: &str) -> String {
     match text.len() > NAME_BYTES && text.bytes().all(is_name_byte) {
-        true => format!("`{text}` is no name: names have at most {NAME_BYTES} characters"),
-        false => format!("`{text}` is no name: names have only a-z, 0-9 and _"),
+        true => format!("invalid name `{text}`: a name has at most {NAME_BYTES} characters"),
+        false => format!("invalid name `{text}`: use a-z, 0-9 and _"),
     }
 }
 

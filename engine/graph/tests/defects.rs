@@ -49,7 +49,6 @@ fn also_what_is_asked_last() {
     let right = |text: String| edited(&text, &[("temperature = 0 }", "temperature = 0.1 }")]);
     let own = "[models.own]\nkind = \"own/wrong_model\"\nhow = \"parameters\"";
     for (node, models, kind, what) in [
-        ("kind = \"own/wrong\", how = \"pick\"", "", "own/wrong", "its choice of a branch failed"),
         ("kind = \"own/wrong\", how = \"source\"", "", "own/wrong", "its source failed"),
         ("kind = \"own/wrong\", how = \"batch\"", "", "own/wrong", "its largest batch failed"),
         ("kind = \"own/wrong_register\", how = \"state\"", "", "own/wrong_register", "its list of tensors failed"),

@@ -619,7 +619,7 @@ fn the_seed_has_the_range_that_toml_has() {
         faults(&checked(&[("g.toml", GOOD)], sets)).iter().map(|f| f.rsplit(' ').next().unwrap().to_string()).collect::<Vec<_>>()
     };
     assert_eq!(told(&["seed=9223372036854775807"]), Vec::<String>::new());
-    assert_eq!(told(&["seed=-1"]), ["wrong-type"]);
+    assert_eq!(told(&["seed=-1"]), ["out-of-range"]);
     for (set, said) in [
         ("seed=18446744073709551615", "integers go from -9223372036854775808 to 9223372036854775807"),
         ("seed=word", "`seed` takes an integer from 0 to 9223372036854775807"),

@@ -27,19 +27,20 @@ const KEYS: &[&str] = &[
     "metrics", "files", "minimise", "epochs", "batch", "world", "seed", "name", "about", "schema", "published",
 ];
 
-/// Damages a text in one to five places. `files` are paths that `extends` may be led to.
+/// Damages a text in one to three places. `files` are paths that `extends` may be led to.
 pub fn mutated(text: &str, files: &[String], random: &mut Random) -> Vec<u8> {
     let mut text = text.to_string();
-    for _ in 0..random.size(5) {
-        text = match random.below(16) {
-            0..=3 => token(&text, random),
-            4..=6 => line(&text, random),
-            7..=8 => value(&text, random),
-            9 => table(&text, random),
-            10 => extends(&text, files, random),
-            11..=12 => insert(&text, random),
-            13 => multiply(&text, random),
-            14 => many(&text, random),
+    for _ in 0..random.size(3) {
+        text = match random.below(24) {
+            0..=6 => number(&text, random),
+            7..=9 => token(&text, random),
+            10..=12 => line(&text, random),
+            13..=15 => value(&text, random),
+            16 | 17 => table(&text, random),
+            18 => extends(&text, files, random),
+            19 => insert(&text, random),
+            20 | 21 => multiply(&text, random),
+            22 => many(&text, random),
             _ => swap_values(&text, random),
         };
         // what is far beyond the limit of a file says no more than what is just beyond it
@@ -95,6 +96,19 @@ fn token(text: &str, random: &mut Random) -> String {
         7 => format!("\"{}\"", random.pick(TEXTS)),
         _ => own.chars().skip(1).collect(),
     };
+    replaced(text, at, &with)
+}
+
+/// Another number in the place of one.
+fn number(text: &str, random: &mut Random) -> String {
+    let is_number = |(start, end): &(usize, usize)| text[*start..*end].parse::<f64>().is_ok();
+    let all: Vec<(usize, usize)> = tokens(text).into_iter().filter(is_number).collect();
+    if all.is_empty() {
+        return token(text, random);
+    }
+    let at = all[random.below(all.len())];
+    // as large as any that fits, or one of the odd ones
+    let with = if random.below(3) == 0 { random.size(usize::MAX >> 1).to_string() } else { random.pick(NUMBERS).to_string() };
     replaced(text, at, &with)
 }
 
