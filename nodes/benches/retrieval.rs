@@ -43,5 +43,10 @@ fn main() {
     kind.run(&mut io).expect("retrieval runs");
     let seconds = start.elapsed().as_secs_f64();
     let top1 = io.finish().remove("top1").and_then(|v| v.tensor().map(|t| t.double_value(&[]))).unwrap_or(f64::NAN);
-    println!("{seconds:.1} s, {:.0} queries/s, {} threads, peak memory {:.2} GB, top1 {top1:.4}", queries as f64 / seconds, tch::get_num_threads(), peak() as f64 / 1e9);
+    println!(
+        "{seconds:.1} s, {:.0} queries/s, {} threads, peak memory {:.2} GB, top1 {top1:.4}",
+        queries as f64 / seconds,
+        tch::get_num_threads(),
+        peak() as f64 / 1e9
+    );
 }

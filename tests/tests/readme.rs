@@ -12,13 +12,17 @@ fn the_first_sixty_lines_say_what_runs_and_how_it_is_checked() {
     let readme = readme();
     let lines: Vec<&str> = readme.lines().take(60).collect();
     let top = lines.join("\n");
-    let block: Vec<&str> = lines.iter().skip_while(|l| !l.starts_with("```")).skip(1).take_while(|l| !l.starts_with("```")).copied().collect();
+    let block: Vec<&str> =
+        lines.iter().skip_while(|l| !l.starts_with("```")).skip(1).take_while(|l| !l.starts_with("```")).copied().collect();
     assert_eq!(block, ["cargo xtask quickstart", "cargo xtask test"], "the first code block is the two commands");
     assert!(top.contains("| runs today | does not yet run |"), "the table of what runs");
     for row in ["| methods |", "| backbones |", "| protocols |", "| data |", "| running |"] {
         assert!(top.contains(row), "{row}");
     }
-    let cases = fs::read_dir(root().join("tests/parity/cases")).unwrap().filter(|f| f.as_ref().unwrap().path().extension().is_some_and(|e| e == "json")).count();
+    let cases = fs::read_dir(root().join("tests/parity/cases"))
+        .unwrap()
+        .filter(|f| f.as_ref().unwrap().path().extension().is_some_and(|e| e == "json"))
+        .count();
     assert!(top.contains(&format!("holds {cases} cases")), "there are {cases} cases");
     assert!(top.contains("(docs/figures/ucf_r3d.svg)"), "the figure of a graph");
     // what is named there exists

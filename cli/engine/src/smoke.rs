@@ -20,7 +20,8 @@ const CLASSES: usize = 12;
 const MOST_BYTES: f64 = 20e9;
 
 /// What a setting is at most, by its name: frames, pixels, counts.
-const AT_MOST: &[(&str, i64)] = &[("length", 8), ("size", 56), ("rows", 12), ("count", 12), ("hold_out", BATCH), ("epochs", 1), ("epoch", 1)];
+const AT_MOST: &[(&str, i64)] =
+    &[("length", 8), ("size", 56), ("rows", 12), ("count", 12), ("hold_out", BATCH), ("epochs", 1), ("epoch", 1)];
 
 /// Shrinks the resolved graph. What changes the meaning of a number is said.
 pub fn shrink(tree: &mut Table, said: &mut Vec<String>) {

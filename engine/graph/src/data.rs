@@ -78,7 +78,10 @@ pub fn check_data(plan: &Plan, data: &Path, strict: bool, faults: &mut Faults) {
 fn note_missing(rows: &Rows, source: &Source, node: &NodePlan, faults: &mut Faults) {
     let (missing, all) = (rows.missing.len(), rows.missing.len() + rows.len());
     if let Some(first) = rows.missing.first() {
-        let message = format!("{missing} of {all} rows of `{}` that are read here are not in the set `{}`, the first {first}", source.split, source.set);
+        let message = format!(
+            "{missing} of {all} rows of `{}` that are read here are not in the set `{}`, the first {first}",
+            source.split, source.set
+        );
         faults.note("missing-rows", node.at, message).help(format!("dv inspect DATA/{} says why", source.set));
     }
 }

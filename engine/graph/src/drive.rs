@@ -103,7 +103,8 @@ fn read_during(entry: &Entry, faults: &mut Faults) -> Option<During> {
 /// Kinds of a table, and how the settings of each are read.
 type Kinds<T> = &'static [(&'static str, fn(&Table, At, &mut Faults) -> Option<T>)];
 
-pub(crate) const OPTIMISERS: Kinds<Optimiser> = &[("sgd", |table, at, faults| settings::deserialise(table, at, "sgd", faults).map(Optimiser::Sgd))];
+pub(crate) const OPTIMISERS: Kinds<Optimiser> =
+    &[("sgd", |table, at, faults| settings::deserialise(table, at, "sgd", faults).map(Optimiser::Sgd))];
 
 pub(crate) const SCHEDULES: Kinds<Schedule> = &[
     ("constant", |table, at, faults| settings::deserialise(table, at, "constant", faults).map(Schedule::Constant)),
@@ -117,7 +118,8 @@ pub(crate) const SCHEDULES: Kinds<Schedule> = &[
     ("plateau", |table, at, faults| settings::deserialise(table, at, "plateau", faults).map(Schedule::Plateau)),
 ];
 
-pub(crate) const MOMENTA: Kinds<Momentum> = &[("cosine", |table, at, faults| settings::deserialise(table, at, "cosine", faults).map(Momentum::Cosine))];
+pub(crate) const MOMENTA: Kinds<Momentum> =
+    &[("cosine", |table, at, faults| settings::deserialise(table, at, "cosine", faults).map(Momentum::Cosine))];
 
 fn read_optimiser(item: &Item, faults: &mut Faults) -> Option<Optimiser> {
     tagged(item, "optimiser", OPTIMISERS, faults)
@@ -151,7 +153,11 @@ fn read_groups(item: &Item, optimiser: &Item, faults: &mut Faults) -> Vec<Parame
         };
         all_patterns += patterns.len();
         if all_patterns > PATTERNS {
-            faults.stop("too-many", entry.key, format!("the parameter groups of the stage have more than {} patterns", thousands(PATTERNS)));
+            faults.stop(
+                "too-many",
+                entry.key,
+                format!("the parameter groups of the stage have more than {} patterns", thousands(PATTERNS)),
+            );
             break;
         }
         for (pattern, at) in &patterns {

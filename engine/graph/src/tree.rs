@@ -123,7 +123,8 @@ pub fn parse(name: &str, text: &str, sources: &mut Sources, faults: &mut Faults)
     let (table, errors) = DeTable::parse_recoverable(text);
     // one a line: what is left of it seems odd once more
     let quotes = if errors.is_empty() { Vec::new() } else { syntax::quotes(text) };
-    let mut text_at = Text { file, ends: text.bytes().enumerate().filter(|(_, b)| *b == b'\n').map(|(i, _)| i).collect(), bad: BTreeSet::new() };
+    let mut text_at =
+        Text { file, ends: text.bytes().enumerate().filter(|(_, b)| *b == b'\n').map(|(i, _)| i).collect(), bad: BTreeSet::new() };
     for e in errors {
         let span = e.span().unwrap_or(0..0);
         if text_at.bad.insert(text_at.line(span.start)) {

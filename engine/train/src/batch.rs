@@ -147,7 +147,19 @@ impl<'a> BatchIo<'a> {
         device: Device,
         inputs: Vec<(String, Value)>,
     ) -> BatchIo<'a> {
-        BatchIo { node, pass, step, rows, world, device, inputs, ranges: Vec::new(), axes: Vec::new(), wanted: None, outputs: HashMap::new() }
+        BatchIo {
+            node,
+            pass,
+            step,
+            rows,
+            world,
+            device,
+            inputs,
+            ranges: Vec::new(),
+            axes: Vec::new(),
+            wanted: None,
+            outputs: HashMap::new(),
+        }
     }
     /// How many values the index inputs can take.
     pub fn with_ranges(self, ranges: Vec<(String, usize)>) -> BatchIo<'a> {

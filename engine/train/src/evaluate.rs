@@ -2,10 +2,10 @@
 
 use crate::batch::{Table, Value};
 use crate::executor::{Executor, Step};
+use crate::metrics::{scalar, Mean};
 use crate::progress::{note, News, Progress};
 use crate::stage::{lengths, Metrics, StageContext};
 use crate::store::Store;
-use crate::metrics::{scalar, Mean};
 use crate::transfer::to_device;
 use anyhow::{bail, Result};
 use dv_graph::draw::Pass;
@@ -135,7 +135,10 @@ fn check_rows(table: &Table, name: &str) -> Result<()> {
     let spread = f64::try_from((rows.amax([0i64].as_slice(), false) - rows.amin([0i64].as_slice(), false)).max())?;
     let size = f64::try_from(rows.abs().max())?;
     if table.len() > 1 && spread <= 1e-6 * size {
-        note(&format!("`{name}`: all {} rows are equal: the features have collapsed, and what is computed from them says nothing", table.len()));
+        note(&format!(
+            "`{name}`: all {} rows are equal: the features have collapsed, and what is computed from them says nothing",
+            table.len()
+        ));
     }
     Ok(())
 }

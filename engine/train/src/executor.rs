@@ -79,7 +79,17 @@ impl<'a> Executor<'a> {
     pub fn new(stage: Arc<StagePlan>, registry: &'a Registry, device: Device) -> Executor<'a> {
         let places = stage.nodes.iter().map(|n| n.place).collect();
         let active = vec![true; stage.nodes.len()];
-        Executor { stage, places, active, registry, device, feeds: Feeds::default(), all_gradients: false, lengths: Lengths::new(), asked: Vec::new() }
+        Executor {
+            stage,
+            places,
+            active,
+            registry,
+            device,
+            feeds: Feeds::default(),
+            all_gradients: false,
+            lengths: Lengths::new(),
+            asked: Vec::new(),
+        }
     }
 
     /// Runs the device's nodes. What comes back are the values that the step still needs: loss, metrics, tables, what is written to
@@ -174,7 +184,8 @@ impl<'a> Executor<'a> {
             None => self.pass(plan, store, step, &rows, &inputs, &wanted, None)?,
             // one pass for each item, in order; then side by side again
             Some(axis) => {
-                let passes = (0..plan.fold[axis].len()).map(|item| self.pass(plan, store, step, &rows, &inputs, &wanted, Some((axis, item))));
+                let passes =
+                    (0..plan.fold[axis].len()).map(|item| self.pass(plan, store, step, &rows, &inputs, &wanted, Some((axis, item))));
                 join(plan, axis, passes.collect::<Result<_>>()?)
             }
         };

@@ -174,7 +174,8 @@ fn table_of(mut all: BTreeMap<String, Tensor>) -> Result<Table> {
     let n = rows.size().first().copied().unwrap_or(0) as usize;
     ensure!(paths.len() == n && groups.len() == n && occurrences.len() == n, "{n} rows, and {} samples", paths.len());
     let samples = paths.iter().zip(&groups).zip(occurrences);
-    let samples = samples.map(|((path, group), o)| Sample { path: path.as_str().into(), group: group.as_str().into(), occurrence: o as u64 });
+    let samples =
+        samples.map(|((path, group), o)| Sample { path: path.as_str().into(), group: group.as_str().into(), occurrence: o as u64 });
     Ok(Table { samples: samples.collect(), rows, label: all.remove("label"), of })
 }
 

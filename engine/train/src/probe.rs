@@ -157,8 +157,13 @@ pub fn probe(plan: &mut Plan, registry: &Registry, probe: &Probe) -> Result<BTre
                 loss.f_backward().map_err(|e| anyhow::anyhow!("backward: {}", torch_text(&e.to_string())))?;
             } else if optimiser.is_none() {
                 let inputs: Vec<&Tensor> = paths.iter().map(|(_, t)| t).collect();
-                let found = Tensor::f_run_backward(&[loss], &inputs, false, false)
-                    .map_err(|e| anyhow::anyhow!("--grad: the loss does not depend on one of {}: {}", probe.gradients.join(", "), torch_text(&e.to_string())))?;
+                let found = Tensor::f_run_backward(&[loss], &inputs, false, false).map_err(|e| {
+                    anyhow::anyhow!(
+                        "--grad: the loss does not depend on one of {}: {}",
+                        probe.gradients.join(", "),
+                        torch_text(&e.to_string())
+                    )
+                })?;
                 for ((name, _), g) in paths.iter().zip(found) {
                     out.insert(format!("grad.{name}"), g.detach().contiguous());
                 }

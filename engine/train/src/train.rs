@@ -33,7 +33,9 @@ pub(crate) fn train(
     let (epochs, batch) = (drive.settings.epochs.unwrap_or(1), drive.settings.batch.unwrap_or(1));
     let (n, drop_last) = (rows.len(), drive.drops_last());
     let steps = if drop_last { n / batch } else { n.div_ceil(batch) } as u64;
-    epochs.checked_mul(steps).with_context(|| format!("the stage `{}` has more steps than can be counted: {epochs} epochs of {steps}", stage.name))?;
+    epochs
+        .checked_mul(steps)
+        .with_context(|| format!("the stage `{}` has more steps than can be counted: {epochs} epochs of {steps}", stage.name))?;
     if steps == 0 {
         bail!("batch {batch}: the stage `{}` has {n} samples, less than one batch", stage.name);
     }

@@ -42,7 +42,10 @@ impl Kind for Mean {
             return Err(PortFault::setting("keep", format!("`{name}` is averaged over (`over`), and cannot be kept")));
         }
         if let Some(axis) = rows.axes.iter().find(|a| !self.over.contains(&a.name) && !kept.contains(&a.name)) {
-            return Err(PortFault::setting("over", format!("a table has one row a video: `{}` must be averaged over too (or kept: keep = [\"{}\"])", axis.name, axis.name)));
+            return Err(PortFault::setting(
+                "over",
+                format!("a table has one row a video: `{}` must be averaged over too (or kept: keep = [\"{}\"])", axis.name, axis.name),
+            ));
         }
         let lengths = rows.axes.iter().filter(|a| kept.contains(&a.name)).map(|a| a.len().into());
         let table = Port::table(lengths.chain(rows.shape.iter().cloned()));

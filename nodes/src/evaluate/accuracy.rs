@@ -15,7 +15,8 @@ pub struct Accuracy {}
 
 impl Kind for Accuracy {
     const NAME: &'static str = "evaluate/accuracy";
-    const INPUTS: &'static [In] = &[In::new("table", &[Type::Table], "... classes", "logits or probabilities of each video, with labels").counts("classes")];
+    const INPUTS: &'static [In] =
+        &[In::new("table", &[Type::Table], "... classes", "logits or probabilities of each video, with labels").counts("classes")];
     const OUTPUTS: &'static [Out] = &[
         Out::new("top1", "", "fraction of videos whose class is the largest"),
         Out::new("top5", "", "fraction of videos whose class is among the five largest"),

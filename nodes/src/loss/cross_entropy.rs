@@ -14,8 +14,10 @@ pub struct CrossEntropy {}
 
 impl Kind for CrossEntropy {
     const NAME: &'static str = "loss/cross_entropy";
-    const INPUTS: &'static [In] =
-        &[In::new("logits", &[Type::Float], "classes", "one logit for each class"), In::new("label", &[Type::Index], "", "the true class").counts("classes")];
+    const INPUTS: &'static [In] = &[
+        In::new("logits", &[Type::Float], "classes", "one logit for each class"),
+        In::new("label", &[Type::Index], "", "the true class").counts("classes"),
+    ];
     const OUTPUTS: &'static [Out] =
         &[Out::new("loss", "", "the mean over the batch"), Out::new("top1", "", "share of samples whose largest logit is the true class")];
     const RATE: Rate = Rate::Batch;

@@ -17,7 +17,8 @@ fn changes(json: &Json, threshold: f64) -> Result<Vec<Option<Change>>> {
         serde_json::from_value(json[key].clone()).with_context(|| format!("no draws `{key}` of a colour jitter"))
     };
     let gates: Vec<f64> = serde_json::from_value(json["gate_draws"].clone()).context("no draws `gate_draws` of a colour jitter")?;
-    let factors: Vec<f64> = list("factor_draws")?.iter().map(|draw| draw.get(2).copied().context("a draw has three numbers")).collect::<Result<_>>()?;
+    let factors: Vec<f64> =
+        list("factor_draws")?.iter().map(|draw| draw.get(2).copied().context("a draw has three numbers")).collect::<Result<_>>()?;
     let orders = list("orders")?;
     let passed = gates.iter().filter(|g| **g < threshold).count();
     ensure!(factors.len() == 4 * passed && orders.len() == passed, "{passed} changes, {} factors, {} orders", factors.len(), orders.len());
@@ -55,7 +56,8 @@ mod tests {
     #[test]
     fn a_gate_that_is_passed_has_factors_and_an_order() {
         let draw = |v: f64| json!([0.2, 1.8, v]);
-        let run = json!({ "gate_draws": [0.9, 0.3], "factor_draws": [draw(1.4), draw(0.6), draw(1.2), draw(-0.1)], "orders": [[2, 0, 3, 1]] });
+        let run =
+            json!({ "gate_draws": [0.9, 0.3], "factor_draws": [draw(1.4), draw(0.6), draw(1.2), draw(-0.1)], "orders": [[2, 0, 3, 1]] });
         assert_eq!(draws(&run, 0.8, "applied").unwrap().values, [0.0, 1.0]);
         assert_eq!(draws(&run, 0.8, "factors").unwrap().values, [1.0, 1.0, 1.0, 0.0, 1.4, 0.6, 1.2, -0.1]);
         assert_eq!(draws(&run, 0.8, "order").unwrap().values[4..], [2.0, 0.0, 3.0, 1.0]);
