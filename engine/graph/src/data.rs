@@ -144,7 +144,7 @@ fn labels<'p>(plan: &'p Plan, stage: &'p StagePlan, from: &From) -> Option<(&'p 
     let (stage, node, port) = behind(plan, stage, from)?;
     let range = node.outputs[port].range.as_ref().filter(|range| range.known().is_none())?;
     if let Some(source) = node.kind.source() {
-        return (*range == Dim::Symbol("classes".into())).then(|| (stage.name.as_str(), source.set));
+        return (*range == Dim::Symbol("classes".into())).then_some((stage.name.as_str(), source.set));
     }
     let carries = |i: &&InputPlan| behind(plan, stage, &i.from).is_some_and(|(_, n, p)| n.outputs[p].range.as_ref() == Some(range));
     labels(plan, stage, &node.inputs.iter().find(carries)?.from)
