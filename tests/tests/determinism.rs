@@ -8,10 +8,11 @@ use tch::Tensor;
 use tempfile::TempDir;
 
 /// The paper's graph with all its augmentations, small enough for two steps in seconds, in a world of two.
-const SMALL: [&str; 12] = [
+const SMALL: [&str; 13] = [
     "values={length=8,stride=2,size=32}",
     "models.encoder.width=16",
     "stages.pretrain.epochs=2",
+    "stages.gallery.weights=pretrain",
     "stages.pretrain.batch=4",
     "stages.pretrain.world=2",
     "stages.pretrain.nodes.video.set=small",

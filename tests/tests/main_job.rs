@@ -44,7 +44,10 @@ fn json(path: &Path) -> Value {
 fn is_result(result: &Value, name: &str, stages: &[&str], set: &str) {
     assert_eq!(result["name"], name);
     let keys: Vec<&String> = result.as_object().unwrap().keys().collect();
-    assert_eq!(keys, ["name", "stages", "data"]);
+    assert_eq!(keys, ["name", "stages", "data", "machine"]);
+    let machine = &result["machine"];
+    assert!(["DEFAULT", "AVX2", "AVX512"].contains(&machine["cpu_capability"].as_str().unwrap()), "{machine}");
+    assert!(["cores", "threads", "compute_threads"].iter().all(|n| machine[n].as_u64().unwrap() >= 1), "{machine}");
     for stage in stages {
         let stage = &result["stages"][stage];
         assert!(stage["seconds"].as_f64().unwrap() >= 0.0 && stage["metrics"].is_object(), "{result}");

@@ -167,7 +167,7 @@ fn edges_that_lead_wrong() {
         "contrast = {",
         "alone    = { kind = \"view/center_crop\", in = \"pair.first\", size = 16 }\ncontrast = {",
         "alone ",
-        &["`alone` reaches no loss, metric or table", "take it out"],
+        &["`alone` reaches no loss, metric or table", "remove it"],
     );
     fault(
         "[groups.plain]",
@@ -264,7 +264,8 @@ fn sets_that_do_not_fit() {
     with(&[("height = 48, width = 40", "height = 40, width = 48")], &["48 high and 40 wide", "40 high and 48 wide"]);
     with(&[("\"train01\"", "\"train02\"")], &["no split `train02`", "train01", "test01"]);
     with(&[("\"tiny\"", "\"tinny\"")], &["no packed set `tinny`", "dv pack"]);
-    with(&[("hold_out = 0", "hold_out = 4")], &["leaves nothing"]);
+    with(&[("hold_out = 0", "hold_out = 4, hold_out_seed = 666, part = \"rest\"")], &["leaves nothing"]);
+    with(&[("hold_out = 0", "hold_out = 4")], &["`hold_out_seed`", "`part`"]);
     // a crop that is larger than the frames
     let text = edited(&[("size   = 32", "size   = 64")]);
     check(&text).refused(&["`view_0/crop`", "64"]);

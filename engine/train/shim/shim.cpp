@@ -45,6 +45,8 @@ int dv_fused_sgd(at::Tensor *const *parameters, at::Tensor *const *gradients, at
                  double momentum, double weight_decay, int first) {
   return guarded([&] {
     auto p = list(parameters, n), g = list(gradients, n), b = list(buffers, n);
+    // the kernel takes no buffers where there is no momentum
+    if (momentum == 0.0) b.clear();
     at::_fused_sgd_(p, g, b, weight_decay, momentum, lr, /*dampening=*/0.0, /*nesterov=*/false, /*maximize=*/false, first != 0);
   });
 }

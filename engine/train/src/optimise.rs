@@ -156,6 +156,17 @@ mod tests {
     }
 
     #[test]
+    fn without_momentum_a_step_is_the_gradient_alone() {
+        let (store, x, _) = two();
+        let mut sgd = Running::new(&Optimiser::Sgd(Sgd { lr: 0.5, momentum: 0.0, weight_decay: 0.0 }), &[], &store, &["m".into()]);
+        for wanted in [0.5, 0.0] {
+            x.sum(Kind::Float).backward();
+            sgd.step(|lr| lr).unwrap();
+            assert_eq!(x.detach().double_value(&[0]), wanted);
+        }
+    }
+
+    #[test]
     fn a_state_that_was_kept_goes_on_bit_by_bit() {
         let optimiser = Optimiser::Sgd(Sgd { lr: 0.1, momentum: 0.9, weight_decay: 0.01 });
         let step = |sgd: &mut Running, x: &Tensor| {

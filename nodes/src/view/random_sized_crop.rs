@@ -104,6 +104,7 @@ mod tests {
         let port = |h: usize, w: usize| Inputs::new(vec![("clips".into(), Port::bytes([3, 16, h, w].map(Into::into)))]);
         assert!(kind.ports(&port(64, 80)).is_ok());
         assert!(kind.ports(&port(63, 80)).is_err());
-        assert_eq!(testing::faults::<RandomSizedCrop>("side = [64, 48]\nsize = 0").len(), 2);
+        assert_eq!(testing::faults::<RandomSizedCrop>("side = [64, 48]\nsize = 64").len(), 1);
+        assert_eq!(testing::faults::<RandomSizedCrop>("side = [48, 64]\nsize = 0").len(), 1);
     }
 }
