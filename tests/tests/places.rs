@@ -102,7 +102,7 @@ fn memory_that_runs_out() {
     // a network of a width whose parameters alone are beyond the limit
     let told = limited(
         "ulimit -v 6000000",
-        &["run", file.to_str().unwrap(), "--smoke", "--set", "models.encoder.width=2048", "--threads", "1", "--compute-threads", "1"],
+        &["run", file.to_str().unwrap(), "--smoke", "--set", "models.encoder.width=1024", "--threads", "1", "--compute-threads", "1"],
     );
     told.refused(&["out of memory", "smaller"]).never_says(&["defect", "panicked"]);
 }

@@ -6,7 +6,7 @@ use anyhow::{bail, Context, Result};
 use dv_cli::args::Run;
 use dv_cli::exit::Exit;
 use dv_cli::out;
-use dv_datasets::{file, PackedSet};
+use dv_datasets::{file, text, PackedSet};
 use dv_graph::check::check_data;
 use dv_graph::identity;
 use dv_graph::plan::{Plan, StagePlan};
@@ -118,7 +118,7 @@ impl Runner<'_> {
         dv_train::tensors::write_atomically(&out_dir.join("sweep.json"), whole.as_bytes(), self.fsync)?;
         dv_train::tensors::write_atomically(&out_dir.join("table.txt"), text.as_bytes(), self.fsync)?;
         out::line(text.trim_end())?;
-        out::note(format_args!("{count} points: {}", out_dir.display()));
+        out::note(format_args!("{count} points: {}", text::path(out_dir)));
         Ok(())
     }
 
@@ -156,7 +156,7 @@ impl Runner<'_> {
         let text = table::text(&stages, folder.result());
         folder.write("table.txt", &text)?;
         out::line(text.trim_end())?;
-        out::note(format_args!("results, log and checkpoints: {}", folder.path.display()));
+        out::note(format_args!("results, log and checkpoints: {}", text::path(&folder.path)));
         Ok(folder.result().clone())
     }
 }
