@@ -222,7 +222,9 @@ mod tests {
         for good in ["ucf101", "my set", "a-b_c.d", "日本", &"x".repeat(255)] {
             assert_eq!(below(folder, good).unwrap(), folder.join(good));
         }
-        for bad in ["", ".", "..", ".hidden", "/etc", "a/b", "../x", "a\\b", "a\nb", "a\tb", "a\u{1b}[0m", "\u{202e}x", "a\0", &"x".repeat(256)] {
+        for bad in
+            ["", ".", "..", ".hidden", "/etc", "a/b", "../x", "a\\b", "a\nb", "a\tb", "a\u{1b}[0m", "\u{202e}x", "a\0", &"x".repeat(256)]
+        {
             assert!(below(folder, bad).is_err(), "{bad:?}");
         }
     }

@@ -68,7 +68,8 @@ fn what_is_no_regular_file_is_refused_and_never_waited_for() {
     fifo(&splits);
     let (videos, out) = (place.path("videos"), place.path("packed"));
     fs::create_dir(&videos).unwrap();
-    let pack = ["pack", "folder", "--size", "8x8", "--filter", "bicubic", "--videos", videos.to_str().unwrap(), "--out", out.to_str().unwrap()];
+    let pack =
+        ["pack", "folder", "--size", "8x8", "--filter", "bicubic", "--videos", videos.to_str().unwrap(), "--out", out.to_str().unwrap()];
     dv(&[&pack[..], &["--splits", splits.to_str().unwrap()]].concat()).refused(&["splits.csv"]);
 }
 

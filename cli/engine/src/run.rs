@@ -45,7 +45,7 @@ pub fn verb(args: &Run, kinds: &Kinds) -> Result<()> {
     } else if args.smoke && swept.at.is_some() {
         let all = swept.points.len();
         let mut seen = BTreeSet::new();
-        swept.points.retain(|p| seen.insert(p.structure.clone()));
+        swept.points.retain(|p| seen.insert(p.structure()));
         said.push(format!("smoke: {} of {all} points, one of each structure", swept.points.len()));
     }
     let data = match &scratch {
@@ -76,7 +76,9 @@ pub fn verb(args: &Run, kinds: &Kinds) -> Result<()> {
     let runner = Runner { registry: &kinds.registry(), asked: &args.stages, machine: &machine, fsync: !args.smoke };
     match (swept.at, &args.graph.point) {
         // beside other points of the sweep, which other calls may run
-        (Some(_), Some(point)) => swept.points.into_iter().try_for_each(|p| runner.run(p.plan, &file::below(&out_dir, point)?, &[]).map(drop)),
+        (Some(_), Some(point)) => {
+            swept.points.into_iter().try_for_each(|p| runner.run(p.plan, &file::below(&out_dir, point)?, &[]).map(drop))
+        }
         (None, _) => swept.points.into_iter().try_for_each(|point| runner.run(point.plan, &out_dir, &[]).map(drop)),
         (Some(_), None) => runner.sweep(&swept.axes, swept.points, &out_dir),
     }
@@ -105,7 +107,8 @@ impl Runner<'_> {
             let identities = identity::identities(&point.plan, &fingerprint);
             let known: Vec<(String, String)> =
                 identities.iter().filter_map(|(stage, id)| Some((stage.clone(), done.get(id)?.clone()))).collect();
-            let result = self.run(point.plan, &file::below(out_dir, &point.name)?, &known).with_context(|| format!("point `{}`", point.name))?;
+            let result =
+                self.run(point.plan, &file::below(out_dir, &point.name)?, &known).with_context(|| format!("point `{}`", point.name))?;
             for id in identities.into_values() {
                 done.entry(id).or_insert_with(|| point.name.clone());
             }

@@ -80,7 +80,8 @@ pub(crate) fn assemble(wired: &Wired, faults: &mut Faults) -> (StagePlan, Vec<(S
             match parameters.iter().find(|(m, ..)| m == model) {
                 None => parameters.push((model.clone(), list, decl.at)),
                 Some((_, known, _)) if !same_shapes(known, &list) => {
-                    let message = format!("`{model}` would have other parameter shapes here than in another pass of this stage: its input differs");
+                    let message =
+                        format!("`{model}` would have other parameter shapes here than in another pass of this stage: its input differs");
                     faults.add("model-shape", decl.at, message);
                 }
                 Some(_) => {}
@@ -222,7 +223,8 @@ fn chooses(node: &NodeDecl, faults: &mut Faults) -> bool {
     // a draw that an edge brings is no branch
     let draw = |name: &str| node.entry.outputs.iter().any(|o| o.draw && o.name == name);
     let names: Vec<&str> = node.inputs.iter().map(|i| i.name.as_str()).filter(|n| !draw(n)).collect();
-    !names.is_empty() && ask(node.entry.name, "its choice of a branch", node.at, faults, || node.kind.pick(&mut rng, &names)).flatten().is_some()
+    !names.is_empty()
+        && ask(node.entry.name, "its choice of a branch", node.at, faults, || node.kind.pick(&mut rng, &names)).flatten().is_some()
 }
 
 fn is_table(inferred: &[Inferred], target: &Target) -> bool {
@@ -241,7 +243,8 @@ fn model_parameters(node: &NodeDecl, inputs: &Inputs, faults: &mut Faults) -> Op
     let parameters = node.entry.parameters.expect("a model's entry has parameters");
     let list = ask(node.entry.name, "its list of parameters", node.at, faults, || parameters(node.kind.as_any(), inputs))?;
     if list.len() > TENSORS {
-        let message = format!("`{}` ({}) has {} parameters and buffers; at most {TENSORS} are allowed", node.path, node.entry.name, list.len());
+        let message =
+            format!("`{}` ({}) has {} parameters and buffers; at most {TENSORS} are allowed", node.path, node.entry.name, list.len());
         faults.stop("too-large", node.at, message);
     }
     Some(list)
@@ -255,7 +258,8 @@ fn register_state(node: &NodeDecl, inputs: &Inputs, faults: &mut Faults) -> Opti
         // the largest type that it may have
         let size = product(s.shape.iter().map(|d| d.known().unwrap_or(1)).chain([8]));
         if size > EDGE_BYTES {
-            let message = format!("`{}` ({}): `{}` would take {}; the limit is {}", node.path, node.entry.name, s.name, gib(size), gib(EDGE_BYTES));
+            let message =
+                format!("`{}` ({}): `{}` would take {}; the limit is {}", node.path, node.entry.name, s.name, gib(size), gib(EDGE_BYTES));
             faults.add("too-large", node.at, message);
         }
     }

@@ -169,7 +169,11 @@ fn read_groups(item: &Item, optimiser: &Item, faults: &mut Faults) -> Vec<Parame
         };
         all_patterns += patterns.len();
         if all_patterns > PATTERNS {
-            faults.stop("too-many", entry.key, format!("the parameter groups of the stage have more than {} patterns", thousands(PATTERNS)));
+            faults.stop(
+                "too-many",
+                entry.key,
+                format!("the parameter groups of the stage have more than {} patterns", thousands(PATTERNS)),
+            );
             break;
         }
         for (pattern, at) in &patterns {
@@ -240,12 +244,7 @@ pub(crate) fn element_at(table: &Table, key: &str, index: usize) -> Option<At> {
 }
 
 /// A table with a `kind` of a short list.
-fn tagged<T>(
-    item: &Item,
-    what: &str,
-    kinds: &[(&str, Read<T>)],
-    faults: &mut Faults,
-) -> Option<T> {
+fn tagged<T>(item: &Item, what: &str, kinds: &[(&str, Read<T>)], faults: &mut Faults) -> Option<T> {
     let names = || kinds.iter().map(|(kind, _)| *kind);
     let Some(table) = item.as_table() else {
         faults.add("wrong-type", item.at, format!("`{what}` is a table with a `kind`"));

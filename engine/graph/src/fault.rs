@@ -78,7 +78,8 @@ impl Faults {
         self.list.len() >= FAULTS
     }
     fn push(&mut self, code: &'static str, at: At, message: String, note: bool) -> &mut Fault {
-        let mut fault = Fault { code, at, message: cut(message), help: None, points: None, note, value: None, reported: true, stops: false };
+        let mut fault =
+            Fault { code, at, message: cut(message), help: None, points: None, note, value: None, reported: true, stops: false };
         self.told += usize::from(!note);
         if !self.excused.contains(&at) {
             let new = self.seen.insert(fault.key());

@@ -131,7 +131,11 @@ impl Scope<'_> {
             return;
         }
         if path.len() > NAME_BYTES {
-            faults.add("bad-name", at, format!("the node's path has {} bytes with its groups; at most {NAME_BYTES} are allowed", path.len()));
+            faults.add(
+                "bad-name",
+                at,
+                format!("the node's path has {} bytes with its groups; at most {NAME_BYTES} are allowed", path.len()),
+            );
             return out.broken.push(Broken::at(path, at));
         }
         let taken = |table: &mut Table, key: &str| table.take(key).map(|e| (e.key, e.item));

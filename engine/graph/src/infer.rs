@@ -68,8 +68,7 @@ pub fn infer(node: &NodeDecl, edges: &[Edge], batch: usize, port: impl Fn(&Targe
             continue;
         }
         if let Some(item) = &edge.item {
-            let found: Vec<(usize, usize)> =
-                p.axes.iter().enumerate().filter_map(|(a, axis)| Some((a, axis.position(item)?))).collect();
+            let found: Vec<(usize, usize)> = p.axes.iter().enumerate().filter_map(|(a, axis)| Some((a, axis.position(item)?))).collect();
             if found.len() > 1 {
                 let axes: Vec<&str> = found.iter().map(|(a, _)| p.axes[*a].name.as_str()).collect();
                 faults.add("unknown-item", edge.at, format!("several item axes have an item `{item}`: {}", axes.join(", ")));

@@ -280,14 +280,7 @@ fn extend_tables(table: &mut Table, meter: &mut Meter, faults: &mut Faults) {
     }
 }
 
-fn extend_one(
-    table: &mut Table,
-    key: &str,
-    open: &mut Vec<String>,
-    done: &mut BTreeSet<String>,
-    meter: &mut Meter,
-    faults: &mut Faults,
-) {
+fn extend_one(table: &mut Table, key: &str, open: &mut Vec<String>, done: &mut BTreeSet<String>, meter: &mut Meter, faults: &mut Faults) {
     if faults.stopped() || !done.insert(key.to_string()) && !open.iter().any(|o| o == key) {
         return;
     }

@@ -170,9 +170,9 @@ fn reads_set(node: &NodeDecl, faults: &mut Faults) -> bool {
     let Some(Some(source)) = ask(node.entry.name, "its source", node.at, faults, || node.kind.source()) else { return false };
     if let Some(reason) = file::not_plain(&source.set) {
         let at = node.table.iter().find(|(_, e)| e.item.as_str() == Some(&source.set)).map_or(node.at, |(_, e)| e.item.at);
-        faults.add("bad-name", at, format!("`{}` cannot be the name of a packed set: {reason}", source.set)).help(
-            "a set is a folder right below the data's folder (--data DIR), named without a path",
-        );
+        faults
+            .add("bad-name", at, format!("`{}` cannot be the name of a packed set: {reason}", source.set))
+            .help("a set is a folder right below the data's folder (--data DIR), named without a path");
     }
     true
 }

@@ -44,7 +44,8 @@ impl Sources {
         let room = |n: usize| if whole { usize::MAX } else { n };
         let (before, is_start) = last(&text[from..start.min(from + line.len())], room(BEFORE));
         let (covered, is_all) = first(&text[start..end], room(WIDTH - BEFORE));
-        let (after, is_end) = first(&text[end..line_end], if is_all { room((WIDTH - BEFORE).saturating_sub(covered.chars().count())) } else { 0 });
+        let (after, is_end) =
+            first(&text[end..line_end], if is_all { room((WIDTH - BEFORE).saturating_sub(covered.chars().count())) } else { 0 });
         let (lead, tail) = (if is_start { "" } else { "..." }, if is_all && is_end { "" } else { "..." });
         // tabs stay tabs so that the caret stands below its text
         let blank: String = before.chars().map(|c| if c == '\t' { '\t' } else { ' ' }).collect();

@@ -45,7 +45,8 @@ pub(crate) fn plan(experiment: &Experiment, faults: &mut Faults) -> Option<Plan>
                     parameters.insert(model, (list, name.clone()));
                 }
                 Some((known, first)) if !same_shapes(known, &list) => {
-                    let message = format!("`{model}` would have other parameter shapes here than in the stage `{first}`: its input differs");
+                    let message =
+                        format!("`{model}` would have other parameter shapes here than in the stage `{first}`: its input differs");
                     faults.add("model-shape", at, message);
                 }
                 Some(_) => {}

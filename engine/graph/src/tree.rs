@@ -122,7 +122,8 @@ pub fn parse(name: &str, text: &str, sources: &mut Sources, faults: &mut Faults)
     let file = sources.add(name, text);
     let (table, errors) = DeTable::parse_recoverable(text);
     // one a line: what is left of it seems odd once more
-    let mut text_at = Text { file, ends: text.bytes().enumerate().filter(|(_, b)| *b == b'\n').map(|(i, _)| i).collect(), bad: BTreeSet::new() };
+    let mut text_at =
+        Text { file, ends: text.bytes().enumerate().filter(|(_, b)| *b == b'\n').map(|(i, _)| i).collect(), bad: BTreeSet::new() };
     for e in errors {
         let span = e.span().unwrap_or(0..0);
         if text_at.bad.insert(text_at.line(span.start)) {

@@ -124,11 +124,21 @@ fn text_that_is_too_long() {
 #[test]
 fn faults_without_number() {
     refused("unknown tables", &one(format!("{GOOD}{}", lines(8000, |i| format!("[x{i}]")))), "unknown-key", "a graph has no `x0`");
-    refused("unknown settings", &one(good("size   = 16", &format!("size = 16\n{}", lines(8000, |i| format!("v{i} = 1"))))), "unused-value", "v0");
+    refused(
+        "unknown settings",
+        &one(good("size   = 16", &format!("size = 16\n{}", lines(8000, |i| format!("v{i} = 1"))))),
+        "unused-value",
+        "v0",
+    );
     let names = lines(8000, |i| format!("a{i} = '$b{i}'"));
     refused("unknown values", &one(format!("{GOOD}[published]\n[models.x]\n{names}")), "unknown-value", "b0");
     refused("unused values", &one(format!("{HEAD}[values]\n{}", lines(9000, |i| format!("value_{i} = 1")))), "unused-value", "value_0");
-    refused("unknown kinds", &one(format!("{HEAD}{}", lines(6000, |i| format!("[models.m{i}]\nkind = 'backbone/tinny'")))), "unknown-kind", "");
+    refused(
+        "unknown kinds",
+        &one(format!("{HEAD}{}", lines(6000, |i| format!("[models.m{i}]\nkind = 'backbone/tinny'")))),
+        "unknown-kind",
+        "",
+    );
     let nodes = lines(1800, |i| format!("n{i} = {{ kind = 'view/normal', in = 'm{i}.clips' }}"));
     refused("unknown nodes", &one(format!("{HEAD}[stages.s]\nbatch = 1\n[stages.s.nodes]\n{nodes}")), "unknown-node", "no node `m0`");
     let inputs = (0..9000).map(|i| format!("v{i} = 'nowhere.x'")).collect::<Vec<_>>().join(", ");
@@ -142,7 +152,12 @@ fn faults_without_number() {
     refused("misspelt extends", &one(format!("{GOOD}{extends}")), "unknown-setting", "a table has no `extend`");
     let removes = (0..900).map(|i| format!("'models.m{i}'")).collect::<Vec<_>>().join(", ");
     let base = lines(9000, |i| format!("[models.n{i}]"));
-    refused("removals", &[("g.toml", format!("extends = 'b.toml'\nremove = [{removes}]")), ("b.toml", base)], "remove-missing", "models.m0");
+    refused(
+        "removals",
+        &[("g.toml", format!("extends = 'b.toml'\nremove = [{removes}]")), ("b.toml", base)],
+        "remove-missing",
+        "models.m0",
+    );
 }
 
 #[test]
@@ -163,31 +178,66 @@ fn what_multiplies() {
     let long = format!("{HEAD}[values]\ns = '{}'\n[stages.s.nodes.n]\nx = [{}]", "x".repeat(500_000), "'$s',".repeat(5000));
     refused("a long value again and again", &one(long), "too-many", "more than 4 MB of text");
     let chain = lines(3000, |i| format!("v{i} = '$v{}'", i + 1));
-    refused("a chain of values", &one(format!("{HEAD}[values]\n{chain}v3000 = 1\n[stages.s.nodes.n]\nkind = '$v0'")), "too-many", "values lead into each other");
+    refused(
+        "a chain of values",
+        &one(format!("{HEAD}[values]\n{chain}v3000 = 1\n[stages.s.nodes.n]\nkind = '$v0'")),
+        "too-many",
+        "values lead into each other",
+    );
     let nested = lines(3000, |i| format!("v{i} = {{ a = '$v{}' }}", i + 1));
-    refused("values in values", &one(format!("{HEAD}[values]\n{nested}v3000 = 1\n[stages.s.nodes.n]\nkind = '$v0'")), "too-many", "values lead into each other");
+    refused(
+        "values in values",
+        &one(format!("{HEAD}[values]\n{nested}v3000 = 1\n[stages.s.nodes.n]\nkind = '$v0'")),
+        "too-many",
+        "values lead into each other",
+    );
     let tables = lines(3000, |i| format!("[models.m{i}]\nextends = 'm{}'", i + 1));
     refused("a chain of tables", &one(format!("{HEAD}{tables}")), "too-many", "tables extend each other");
-    let wide = format!("{HEAD}[stages.s0]\nx = [{}]\n{}", "1,".repeat(5000), lines(150, |i| format!("[stages.s{}]\nextends = 's0'", i + 1)));
+    let wide =
+        format!("{HEAD}[stages.s0]\nx = [{}]\n{}", "1,".repeat(5000), lines(150, |i| format!("[stages.s{}]\nextends = 's0'", i + 1)));
     refused("a table extended again and again", &one(wide), "too-many", "the graph comes to more than 20,000 keys and values");
     let groups = |n: usize, inner: &str| {
-        let group = |i: usize, a: &str, b: &str| format!("[groups.g{i}]\nin = ['x']\nout = {{ y = 'a.y' }}\n[groups.g{i}.nodes]\na = {{ {a} }}\nb = {{ {b} }}");
+        let group = |i: usize, a: &str, b: &str| {
+            format!("[groups.g{i}]\nin = ['x']\nout = {{ y = 'a.y' }}\n[groups.g{i}.nodes]\na = {{ {a} }}\nb = {{ {b} }}")
+        };
         let apply = |i: usize| format!("apply = 'g{i}', in = 'in.x'");
         let all = lines(n, |i| if i == 0 { group(0, inner, inner) } else { group(i, &apply(i - 1), &apply(i - 1)) });
         format!("{HEAD}[stages.s.nodes]\nn = {{ apply = 'g{}', in = 'n.y' }}\n{all}", n - 1)
     };
-    refused("groups that double", &one(groups(14, "kind = 'view/normal', in = 'in.x'")), "too-many", "more than 2,000 nodes, groups expanded");
-    let chain = lines(60, |i| format!("[groups.g{i}]\nin = ['x']\nout = {{ y = 'a.y' }}\n[groups.g{i}.nodes]\na = {{ apply = 'g{}', in = 'in.x' }}", i + 1));
-    refused("a chain of groups", &one(format!("{HEAD}[stages.s.nodes]\nn = {{ apply = 'g0', in = 'n.y' }}\n{chain}")), "too-many", "groups apply each other");
+    refused(
+        "groups that double",
+        &one(groups(14, "kind = 'view/normal', in = 'in.x'")),
+        "too-many",
+        "more than 2,000 nodes, groups expanded",
+    );
+    let chain = lines(60, |i| {
+        format!("[groups.g{i}]\nin = ['x']\nout = {{ y = 'a.y' }}\n[groups.g{i}.nodes]\na = {{ apply = 'g{}', in = 'in.x' }}", i + 1)
+    });
+    refused(
+        "a chain of groups",
+        &one(format!("{HEAD}[stages.s.nodes]\nn = {{ apply = 'g0', in = 'n.y' }}\n{chain}")),
+        "too-many",
+        "groups apply each other",
+    );
     let wide = format!("a = {{ kind = 'order/draw', items = 4, x = [{}] }}", "1,".repeat(3000));
-    let wide = format!("[groups.g]\nout = {{ y = 'a.y' }}\n[groups.g.nodes]\n{wide}\n[stages.s.nodes]\n{}", lines(100, |i| format!("n{i} = {{ apply = 'g' }}")));
+    let wide = format!(
+        "[groups.g]\nout = {{ y = 'a.y' }}\n[groups.g.nodes]\n{wide}\n[stages.s.nodes]\n{}",
+        lines(100, |i| format!("n{i} = {{ apply = 'g' }}"))
+    );
     refused("a wide group", &one(format!("{HEAD}{wide}")), "too-many", "the nodes of groups come to more than 20,000");
     let after = (0..300).map(|i| format!("'n{i}'")).collect::<Vec<_>>().join(", ");
     let inner = lines(300, |i| format!("n{i} = {{ kind = 'order/draw', items = 4 }}"));
-    let group = format!("[groups.g]\nout = {{ y = 'n0.order' }}\n[groups.g.nodes]\n{inner}\n[stages.s.nodes]\nall = {{ apply = 'g', after = [{after}] }}");
+    let group = format!(
+        "[groups.g]\nout = {{ y = 'n0.order' }}\n[groups.g.nodes]\n{inner}\n[stages.s.nodes]\nall = {{ apply = 'g', after = [{after}] }}"
+    );
     refused("a group after many", &one(format!("{HEAD}{group}")), "too-many", "names under `after`");
     refused("stages", &one(format!("{HEAD}{}", lines(5000, |i| format!("[stages.s{i}.nodes]")))), "too-many", "more than 200 stages");
-    refused("nodes", &one(format!("{HEAD}[stages.s.nodes]\n{}", lines(4000, |i| format!("n{i} = {{ kind = 'order/draw' }}")))), "too-many", "more than 2,000 nodes");
+    refused(
+        "nodes",
+        &one(format!("{HEAD}[stages.s.nodes]\n{}", lines(4000, |i| format!("n{i} = {{ kind = 'order/draw' }}")))),
+        "too-many",
+        "more than 2,000 nodes",
+    );
 }
 
 #[test]
@@ -200,7 +250,12 @@ fn files_that_extend_files() {
     refused("files that are not there", &one(format!("extends = [{names}]")), "too-many", "more than 100 files");
     let again = format!("extends = [{}]", vec!["'b.toml'"; 3000].join(", "));
     let base = format!("{GOOD}\n[published]\n{}", lines(9000, |i| format!("p{i} = 1")));
-    refused("a file again and again", &[("g.toml", again), ("b.toml", base.replace("[published]", "[models.many]"))], "too-many", "the files that are extended");
+    refused(
+        "a file again and again",
+        &[("g.toml", again), ("b.toml", base.replace("[published]", "[models.many]"))],
+        "too-many",
+        "the files that are extended",
+    );
 }
 
 #[test]
@@ -269,12 +324,21 @@ fn graphs_that_are_large_and_right() {
     assert!(swept.points.len() == 1, "{}", swept.faults.render(&swept.sources));
     // as many passes of one model, none of them said to come before another
     let passes = lines(300, |i| {
-        let loss = format!("k{i} = {{ kind = 'loss/contrast', in = {{ a = 'h{i}.features[v0]', b = 'h{i}.features[v1]' }}, temperature = 0.1 }}");
+        let loss =
+            format!("k{i} = {{ kind = 'loss/contrast', in = {{ a = 'h{i}.features[v0]', b = 'h{i}.features[v1]' }}, temperature = 0.1 }}");
         format!("m{i} = {{ apply = 'encoder', in = 'views.clips' }}\nh{i} = {{ apply = 'proj', in = 'm{i}.map' }}\n{loss}")
     });
-    let (terms, weights) = (0..300).fold((String::new(), String::new()), |(t, w), i| (format!("{t}k{i} = 'k{i}.loss', "), format!("{w}k{i} = 1.0, ")));
+    let (terms, weights) =
+        (0..300).fold((String::new(), String::new()), |(t, w), i| (format!("{t}k{i} = 'k{i}.loss', "), format!("{w}k{i} = 1.0, ")));
     let total = format!("total = {{ kind = 'loss/sum', in = {{ {terms}c = \"contrast.loss\"");
-    let text = edited(GOOD, &[("cut      = {", &format!("{passes}cut = {{")), ("total    = { kind = \"loss/sum\", in = { c = \"contrast.loss\"", &total), ("weights = { c = 1.0", &format!("weights = {{ {weights}c = 1.0"))]);
+    let text = edited(
+        GOOD,
+        &[
+            ("cut      = {", &format!("{passes}cut = {{")),
+            ("total    = { kind = \"loss/sum\", in = { c = \"contrast.loss\"", &total),
+            ("weights = { c = 1.0", &format!("weights = {{ {weights}c = 1.0")),
+        ],
+    );
     refused("passes without order", &one(text), "needs-after", "both update the buffers");
     // stages that each need all before
     let stages = lines(150, |i| {

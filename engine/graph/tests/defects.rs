@@ -58,7 +58,10 @@ fn also_what_is_asked_last() {
         let text = right(graph(&format!("{{ {node}, in = \"view_0.clips\" }}"), models));
         let found = checked_by(&wrong_library(), &[("g.toml", &text)], &[]);
         let said = rendered(&found);
-        assert!(said.contains(&format!("error[kind-defect]: the kind `{kind}` has a defect: {what}: deliberately wrong")), "{node}:\n{said}");
+        assert!(
+            said.contains(&format!("error[kind-defect]: the kind `{kind}` has a defect: {what}: deliberately wrong")),
+            "{node}:\n{said}"
+        );
         assert!(found.plan.is_none() && said.contains(" = help: report it to the author"), "{said}");
     }
 }

@@ -35,7 +35,9 @@ pub(crate) fn train(
     let (epochs, batch) = (drive.settings.epochs.unwrap_or(1), drive.settings.batch.unwrap_or(1));
     let n = rows.ids.len();
     let steps = (n / batch) as u64;
-    epochs.checked_mul(steps).with_context(|| format!("the stage `{}` has more steps than can be counted: {epochs} epochs of {steps}", stage.name))?;
+    epochs
+        .checked_mul(steps)
+        .with_context(|| format!("the stage `{}` has more steps than can be counted: {epochs} epochs of {steps}", stage.name))?;
     if steps == 0 {
         bail!("the stage `{}` has {n} samples and a batch of {batch}: not one whole batch", stage.name);
     }

@@ -65,7 +65,8 @@ impl Corpus {
         fs::write(odd.join("self.toml"), "extends = 'self.toml'\n")?;
         let names = ["folder", "fifo", "socket", "loop", "to_fifo", "sparse", "zeros", "binary", "large", "empty", "self", "missing"];
         let odd = names.iter().map(|name| odd.join(format!("{name}.toml")).display().to_string());
-        let devices = ["/dev/zero", "/dev/null", "/dev/tty", "/dev/full", "/proc/self/mem", "/proc/self/maps", "/", ".", "..", "soak.toml", ""];
+        let devices =
+            ["/dev/zero", "/dev/null", "/dev/tty", "/dev/full", "/proc/self/mem", "/proc/self/maps", "/", ".", "..", "soak.toml", ""];
         let good = self.graphs.iter().step_by(9).map(|(path, _)| dir.join(path).display().to_string());
         Ok(odd.chain(devices.map(String::from)).chain(good).collect())
     }

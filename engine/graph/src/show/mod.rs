@@ -110,7 +110,8 @@ pub(crate) fn edge(stage: &StagePlan, input: &InputPlan) -> String {
     match (&input.from, input.item) {
         (From::Node { node, port }, item) => {
             let from = &stage.nodes[*node];
-            let item = item.map(|(axis, item)| format!("[{}]", from.outputs[*port].axes[axis].item(item).unwrap_or_default())).unwrap_or_default();
+            let item =
+                item.map(|(axis, item)| format!("[{}]", from.outputs[*port].axes[axis].item(item).unwrap_or_default())).unwrap_or_default();
             format!("{} = {}.{}{item}", input.name, from.path, from.entry.outputs[*port].name)
         }
         (From::Stage { stage, node, port }, _) => format!("{} = {stage}/{node}.{port}", input.name),
