@@ -6,7 +6,7 @@ use crate::args::{Generate, Generated};
 use crate::out;
 use anyhow::Result;
 use dv_datasets::generate::{motion, MotionSet};
-use dv_datasets::Ffmpeg;
+use dv_datasets::{text, Ffmpeg};
 
 use crate::progress::Bar;
 
@@ -24,7 +24,7 @@ pub fn run(args: &Generate) -> Result<()> {
     })?;
     drop(bar);
     let seconds = start.elapsed().as_secs_f64();
-    out::note(format_args!("{videos} videos in {} ({seconds:.1} s)", args.out.join("videos").display()));
-    out::note(format_args!("splits in {}", args.out.join("splits").display()));
+    out::note(format_args!("{videos} videos in {} ({seconds:.1} s)", text::path(&args.out.join("videos"))));
+    out::note(format_args!("splits in {}", text::path(&args.out.join("splits"))));
     Ok(())
 }

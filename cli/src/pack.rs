@@ -29,7 +29,7 @@ pub fn run(args: &Pack) -> Result<()> {
     drop(progress);
     let seconds = start.elapsed().as_secs_f64();
     for folder in &summary.removed {
-        out::note(format_args!("removed {}, left by a pack that was killed", folder.display()));
+        out::note(format_args!("removed {}, left by a pack that was killed", text::path(folder)));
     }
 
     let set = PackedSet::open(&args.out)?;
@@ -47,7 +47,7 @@ pub fn run(args: &Pack) -> Result<()> {
     };
     out::note(format_args!(
         "{}: {} videos{groups}, {} frames of {}x{}, {:.1} MB, {} rejected ({seconds:.1} s, {:.1} videos/s)",
-        args.out.display(),
+        text::path(&args.out),
         summary.videos,
         summary.frames,
         set.height,

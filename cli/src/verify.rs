@@ -4,7 +4,7 @@ use crate::args::Verify;
 use crate::exit::Exit;
 use crate::out;
 use anyhow::Result;
-use dv_datasets::verify;
+use dv_datasets::{text, verify};
 
 use crate::progress::Bar;
 
@@ -13,11 +13,11 @@ pub fn run(args: &Verify) -> Result<()> {
     let faults = verify(&args.dir, &|done, total| bar.set(done, total));
     drop(bar);
     if faults.is_empty() {
-        return out::line(format_args!("{} is whole", args.dir.display()));
+        return out::line(format_args!("{} is whole", text::path(&args.dir)));
     }
     for fault in &faults {
         out::note(format_args!("error: {fault}"));
     }
-    out::note(format_args!("{} is damaged ({} faults): pack it again", args.dir.display(), faults.len()));
+    out::note(format_args!("{} is damaged ({} faults): pack it again", text::path(&args.dir), faults.len()));
     Err(Exit::INPUT.into())
 }

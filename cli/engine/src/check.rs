@@ -5,6 +5,7 @@ use anyhow::{bail, Result};
 use dv_cli::args::{Check, Graph, With};
 use dv_cli::exit::Exit;
 use dv_cli::out;
+use dv_datasets::text;
 use dv_graph::check::{check, check_data, Checked};
 use dv_graph::fault::Faults;
 use dv_graph::merge::Setting;
@@ -44,7 +45,7 @@ pub fn point(graph: &Path, asked: Option<&str>, checked: &Checked) -> Result<()>
         _ if !checked.faults.is_empty() => {}
         (None, []) => {}
         (None, points) => {
-            out::note(format_args!("{}: this is the first point of a sweep (--point POINT selects another):", graph.display()));
+            out::note(format_args!("{}: this is the first point of a sweep (--point POINT selects another):", text::path(graph)));
             points.iter().for_each(|name| out::note(format_args!("  {name}")));
         }
         (Some(_), []) => bail!("--point: {} is not a sweep", graph.display()),
@@ -68,7 +69,7 @@ pub fn verb(args: &Check, kinds: &Kinds) -> Result<()> {
         }
         let points = swept.at.map(|_| format!(", {} points", swept.points.len())).unwrap_or_default();
         if tell(graph, &swept.sources, &swept.faults) {
-            out::line(format_args!("{}: ok{points}", graph.display()))?;
+            out::line(format_args!("{}: ok{points}", text::path(graph)))?;
         } else {
             bad += 1;
         }
@@ -87,7 +88,7 @@ pub fn tell(graph: &Path, sources: &Sources, faults: &Faults) -> bool {
     }
     match faults.len() {
         0 => return true,
-        n => out::note(format_args!("{}: {n} error{}", graph.display(), if n == 1 { "" } else { "s" })),
+        n => out::note(format_args!("{}: {n} error{}", text::path(graph), if n == 1 { "" } else { "s" })),
     }
     false
 }

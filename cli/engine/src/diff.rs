@@ -6,6 +6,7 @@ use anyhow::Result;
 use dv_cli::args::{Diff, DocumentFormat};
 use dv_cli::exit::Exit;
 use dv_cli::out;
+use dv_datasets::text;
 use dv_graph::diff;
 
 pub fn verb(args: &Diff, kinds: &Kinds) -> Result<()> {
@@ -25,6 +26,6 @@ pub fn verb(args: &Diff, kinds: &Kinds) -> Result<()> {
     let found = diff::diff(a, b);
     match args.format {
         DocumentFormat::Json => out::line(serde_json::to_string_pretty(&diff::json(&found))?),
-        DocumentFormat::Text => out::line(diff::text(&found, &args.a.display().to_string(), &args.b.display().to_string()).trim_end()),
+        DocumentFormat::Text => out::line(diff::text(&found, &text::path(&args.a), &text::path(&args.b)).trim_end()),
     }
 }

@@ -6,7 +6,7 @@ use anyhow::{bail, Context, Result};
 use dv_cli::args::Run;
 use dv_cli::exit::Exit;
 use dv_cli::out;
-use dv_datasets::{file, PackedSet};
+use dv_datasets::{file, text, PackedSet};
 use dv_graph::check::check_data;
 use dv_graph::identity;
 use dv_graph::plan::{Plan, StagePlan};
@@ -45,7 +45,7 @@ pub fn verb(args: &Run, kinds: &Kinds) -> Result<()> {
     } else if args.smoke && swept.at.is_some() {
         let all = swept.points.len();
         let mut seen = BTreeSet::new();
-        swept.points.retain(|p| seen.insert(p.structure.clone()));
+        swept.points.retain(|p| seen.insert(p.structure()));
         said.push(format!("smoke: {} of {all} points, one of each structure", swept.points.len()));
     }
     let data = match &scratch {
@@ -121,7 +121,7 @@ impl Runner<'_> {
         dv_train::tensors::write_atomically(&out_dir.join("sweep.json"), whole.as_bytes(), self.fsync)?;
         dv_train::tensors::write_atomically(&out_dir.join("table.txt"), text.as_bytes(), self.fsync)?;
         out::line(text.trim_end())?;
-        out::note(format_args!("{count} points: {}", out_dir.display()));
+        out::note(format_args!("{count} points: {}", text::path(out_dir)));
         Ok(())
     }
 
@@ -159,7 +159,7 @@ impl Runner<'_> {
         let text = table::text(&stages, folder.result());
         folder.write("table.txt", &text)?;
         out::line(text.trim_end())?;
-        out::note(format_args!("results, log and checkpoints: {}", folder.path.display()));
+        out::note(format_args!("results, log and checkpoints: {}", text::path(&folder.path)));
         Ok(folder.result().clone())
     }
 }

@@ -1,19 +1,11 @@
 //! Every code that an error or note of `dv check` may have: what it is, why, and how to correct it. `docs/faults.md` is
 //! generated from this list and from the bad graphs of the tests.
 
-pub struct Code {
-    pub name: &'static str,
-    pub what: &'static str,
-    pub why: &'static str,
-    pub mend: &'static str,
-}
+use crate::code::code;
+pub use crate::code::Code;
 
 pub fn get(name: &str) -> Option<&'static Code> {
     CODES.iter().find(|c| c.name == name)
-}
-
-const fn code(name: &'static str, what: &'static str, why: &'static str, mend: &'static str) -> Code {
-    Code { name, what, why, mend }
 }
 
 /// In the order of their names.

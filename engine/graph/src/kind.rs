@@ -5,12 +5,12 @@
 
 use crate::defect::ask;
 use crate::fault::Faults;
-use crate::port::{Axis, Dim, Port, Rate, Type};
+pub use crate::given::{Inputs, Place, PortFault};
+pub use crate::library::Library;
+use crate::port::{Dim, Port, Rate, Type};
 use crate::settings::{self, SettingFaults};
 use crate::tree::Table;
 use std::any::Any;
-use std::collections::BTreeMap;
-use std::sync::OnceLock;
 
 /// The settings of one node, and what follows from them.
 ///
@@ -258,91 +258,6 @@ pub struct Source {
     pub streams: Vec<String>,
 }
 
-/// Inputs of a node after types and shapes were matched with its declaration.
-#[derive(Debug, Default)]
-pub struct Inputs {
-    pub(crate) ports: Vec<(String, Port)>,
-    /// At `write` and `initial`, where they are known yet.
-    pub(crate) written: Vec<(String, Port)>,
-    pub(crate) initial: Vec<(String, Port)>,
-    pub(crate) dims: BTreeMap<&'static str, Dim>,
-}
-
-impl Inputs {
-    pub fn new(ports: Vec<(String, Port)>) -> Inputs {
-        Inputs { ports, ..Inputs::default() }
-    }
-    /// Of a register, for tests of single kinds: what is written to it.
-    pub fn with_written(self, written: Vec<(String, Port)>) -> Inputs {
-        Inputs { written, ..self }
-    }
-    /// What is written to a register. A fault where that depends on the register itself.
-    pub fn written(&self, name: &str) -> Result<&Port, PortFault> {
-        self.written.iter().find(|(n, _)| n == name).map(|(_, p)| p).ok_or_else(|| {
-            PortFault::node(format!("its shape comes from what is written at `{name}`, and that depends on the register's own output"))
-        })
-    }
-    /// What a register starts from, where the graph says so.
-    pub fn initial(&self, name: &str) -> Option<&Port> {
-        self.initial.iter().find(|(n, _)| n == name).map(|(_, p)| p)
-    }
-    pub fn get(&self, name: &str) -> Option<&Port> {
-        self.ports.iter().find(|(n, _)| n == name).map(|(_, p)| p)
-    }
-    /// An input that the kind declares as required: the engine has checked that it is there.
-    ///
-    /// # Panics
-    /// For any other, which is the kind's defect: the check reports it.
-    pub fn port(&self, name: &str) -> &Port {
-        self.get(name).unwrap_or_else(|| panic!("it asks for the input `{name}`, which it does not declare as required"))
-    }
-    /// All inputs under the names that the graph gave them, in order.
-    pub fn all(&self) -> impl Iterator<Item = (&str, &Port)> {
-        self.ports.iter().map(|(n, p)| (n.as_str(), p))
-    }
-    /// A length bound by the declared shapes.
-    ///
-    /// # Panics
-    /// For a name that stands in no shape of a required input, which is the kind's defect: the check reports it.
-    pub fn dim(&self, name: &str) -> Dim {
-        self.dims.get(name).cloned().unwrap_or_else(|| panic!("it asks for the length `{name}`, which no shape of its inputs declares"))
-    }
-    /// A bound length that must be a number here.
-    pub fn known(&self, name: &str) -> Result<usize, PortFault> {
-        let dim = self.dim(name);
-        dim.known().ok_or_else(|| PortFault::node(format!("the length {name} is `{dim}`, known only with the data; give --data")))
-    }
-    pub fn axes(&self, name: &str) -> &[Axis] {
-        self.get(name).map_or(&[], |p| &p.axes)
-    }
-}
-
-/// A fault of the shape rule: of an input, of a setting, or of the node as a whole.
-#[derive(Debug)]
-pub struct PortFault {
-    pub place: Place,
-    pub message: String,
-}
-
-#[derive(Debug)]
-pub enum Place {
-    Node,
-    Input(String),
-    Setting(String),
-}
-
-impl PortFault {
-    pub fn node(message: impl Into<String>) -> PortFault {
-        PortFault { place: Place::Node, message: message.into() }
-    }
-    pub fn input(name: &str, message: impl Into<String>) -> PortFault {
-        PortFault { place: Place::Input(name.into()), message: message.into() }
-    }
-    pub fn setting(name: &str, message: impl Into<String>) -> PortFault {
-        PortFault { place: Place::Setting(name.into()), message: message.into() }
-    }
-}
-
 /// A kind with its settings, without its type.
 pub trait AnyKind: Any + Send + Sync {
     fn ports(&self, inputs: &Inputs) -> Result<Vec<Port>, PortFault>;
@@ -468,39 +383,5 @@ impl Entry {
     }
     pub fn output(&self, name: &str) -> Option<usize> {
         self.outputs.iter().position(|o| o.name == name)
-    }
-}
-
-/// Names of the settings that a schema describes.
-pub(crate) fn properties(schema: &schemars::Schema) -> Vec<String> {
-    schema.get("properties").and_then(|p| p.as_object()).map(|p| p.keys().cloned().collect()).unwrap_or_default()
-}
-
-/// The kinds that graphs may name.
-pub struct Library {
-    entries: Vec<&'static Entry>,
-    /// Names of each one's settings, made when they are first asked for.
-    settings: Vec<OnceLock<Vec<String>>>,
-}
-
-impl Library {
-    pub fn new(entries: impl IntoIterator<Item = &'static Entry>) -> Library {
-        let entries: Vec<&'static Entry> = entries.into_iter().collect();
-        Library { settings: entries.iter().map(|_| OnceLock::new()).collect(), entries }
-    }
-    pub fn get(&self, name: &str) -> Option<&'static Entry> {
-        self.entries.iter().copied().find(|e| e.name == name)
-    }
-    pub fn entries(&self) -> impl Iterator<Item = &'static Entry> + '_ {
-        self.entries.iter().copied()
-    }
-    /// Names of a kind's settings.
-    pub(crate) fn settings(&self, name: &str) -> &[String] {
-        let Some(i) = self.entries.iter().position(|e| e.name == name) else { return &[] };
-        self.settings[i].get_or_init(|| properties(&(self.entries[i].schema)()))
-    }
-    /// Whether any kind has a setting of that name.
-    pub(crate) fn has_setting(&self, setting: &str) -> bool {
-        self.entries.iter().any(|e| self.settings(e.name).iter().any(|s| s == setting))
     }
 }

@@ -2,7 +2,8 @@
 
 use crate::experiment::{NODE_KEYS, TOP};
 use crate::fault::{nearest_all, Faults};
-use crate::kind::{properties, Library};
+use crate::kind::Library;
+use crate::library::properties;
 use crate::merge::merge;
 use crate::stage::StageSettings;
 use crate::tree::{Item, Table, Value};

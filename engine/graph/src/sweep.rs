@@ -44,9 +44,14 @@ pub struct Point {
     pub name: String,
     /// For each axis the position of the value.
     pub values: Vec<usize>,
-    /// Equal for points that differ in numbers only.
-    pub structure: String,
     pub plan: Plan,
+}
+
+impl Point {
+    /// Equal for points that differ in numbers only.
+    pub fn structure(&self) -> String {
+        crate::identity::structure(&self.plan)
+    }
 }
 
 /// Reads and checks a graph file: one experiment, or all points of its sweep.
@@ -189,8 +194,7 @@ impl Found {
         let mut points = Vec::new();
         for (values, plan, _) in self.points {
             let Some(plan) = plan.filter(|_| faults.is_empty()) else { continue };
-            let structure = crate::identity::structure(&plan);
-            points.push(Point { name: name(&values, &axes), values, structure, plan });
+            points.push(Point { name: name(&values, &axes), values, plan });
         }
         assert!(!faults.is_empty() || points.len() == grid.len(), "a point has no plan, and no fault says why");
         Swept { sources, faults, axes, points, at }

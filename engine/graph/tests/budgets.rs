@@ -4,7 +4,8 @@
 mod common;
 
 use common::*;
-use dv_graph::budget::FAULTS;
+use dv_graph::budget::*;
+use dv_graph::show::thousands;
 use dv_graph::sweep::{self, Swept};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -346,4 +347,33 @@ fn graphs_that_are_large_and_right() {
     });
     let models = lines(150, |i| format!("[models.m{i}]\nkind = 'backbone/tiny'\nwidth = 8"));
     refused("stages that need each other", &one(format!("{HEAD}{models}{stages}")), "unused", "");
+}
+
+#[test]
+fn the_document_states_the_limits() {
+    let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/language.md")).unwrap();
+    for (what, most) in [
+        ("bytes of one file", format!("{} MB", GRAPH_FILE.bytes / 1_000_000)),
+        ("files: the graph", thousands(FILES)),
+        ("keys and array elements, `extends`", thousands(VALUES)),
+        ("text of its keys", format!("{} MB", TEXT / 1_000_000)),
+        ("depth at which", thousands(DEPTH)),
+        ("paths of one `remove`", thousands(REMOVALS)),
+        ("stages |", thousands(STAGES)),
+        ("nodes of all stages", thousands(NODES)),
+        ("names that nodes of groups", thousands(EDGES)),
+        ("items of one output", thousands(ITEMS)),
+        ("one output for a whole batch", format!("{} GiB", EDGE_BYTES >> 30)),
+        ("numbers in all models", thousands(PARAMETERS)),
+        ("parameters and buffers", thousands(TENSORS)),
+        ("patterns of a stage's", thousands(PATTERNS)),
+        ("axes |", thousands(SWEEP_AXES)),
+        ("points, and values", thousands(SWEEP_POINTS)),
+        ("keys and array elements of all points", thousands(SWEEP_VALUES)),
+        ("nodes of all points", thousands(SWEEP_NODES)),
+    ] {
+        let line = text.lines().find(|l| l.starts_with(&format!("| {what}"))).unwrap_or_else(|| panic!("no limit of `{what}`"));
+        assert!(line.ends_with(&format!("| {most} |")), "{line}");
+    }
+    assert!(text.contains(&format!("The first {FAULTS} faults are printed in full")));
 }

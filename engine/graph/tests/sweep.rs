@@ -5,7 +5,7 @@ mod common;
 use common::*;
 use dv_graph::identity::{draws, identities};
 use dv_graph::merge::Setting;
-use dv_graph::sweep::{self, Swept};
+use dv_graph::sweep::{self, Point, Swept};
 use std::collections::BTreeSet;
 
 /// Reads the first of the files.
@@ -198,7 +198,7 @@ fn faults_are_told_once_over_all_points() {
 fn points_of_one_structure_differ_in_numbers_only() {
     let text = on("[sweep]\nseed = [0, 1]\n'stages.pretrain.nodes.total.weights.d' = [0.5, 1, false]\n'stages.pretrain.schedule' = [{ kind = 'constant' }, { kind = 'cosine', warm_up = 0.1 }]\n");
     let swept = points(&[("g.toml", &text), ("good.toml", GOOD)], &[]);
-    let structures: Vec<&str> = swept.points.iter().map(|p| p.structure.as_str()).collect();
+    let structures: Vec<String> = swept.points.iter().map(Point::structure).collect();
     assert_eq!((structures.len(), structures.iter().collect::<BTreeSet<_>>().len()), (12, 4));
     assert!(structures[0] == structures[2] && structures[0] != structures[4] && structures[0] != structures[1]);
 }

@@ -44,7 +44,7 @@ impl Kind for C3d {
             let found = format!("{time} frames of {height}x{width} are too few: at least 8 of 16x16 are needed");
             return Err(PortFault::input("clips", found));
         }
-        Ok(vec![Port::float([8 * self.width, time / 8, height / 16, width / 16].map(Into::into))])
+        Ok(vec![Port::float([self.width.saturating_mul(8), time / 8, height / 16, width / 16].map(Into::into))])
     }
 }
 

@@ -25,9 +25,10 @@ pub struct R21d {
 /// Both parts of a convolution: over space, then over time.
 fn split(conv: &Conv) -> [Conv; 2] {
     let ([time, height, width], [time_stride, down, right]) = (conv.kernel, conv.stride);
-    let space = height * width * conv.inputs;
+    // the products are beyond 64 bits for a width that is only just too large
+    let (space, times) = ((height * width) as u128 * conv.inputs as u128, time as u128 * conv.out as u128);
     // channels between the two parts (section 3.5 of the paper)
-    let between = space * time * conv.out / (space + time * conv.out);
+    let between = (space * times / (space + times)) as usize;
     [
         Conv { inputs: conv.inputs, out: between, kernel: [1, height, width], stride: [1, down, right] },
         Conv { inputs: between, out: conv.out, kernel: [time, 1, 1], stride: [time_stride, 1, 1] },

@@ -48,11 +48,8 @@ impl R2d3d {
     }
     /// Channels of the map.
     fn channels(&self) -> usize {
-        if self.deep() {
-            32 * self.width
-        } else {
-            4 * self.width
-        }
+        let times = if self.deep() { 32 } else { 4 };
+        self.width.saturating_mul(times)
     }
     fn blocks(&self) -> Vec<Block> {
         let (counts, widths) = if self.deep() { ([3, 4, 6, 3], [1, 2, 4, 8]) } else { ([2; 4], [1, 2, 4, 4]) };

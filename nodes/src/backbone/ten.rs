@@ -40,7 +40,7 @@ fn blocks(width: usize) -> impl Iterator<Item = Block> {
 
 pub fn ports(width: usize, inputs: &Inputs) -> Result<Vec<Port>, PortFault> {
     let [time, height, width_of_frame] = clip_size(inputs, "clips")?;
-    let shape = [8 * width, time.div_ceil(8), height.div_ceil(16), width_of_frame.div_ceil(16)];
+    let shape = [width.saturating_mul(8), time.div_ceil(8), height.div_ceil(16), width_of_frame.div_ceil(16)];
     Ok(vec![Port::float(shape.map(Into::into))])
 }
 

@@ -42,7 +42,9 @@ impl Kind for Order {
     fn ports(&self, inputs: &Inputs) -> Result<Vec<Port>, PortFault> {
         length(inputs, "features", 0)?;
         match inputs.axes("features") {
-            [axis] if axis.len() > 1 => Ok(vec![Port::float([self.classes.into()]), dropout::port(pairs(axis.len()) * self.width)]),
+            [axis] if axis.len() > 1 => {
+                Ok(vec![Port::float([self.classes.into()]), dropout::port(pairs(axis.len()).saturating_mul(self.width))])
+            }
             _ => {
                 let found = inputs.port("features");
                 Err(PortFault::input("features", format!("one item axis of at least 2 clips was expected; this is {found}")))

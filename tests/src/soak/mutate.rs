@@ -168,7 +168,7 @@ pub fn mutated(text: &str, files: &[String], random: &mut Random) -> Vec<u8> {
     if random.below(30) == 0 {
         for _ in 0..random.size(8) {
             let at = random.below(bytes.len() + 1);
-            bytes.insert(at, random.number() as u8);
+            bytes.insert(at, random.draw() as u8);
         }
     }
     bytes

@@ -6,7 +6,7 @@ impl Random {
     pub fn new(seed: u64) -> Random {
         Random(seed)
     }
-    pub fn number(&mut self) -> u64 {
+    pub fn draw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -15,7 +15,7 @@ impl Random {
     }
     /// In `0..n`; 0 where n is 0.
     pub fn below(&mut self, n: usize) -> usize {
-        (self.number() % (n.max(1) as u64)) as usize
+        (self.draw() % (n.max(1) as u64)) as usize
     }
     pub fn pick<'a, T: ?Sized>(&mut self, list: &[&'a T]) -> &'a T {
         list[self.below(list.len())]
