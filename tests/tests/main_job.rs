@@ -137,7 +137,7 @@ fn what_cannot_be_run_is_refused() {
     job.call().args(["--ranks", "2"]).run().refused(&["unsupported: `--ranks`"]);
     assert!(!job.out().exists());
     // more videos than there are
-    job.call().set(["stages.pretrain.batch=16"]).run().refused(&["8 samples", "batch of 16"]);
+    job.call().set(["stages.pretrain.batch=16"]).run().refused(&["8 samples", "batch 16"]);
 }
 
 #[test]

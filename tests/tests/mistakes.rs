@@ -145,6 +145,10 @@ fn one_fault_is_told_as_one() {
         ("kind    = \"loss/sum\"", "kind    = \"loss/some\""),
         ("kind = \"view/choose\"", "kind = \"view/chose\""),
         ("stage_prototype\", in", "stage_prototype\", fps = 3, in"),
+        ("odds = { plain = 0.2, base = 0.8 }", "odds = { plain = -0.2, base = 0.1 }"),
+        ("odds = { plain = 0.2, base = 0.8 }", "odds = { plain = 0.2, bse = 0.8 }"),
+        ("odds = { plain = 0.2, base = 0.8 }", "odds = { plain = 0.0, base = 0.0 }"),
+        ("name   = \"ucf_r3d\"", "name   = \"ucf_r3d"),
     ] {
         let text = fs::read_to_string(graph("ucf_r3d.toml")).unwrap();
         if !text.contains(from) {
@@ -166,7 +170,7 @@ fn edges_that_lead_wrong() {
         "contrast = {",
         "alone    = { kind = \"view/center_crop\", in = \"pair.first\", size = 16 }\ncontrast = {",
         "alone ",
-        &["`alone` reaches neither", "take it out"],
+        &["`alone` reaches no loss, metric or table", "take it out"],
     );
     fault(
         "[groups.plain]",

@@ -104,7 +104,7 @@ fn memory_that_runs_out() {
         "ulimit -v 6000000",
         &["run", file.to_str().unwrap(), "--smoke", "--set", "models.encoder.width=2048", "--threads", "1", "--compute-threads", "1"],
     );
-    told.refused(&["out of memory", "smaller"]).never_says(&["defect", "panicked"]);
+    told.refused(&["out of memory", "reduce"]).never_says(&["defect", "panicked"]);
 }
 
 /// The second epoch's checkpoint does not fit; the first one's stays whole, and so does the last result.

@@ -8,6 +8,7 @@ use crate::merge::SCHEMA;
 use crate::stage::*;
 use schemars::JsonSchema;
 use serde_json::{json, Map, Value};
+use std::collections::BTreeMap;
 
 /// The whole schema: `schema/graph.json`.
 pub fn schema(library: &Library) -> Value {
@@ -244,15 +245,38 @@ impl Definitions {
 
     /// A schema's properties, each of which may also be a value's name.
     fn settings(&mut self, schema: Value) -> Map<String, Value> {
-        for key in ["definitions", "$defs"] {
-            for (name, definition) in schema[key].as_object().into_iter().flatten() {
-                let definition = draft7(definition.clone());
-                let known = self.0.entry(name.clone()).or_insert_with(|| definition.clone());
-                assert_eq!(*known, definition, "two types of settings are called `{name}`: give one another name");
-            }
+        let own = |key: &str| schema[key].as_object().cloned().unwrap_or_default();
+        let definitions: Vec<(String, Value)> =
+            own("definitions").into_iter().chain(own("$defs")).map(|(name, definition)| (name, draft7(definition))).collect();
+        // the type of another kind may be called the same: then this one gets a number
+        let mut names = BTreeMap::new();
+        for (name, definition) in &definitions {
+            let fits = |name: &String| self.0.get(name).is_none_or(|known| known == definition);
+            let numbered = (2..).map(|n| format!("{name}_{n}"));
+            names.extend(std::iter::once(name.clone()).chain(numbered).find(fits).map(|new| (name.clone(), new)));
         }
-        let properties = schema["properties"].as_object().cloned().unwrap_or_default();
-        properties.into_iter().map(|(name, setting)| (name, or_value(draft7(setting)))).collect()
+        for (name, definition) in definitions {
+            self.0.insert(names[&name].clone(), referring(definition, &names));
+        }
+        own("properties").into_iter().map(|(name, setting)| (name, or_value(referring(draft7(setting), &names)))).collect()
+    }
+}
+
+/// References by the names that the definitions have here.
+fn referring(schema: Value, names: &BTreeMap<String, String>) -> Value {
+    match schema {
+        Value::Object(map) => {
+            let entry = |(key, value): (String, Value)| match (key.as_str(), value) {
+                ("$ref", Value::String(to)) => {
+                    let new = to.strip_prefix("#/definitions/").and_then(|name| names.get(name));
+                    (key, new.map_or_else(|| json!(to), |new| json!(format!("#/definitions/{new}"))))
+                }
+                (_, value) => (key, referring(value, names)),
+            };
+            Value::Object(map.into_iter().map(entry).collect())
+        }
+        Value::Array(list) => Value::Array(list.into_iter().map(|value| referring(value, names)).collect()),
+        other => other,
     }
 }
 
@@ -302,6 +326,18 @@ mod tests {
         assert_eq!(described(optimisers()), OPTIMISERS.iter().map(|(name, _)| *name).collect::<Vec<_>>());
         assert_eq!(described(schedules()), SCHEDULES.iter().map(|(name, _)| *name).collect::<Vec<_>>());
         assert_eq!(MOMENTA.iter().map(|(name, _)| *name).collect::<Vec<_>>(), ["cosine"]);
+    }
+
+    #[test]
+    fn types_of_one_name_are_told_apart() {
+        let mut all = Definitions::default();
+        let mut of = |kind: &str| {
+            all.settings(json!({ "$defs": { "Mode": { "enum": [kind] } }, "properties": { "mode": { "$ref": "#/$defs/Mode" } } }))["mode"]
+                ["anyOf"][0]["$ref"]
+                .clone()
+        };
+        assert_eq!([of("a"), of("b"), of("a")], ["#/definitions/Mode", "#/definitions/Mode_2", "#/definitions/Mode"]);
+        assert_eq!((&all.0["Mode"]["enum"][0], &all.0["Mode_2"]["enum"][0]), (&json!("a"), &json!("b")));
     }
 
     #[test]

@@ -172,13 +172,13 @@ pub fn infer(node: &NodeDecl, edges: &[Edge], port: impl Fn(&Target) -> Known, f
     }
     match node.kind.ports(&inputs) {
         Ok(mut outputs) => {
+            let (found, declared) = (outputs.len(), node.entry.outputs.len());
+            if found != declared {
+                let message = format!("the kind `{}` declares {declared} outputs, and its shape rule gives {found}", node.entry.name);
+                faults.add("shape", node.at, message).help("this is an error of the kind, not of the graph");
+                return None;
+            }
             given_draws(node, edges, &inputs, &outputs, faults);
-            assert_eq!(
-                outputs.len(),
-                node.entry.outputs.len(),
-                "{}: the shape rule gives another number of outputs than it declares",
-                node.entry.name
-            );
             for p in &mut outputs {
                 p.rate = rate;
                 if folded && p.rows {

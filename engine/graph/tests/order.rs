@@ -50,6 +50,8 @@ fn branches_are_numbered_as_the_file_names_them() {
     let json = show::json(&turned);
     let node = json["stages"][0]["nodes"].as_array().unwrap().iter().find(|n| n["path"] == "view_2").unwrap();
     assert_eq!(node["choices"], serde_json::json!(["plain", "base"]));
+    let differ = dv_graph::diff::text(&dv_graph::diff::diff(&plan(GOOD), &turned), "a", "b");
+    assert!(differ.contains("choices: 0 = base, 1 = plain -> 0 = plain, 1 = base"), "{differ}");
     // the order of the odds is none
     assert_eq!(
         branches(&plan(&edited(GOOD, &[("odds = { base = 0.8, plain = 0.2 }", "odds = { plain = 0.2, base = 0.8 }")]))),
