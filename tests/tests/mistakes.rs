@@ -170,7 +170,7 @@ fn edges_that_lead_wrong() {
         "contrast = {",
         "alone    = { kind = \"view/center_crop\", in = \"pair.first\", size = 16 }\ncontrast = {",
         "alone ",
-        &["`alone` reaches no loss, metric or table", "take it out"],
+        &["`alone` reaches no loss, metric or table", "remove it"],
     );
     fault(
         "[groups.plain]",
