@@ -94,7 +94,7 @@ class PackedSet:
 
     def __init__(self, folder):
         self.about = json.loads((Path(folder) / "set.json").read_text("utf-8"))
-        check(self.about["format"] == "dv-set" and self.about["version"] == 1, "set.json is of another format")
+        check(self.about["format"] == "dv-set" and self.about["version"] == 2, "set.json is of another format")
         self.videos = self.about["videos"]
         self.shards = [Shard(Path(folder) / f"shards/{i:05}.dvs") for i in range(len(self.about["shards"]))]
         # Per video: (first frame, frames, shard, first block) of each of its runs.

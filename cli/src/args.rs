@@ -77,14 +77,35 @@ impl With {
     }
 }
 
+/// A number from 1 to `most`.
+fn count(most: usize) -> impl Fn(&str) -> Result<NonZeroUsize, String> + Clone {
+    move |text| {
+        let number = text.parse().ok().filter(|n: &NonZeroUsize| n.get() <= most);
+        number.ok_or_else(|| format!("expected an integer from 1 to {most}"))
+    }
+}
+
+/// Threads, or processes: more than any machine has cores.
+const THREADS: usize = 1024;
+/// Training steps of a probe.
+const STEPS: usize = 1_000_000;
+/// A day.
+const SECONDS: usize = 86_400;
+
+/// A seed, in the range of a graph's.
+fn seed(text: &str) -> Result<u64, String> {
+    let number = text.parse().ok().filter(|n: &u64| i64::try_from(*n).is_ok());
+    number.ok_or_else(|| format!("expected an integer from 0 to {}", i64::MAX))
+}
+
 /// What computes.
 #[derive(Debug, Args)]
 pub struct Compute {
     /// cpu, cuda or cuda:N [default: cuda where there is one, else cpu]
     #[arg(long)]
     pub device: Option<Device>,
-    /// Torch's threads [default: one a core]
-    #[arg(long, value_name = "N")]
+    /// Torch's threads, from 1 to 1024 [default: one a core]
+    #[arg(long, value_name = "N", value_parser = count(THREADS), allow_negative_numbers = true)]
     pub compute_threads: Option<NonZeroUsize>,
 }
 
@@ -100,11 +121,11 @@ pub struct Run {
     pub stages: Vec<String>,
     #[command(flatten)]
     pub compute: Compute,
-    /// The loader's threads [default: one a core]
-    #[arg(long, value_name = "N")]
+    /// The loader's threads, from 1 to 1024 [default: one a core]
+    #[arg(long, value_name = "N", value_parser = count(THREADS), allow_negative_numbers = true)]
     pub threads: Option<NonZeroUsize>,
     /// How many processes compute; decides only the speed
-    #[arg(long, value_name = "N", default_value = "1")]
+    #[arg(long, value_name = "N", default_value = "1", value_parser = count(THREADS), allow_negative_numbers = true)]
     pub ranks: NonZeroUsize,
     /// Continue the run in --out (unsupported)
     #[arg(long)]
@@ -189,13 +210,13 @@ pub struct Generate {
     #[arg(value_enum)]
     pub name: Generated,
     /// Draws the videos; the texture on them is always the same
-    #[arg(long, value_name = "N", default_value = "0")]
+    #[arg(long, value_name = "N", default_value = "0", value_parser = seed, allow_negative_numbers = true)]
     pub seed: u64,
     /// The folder to make; it will hold videos/ and splits/
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
-    /// [default: one a core]
-    #[arg(long, value_name = "N")]
+    /// From 1 to 1024 [default: one a core]
+    #[arg(long, value_name = "N", value_parser = count(THREADS), allow_negative_numbers = true)]
     pub threads: Option<NonZeroUsize>,
 }
 
@@ -219,7 +240,9 @@ pub struct Pack {
     /// What names classes and splits: a folder of lists in UCF101's form (classInd.txt, trainlist01.txt, ...), or a CSV file
     ///
     /// The CSV file begins with the line path,class,split; a row puts a video (a path below --videos) into a split. With it, --videos
-    /// needs no class folders, and only what it lists is packed. [default: a class for each first folder, one split named all]
+    /// needs no class folders, and only what it lists is packed. Videos of one source are a group: by their names where those are UCF101's
+    /// (v_CLASS_gNN_cMM.EXT), or by a column group of the CSV file or groups.txt (a path and a group on each line) beside the lists.
+    /// [default: a class for each first folder, one split named all]
     #[arg(long, value_name = "DIR|FILE.csv")]
     pub splits: Option<PathBuf>,
     /// The frames' height and width
@@ -231,8 +254,8 @@ pub struct Pack {
     /// How frames are stored: rgb (lossless) or yuv420 (4:2:0, about half the bytes) [default: rgb]
     #[arg(long, value_parser = codec)]
     pub codec: Option<Codec>,
-    /// [default: one a core]
-    #[arg(long, value_name = "N")]
+    /// From 1 to 1024 [default: one a core]
+    #[arg(long, value_name = "N", value_parser = count(THREADS), allow_negative_numbers = true)]
     pub threads: Option<NonZeroUsize>,
 }
 
@@ -285,8 +308,8 @@ pub struct Probe {
     pub weights: Option<PathBuf>,
     #[arg(long, value_enum, default_value = "eval")]
     pub mode: Mode,
-    /// Run N training steps on feeds stacked along a first axis
-    #[arg(long, value_name = "N")]
+    /// Run N training steps, from 1 to 1,000,000, on feeds stacked along a first axis
+    #[arg(long, value_name = "N", value_parser = count(STEPS), allow_negative_numbers = true)]
     pub steps: Option<NonZeroUsize>,
     /// Put a tensor in an edge's place
     #[arg(long = "feed", value_name = "node.port=IN.safetensors#KEY", num_args = 1..)]
@@ -323,10 +346,11 @@ pub struct BenchData {
     /// The stage whose source is read [default: the first that has one]
     #[arg(long, value_name = "NAME")]
     pub stage: Option<String>,
-    #[arg(long, value_name = "N", default_value = "10")]
+    /// How long to measure, at most a day
+    #[arg(long, value_name = "N", default_value = "10", value_parser = count(SECONDS), allow_negative_numbers = true)]
     pub seconds: NonZeroUsize,
-    /// The loader's threads [default: one a core]
-    #[arg(long, value_name = "N")]
+    /// The loader's threads, from 1 to 1024 [default: one a core]
+    #[arg(long, value_name = "N", value_parser = count(THREADS), allow_negative_numbers = true)]
     pub threads: Option<NonZeroUsize>,
     /// Print one JSON document
     #[arg(long)]
@@ -341,6 +365,24 @@ mod tests {
     #[test]
     fn definitions_hold_together() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn numbers_have_ranges() {
+        let run = |option: &str, n: &str| Cli::try_parse_from(["dv", "run", "g.toml", option, n]);
+        let bench = |option: &str, n: &str| Cli::try_parse_from(["dv", "bench", "data", "g.toml", option, n]);
+        let generate = |n: &str| Cli::try_parse_from(["dv", "generate", "motion", "--out", "o", "--seed", n]);
+        let probe = |n: &str| Cli::try_parse_from(["dv", "probe", "g.toml", "--stage", "s", "--out", "o", "--steps", n]);
+        for option in ["--threads", "--compute-threads", "--ranks"] {
+            assert!(run(option, "1").is_ok() && run(option, "1024").is_ok());
+            for bad in ["0", "-1", "1025", "4294967297", "18446744073709551616", "1.5", "two"] {
+                let said = run(option, bad).unwrap_err().to_string();
+                assert!(said.contains(option) && said.contains("expected an integer from 1 to 1024"), "{said}");
+            }
+        }
+        assert!(bench("--seconds", "86400").is_ok() && bench("--seconds", "86401").is_err() && bench("--threads", "1025").is_err());
+        assert!(probe("1000000").is_ok() && probe("1000001").is_err() && probe("0").is_err());
+        assert!(generate("0").is_ok() && generate("9223372036854775807").is_ok() && generate("9223372036854775808").is_err());
     }
 
     #[test]

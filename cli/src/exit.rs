@@ -5,6 +5,7 @@ use std::panic::{catch_unwind, AssertUnwindSafe, PanicHookInfo};
 use std::process::ExitCode;
 
 use anyhow::Result;
+use dv_datasets::text;
 
 use crate::out::note;
 
@@ -58,12 +59,20 @@ fn tell(fault: &anyhow::Error) -> Exit {
     if let Some(status) = fault.downcast_ref::<Exit>() {
         return *status;
     }
-    note(format_args!("error: {fault:#}"));
+    note(format_args!("error: {}", told(fault)));
     if fault.downcast_ref::<Usage>().is_some() {
         note("run with --help for the usage");
         return Exit::USAGE;
     }
     Exit::INPUT
+}
+
+/// What went wrong, from the outside in. The lines of a message that continue one are indented: a line end in a name begins no line of
+/// its own, and so cannot pass for a message of dv.
+fn told(fault: &anyhow::Error) -> String {
+    const NEXT: &str = "\n  ";
+    let text = format!("{fault:#}");
+    text.split(NEXT).map(|part| text::line(part).into_owned()).collect::<Vec<_>>().join(NEXT)
 }
 
 fn tell_defect(info: &PanicHookInfo<'_>) {
@@ -84,6 +93,12 @@ fn tell_defect(info: &PanicHookInfo<'_>) {
 mod tests {
     use super::*;
     use anyhow::Context;
+
+    #[test]
+    fn a_name_begins_no_line_of_its_own() {
+        let error = anyhow::anyhow!("a\nerror: forged\u{1b}[2J").context("weights\n  of: x");
+        assert_eq!(told(&error), "weights\n  of: x: a\\nerror: forged\\u001b[2J");
+    }
 
     #[test]
     fn a_status_is_found_below_context() {

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{bail, Result};
+use dv_datasets::file::{self, Limit};
 
 /// The one version that the engine is built on: its C++ interface changes from release to release.
 pub const VERSION: &str = "2.11.0";
@@ -67,13 +68,15 @@ fn beside(program: &Path) -> Result<PathBuf> {
     }
 }
 
+const VERSION_FILE: Limit = Limit::new(1_000_000, "libtorch's version");
+
 /// From `version.py` (torch's Python package) or `build-version` (torch's C++ archive).
 fn version(lib: &Path) -> Option<String> {
     let home = lib.parent()?;
-    if let Ok(text) = std::fs::read_to_string(home.join("version.py")) {
+    if let Ok(text) = file::read_text(&home.join("version.py"), VERSION_FILE) {
         let line = text.lines().find_map(|line| line.strip_prefix("__version__"))?;
         return Some(line.trim_start_matches([' ', '=']).trim_matches(['\'', '"', ' ']).to_string());
     }
-    let text = std::fs::read_to_string(home.join("build-version")).ok()?;
+    let text = file::read_text(&home.join("build-version"), VERSION_FILE).ok()?;
     Some(text.trim().to_string())
 }

@@ -6,7 +6,7 @@ use crate::args::{self, Pack};
 use crate::out;
 use anyhow::Result;
 use clap::ValueEnum;
-use dv_datasets::{pack, Filter, PackOptions, PackedSet};
+use dv_datasets::{pack, text, Filter, PackOptions, PackedSet};
 
 use crate::progress::Packing;
 
@@ -35,14 +35,18 @@ pub fn run(args: &Pack) -> Result<()> {
     let set = PackedSet::open(&args.out)?;
     for video in &set.videos {
         if let Some(note) = &video.note {
-            out::note(format_args!("note: {}: {note}", video.path));
+            out::note(text::line(&format!("note: {}: {note}", video.path)));
         }
     }
     for rejected in &set.rejected {
-        out::note(format_args!("rejected: {}: {}", rejected.path, rejected.reason));
+        out::note(text::line(&format!("rejected: {}: {}", rejected.path, rejected.reason)));
     }
+    let groups = match summary.groups {
+        groups if groups < summary.videos => format!(" in {groups} groups"),
+        _ => String::new(),
+    };
     out::note(format_args!(
-        "{}: {} videos, {} frames of {}x{}, {:.1} MB, {} rejected ({seconds:.1} s, {:.1} videos/s)",
+        "{}: {} videos{groups}, {} frames of {}x{}, {:.1} MB, {} rejected ({seconds:.1} s, {:.1} videos/s)",
         args.out.display(),
         summary.videos,
         summary.frames,

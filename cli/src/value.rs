@@ -68,7 +68,7 @@ impl FromStr for Device {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let number = |n: &str| n.parse().ok().map(Device::Cuda);
+        let number = |n: &str| n.parse().ok().filter(|n| *n < 1024).map(Device::Cuda);
         match text {
             "cpu" => Some(Self::Cpu),
             "cuda" => Some(Self::Cuda(0)),
@@ -128,6 +128,7 @@ mod tests {
         assert_eq!("cpu".parse(), Ok(Device::Cpu));
         assert!("gpu".parse::<Device>().is_err());
         assert!("cuda:".parse::<Device>().is_err());
+        assert!("cuda:4294967296".parse::<Device>().is_err());
     }
 
     #[test]

@@ -7,14 +7,16 @@ use std::path::{Path, PathBuf};
 use anyhow::{bail, ensure, Context, Result};
 use serde::{Deserialize, Serialize};
 
+use crate::file::{self, Limit};
 use crate::full::Written;
 use crate::{shard, Codec, Filter};
 
 /// The version of `set.json` and of the folder's layout that this build writes and reads.
-pub const SET_VERSION: u32 = 1;
+pub const SET_VERSION: u32 = 2;
 const FORMAT: &str = "dv-set";
 pub(crate) const FILE: &str = "set.json";
-const MAX_FILE: u64 = 1 << 30;
+/// A million videos take about half of it.
+const LIMIT: Limit = Limit::new(1_000_000_000, "the catalogue of a packed set");
 
 /// One packed video.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -23,6 +25,8 @@ pub struct Video {
     pub path: String,
     /// Place in [`crate::PackedSet::classes`].
     pub class: Option<u32>,
+    /// What it shares with videos of the same source, such as `v_Punch_g08` of UCF101; its own path where it stands alone.
+    pub group: String,
     /// The splits that list it, in the set's order of splits.
     #[serde(skip)]
     pub splits: Vec<String>,
@@ -50,12 +54,47 @@ pub struct Rejected {
     pub reason: String,
 }
 
+/// A row of a split's list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Row {
+    /// A video's place in the set.
+    Video(u32),
+    /// The path of a video that is not in the set. The row still counts, so that what is drawn from the list's rows does not
+    /// depend on which videos could be packed.
+    Missing(String),
+}
+
 /// A named list of videos.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Split {
     pub name: String,
     /// Places in the catalogue's `videos`, in the list's order.
     pub videos: Vec<u32>,
+    /// The rows of the list whose video is not in the set, in the list's order. The other rows are `videos`.
+    pub missing: Vec<Missing>,
+}
+
+/// A row of a split's list whose video is not in the set.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Missing {
+    /// Counted from 0.
+    pub row: u32,
+    pub path: String,
+}
+
+impl Split {
+    /// How many rows the list has.
+    pub fn rows(&self) -> usize {
+        self.videos.len() + self.missing.len()
+    }
+
+    /// Appends a row.
+    pub fn push(&mut self, row: Row) {
+        match row {
+            Row::Video(video) => self.videos.push(video),
+            Row::Missing(path) => self.missing.push(Missing { row: self.rows() as u32, path }),
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -122,12 +161,12 @@ impl Catalogue {
         let say = || path.display().to_string();
         match fs::metadata(&path) {
             Ok(meta) if meta.is_dir() => bail!("{} is a folder, where a packed set has a file", say()),
-            Ok(meta) => ensure!(meta.len() <= MAX_FILE, "{} is absurdly large ({} bytes)", say(), meta.len()),
+            Ok(_) => {}
             Err(_) if dir.is_file() => bail!("{} is a file: a packed set is a folder, give that", dir.display()),
             Err(e) if dir.is_dir() => return Err(e).with_context(|| format!("{} is no packed set: it has no {FILE}", dir.display())),
             Err(e) => return Err(e).with_context(|| format!("no packed set at {}", dir.display())),
         }
-        let text = fs::read(&path).with_context(say)?;
+        let text = file::read(&path, LIMIT)?;
         let stamp: Stamp = serde_json::from_slice(&text).with_context(|| format!("{} is damaged", say()))?;
         ensure!(stamp.format == FORMAT, "{} is not the catalogue of a packed set", say());
         if stamp.version > SET_VERSION {
@@ -140,7 +179,12 @@ impl Catalogue {
                 stamp.version
             );
         }
-        ensure!(stamp.version == SET_VERSION, "{} has the unknown version {}: pack the videos again", say(), stamp.version);
+        ensure!(
+            stamp.version == SET_VERSION,
+            "{} has version {}, which this dv no longer reads: pack the videos again",
+            say(),
+            stamp.version
+        );
         check_sum(&text).with_context(say)?;
         let mut catalogue: Catalogue = serde_json::from_slice(&text).with_context(say)?;
         catalogue.check().with_context(say)?;
@@ -166,27 +210,35 @@ impl Catalogue {
         sync_dir(dir, fsync)
     }
 
-    /// The set's fingerprint: blake3 over everything that reaches an experiment (sizes, codec, filter, classes, splits,
-    /// and of each video path, class, rate and content), and over nothing that depends on where or how it was packed.
+    /// The set's fingerprint: blake3 over everything that reaches an experiment (sizes, codec, filter, classes, the splits' rows,
+    /// and of each video path, group, class, rate and content), and over nothing that depends on where or how it was packed.
+    /// FORMAT.md describes its strings.
     pub fn fingerprint(&self) -> String {
         let mut hash = blake3::Hasher::new();
         let mut text = |s: &str| {
             hash.update(&(s.len() as u64).to_le_bytes());
             hash.update(s.as_bytes());
         };
-        text("dv-set 1");
+        text("dv-set 2");
         text(&format!("{}x{} {}", self.height, self.width, self.codec.name()));
         text(self.filter.map_or("none", Filter::name));
         text(&format!("{} {} {}", self.streams.join(" "), self.classes.len(), self.splits.len()));
         self.classes.iter().for_each(|class| text(class));
         for split in &self.splits {
             text(&split.name);
-            text(&format!("{:?}", split.videos));
+            text(&format!("{} {}", split.videos.len(), split.missing.len()));
+            split.videos.iter().for_each(|video| text(&video.to_string()));
+            for missing in &split.missing {
+                text(&missing.row.to_string());
+                text(&missing.path);
+            }
         }
+        let or_none = |number: Option<u64>| number.map_or_else(|| "none".to_owned(), |n| n.to_string());
         for video in &self.videos {
             text(&video.path);
-            let rate = video.fps.map(f64::to_bits);
-            text(&format!("{:?} {} {rate:?} {}", video.class, video.frames, video.content));
+            text(&video.group);
+            let (class, rate) = (or_none(video.class.map(u64::from)), or_none(video.fps.map(f64::to_bits)));
+            text(&format!("{class} {} {rate} {}", video.frames, video.content));
         }
         hash.finalize().to_hex().to_string()
     }
@@ -203,6 +255,9 @@ impl Catalogue {
         for split in &self.splits {
             let inside = split.videos.iter().all(|v| (*v as usize) < self.videos.len());
             ensure!(inside, "split {} names a video that is not there", split.name);
+            let ordered = split.missing.is_sorted_by(|a, b| a.row < b.row);
+            let last = split.missing.last().is_none_or(|missing| (missing.row as usize) < split.rows());
+            ensure!(ordered && last, "split {}: the numbers of its missing rows are impossible", split.name);
         }
         Ok(())
     }

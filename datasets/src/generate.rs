@@ -26,7 +26,8 @@ pub const SIDE: usize = 64;
 pub const FRAMES: usize = 64;
 /// Frames a second, as the files say.
 pub const FPS: u32 = 25;
-/// As in UCF101, a video is a clip of a group, and a group is in one split only: the first half tests.
+/// As in UCF101, a video's name has a group, and a group is in one split only: the first half tests. Each clip of a group is drawn by
+/// itself, however, so `groups.txt` makes each a group of its own.
 pub const GROUPS: usize = 10;
 /// Clips of a group.
 pub const CLIPS: usize = 4;
@@ -89,7 +90,7 @@ impl Video {
     }
 }
 
-/// Writes the set: `videos/<Class>/v_<Class>_gNN_cNN.avi` and `splits/{classInd,trainlist01,testlist01}.txt`.
+/// Writes the set: `videos/<Class>/v_<Class>_gNN_cNN.avi` and `splits/{classInd,trainlist01,testlist01,groups}.txt`.
 /// The folder appears at once when all is done. Gives the number of videos.
 pub fn motion(set: &MotionSet) -> Result<usize> {
     if set.out.symlink_metadata().is_ok() {
@@ -154,6 +155,7 @@ fn write_splits(dir: &Path, videos: &[Video]) -> Result<()> {
     let (test, train): (Vec<&Video>, Vec<&Video>) = videos.iter().partition(|video| video.tests());
     let classes = CLASSES.iter().enumerate();
     write("classInd.txt", classes.map(|(i, class)| format!("{} {}\n", i + 1, class.name())).collect())?;
+    write("groups.txt", videos.iter().map(|video| format!("{0} {0}\n", video.path())).collect())?;
     write("trainlist01.txt", train.iter().map(|video| format!("{} {}\n", video.path(), video.class + 1)).collect())?;
     write("testlist01.txt", test.iter().map(|video| format!("{}\n", video.path())).collect())
 }

@@ -13,6 +13,7 @@ pub fn inspect_json(set: &PackedSet) -> Value {
         json!({
             "path": v.path,
             "class": v.class.map(class),
+            "group": v.group,
             "splits": v.splits,
             "frames": v.frames,
             "height": v.source_height,
@@ -21,6 +22,11 @@ pub fn inspect_json(set: &PackedSet) -> Value {
             "sha256": v.source_sha256,
             "note": v.note,
         })
+    });
+    let splits = set.split_names().into_iter().filter_map(|name| {
+        let rows = set.split_rows(name)?;
+        let missing = rows.missing.iter().map(|(row, path)| json!({ "row": row, "path": path }));
+        Some(json!({ "name": name, "rows": rows.rows, "missing": missing.collect::<Vec<_>>() }))
     });
     json!({
         "fingerprint": set.fingerprint,
@@ -33,6 +39,7 @@ pub fn inspect_json(set: &PackedSet) -> Value {
         "block_frames": set.block_frames,
         "bytes": set.shard_bytes(),
         "classes": set.classes,
+        "splits": splits.collect::<Vec<_>>(),
         "videos": videos.collect::<Vec<_>>(),
         "rejected": set.rejected,
     })
@@ -42,7 +49,7 @@ pub fn inspect_json(set: &PackedSet) -> Value {
 pub fn inspect_text(set: &PackedSet) -> String {
     let frames: u64 = set.videos.iter().map(|v| v.frames as u64).sum();
     let mut text = String::new();
-    let mut line = |s: String| writeln!(text, "{s}").expect("writing to a String cannot fail");
+    let mut line = |s: String| writeln!(text, "{}", crate::text::line(&s)).expect("writing to a String cannot fail");
     line(format!("set          {} ({})", set.name, set.dir().display()));
     line(format!("fingerprint  {}", set.fingerprint));
     line(format!(
@@ -56,10 +63,18 @@ pub fn inspect_text(set: &PackedSet) -> String {
     ));
     let bytes = set.shard_bytes();
     line(format!("size         {:.1} MB, {} bytes a frame", bytes as f64 / 1e6, bytes / frames.max(1)));
-    line(format!("videos       {} in {} classes", set.videos.len(), set.classes.len()));
+    let groups = match set.groups() {
+        groups if groups < set.videos.len() => format!(", {groups} groups"),
+        _ => String::new(),
+    };
+    line(format!("videos       {} in {} classes{groups}", set.videos.len(), set.classes.len()));
     for name in set.split_names() {
-        let videos = set.split(name).unwrap_or_default();
-        line(format!("split        {name}: {} videos", videos.len()));
+        let Some(rows) = set.split_rows(name) else { continue };
+        let missing = match rows.missing.len() {
+            0 => String::new(),
+            missing => format!(", {missing} of its {} rows missing", rows.rows),
+        };
+        line(format!("split        {name}: {} videos{missing}", rows.videos.len()));
     }
     for video in &set.videos {
         if let Some(note) = &video.note {

@@ -3,6 +3,7 @@
 mod listed;
 mod queue;
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::{bail, ensure, Context, Result};
@@ -23,6 +24,8 @@ pub struct PackOptions {
     pub splits: Option<PathBuf>,
     /// The set's own folder, which must not exist; its last part is the set's name.
     pub out: PathBuf,
+    /// What decodes. `None`: the one that [`Ffmpeg::find`] gives.
+    pub ffmpeg: Option<Ffmpeg>,
     /// Height and width of the packed frames, in pixels.
     pub size: (u32, u32),
     pub filter: Filter,
@@ -58,6 +61,7 @@ impl PackOptions {
             videos: videos.to_owned(),
             splits: None,
             out: out.to_owned(),
+            ffmpeg: None,
             size: size.or(own.map(|o| (o.0, o.1))).with_context(|| need("size: give --size HxW"))?,
             filter: filter.or(own.map(|o| o.2)).with_context(|| need("filter: give --filter bicubic or bilinear"))?,
             codec: defaults.codec,
@@ -96,6 +100,8 @@ pub struct Progress<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Summary {
     pub videos: usize,
+    /// Groups that the videos form: as many as videos where each stands alone.
+    pub groups: usize,
     pub frames: u64,
     /// Files and lines of lists that are not in the set.
     pub rejected: usize,
@@ -115,7 +121,7 @@ pub fn pack(options: &PackOptions, progress: &(dyn Fn(Progress) + Sync)) -> Resu
     if let Some(lists) = lists.as_ref().filter(|lists| lists.only_listed) {
         listed::keep_listed(lists, &options.videos, &mut found);
     }
-    let ffmpeg = Ffmpeg::find()?;
+    let ffmpeg = options.ffmpeg.clone().map_or_else(Ffmpeg::find, Ok)?;
     let name = options.out.file_name().context("the set's folder has no name")?.to_string_lossy();
     let mut set = SetOptions::new(&name, options.size.0, options.size.1);
     set.codec = options.codec;
@@ -128,15 +134,15 @@ pub fn pack(options: &PackOptions, progress: &(dyn Fn(Progress) + Sync)) -> Resu
         Some(lists) => lists.classes.clone(),
         None => listed::first_folders(&found),
     };
-    let labels = listed::labels(lists.as_ref(), &set.classes, &found)?;
+    let metas = listed::describe(lists.as_ref(), &set.classes, &found)?;
     let mut writer = SetWriter::create(&options.out, set)?;
     let unmade = || format!("{} is not made, and what was packed of it is removed", options.out.display());
-    let mut reasons = queue::pack_files(options, &ffmpeg, &found.files, &labels, &mut writer, progress).with_context(unmade)?;
+    let mut reasons = queue::pack_files(options, &ffmpeg, &found.files, &metas, &mut writer, progress).with_context(unmade)?;
     reasons.extend(found.rejected.into_iter().map(|r| (r.path, r.reason)));
     let rejected = match &lists {
         Some(lists) => listed::set_splits(lists, reasons, &mut writer),
         None => {
-            writer.set_split("all", (0..writer.videos().len() as u32).collect());
+            listed::set_all(&found.files, &found.broken, &mut writer);
             reasons
         }
     };
@@ -156,6 +162,7 @@ pub fn pack(options: &PackOptions, progress: &(dyn Fn(Progress) + Sync)) -> Resu
     let videos = writer.videos();
     let summary = Summary {
         videos: videos.len(),
+        groups: videos.iter().map(|v| v.group.as_str()).collect::<HashSet<_>>().len(),
         frames: videos.iter().map(|v| v.frames as u64).sum(),
         rejected: rejected.len(),
         noted: videos.iter().filter(|v| v.note.is_some()).count(),

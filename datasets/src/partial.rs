@@ -80,7 +80,7 @@ fn remove_stale(out: &Path, prefix: &std::ffi::OsStr) -> Result<Vec<PathBuf>> {
         if !ours || !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
             continue;
         }
-        match File::open(path.join(LOCK)).map(|lock| (flock(&lock, FlockOperation::NonBlockingLockExclusive), lock)) {
+        match crate::file::open(&path.join(LOCK)).map(|lock| (flock(&lock, FlockOperation::NonBlockingLockExclusive), lock)) {
             // The lock is held until the folder is gone: two who tidy up do not meet.
             Ok((Ok(()), _lock)) => {
                 fs::remove_dir_all(&path).with_context(|| format!("cannot remove {}, left by a pack that was killed", path.display()))?;

@@ -1,11 +1,12 @@
 //! Reading a packed set: [`PackedSet`].
 
 use std::cell::RefCell;
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::{bail, ensure, Context, Result};
 
-use crate::catalogue::{shard_file, Catalogue};
+use crate::catalogue::{shard_file, Catalogue, Split};
 use crate::shard::{Scratch, Segment, Shard, NO_TIMESTAMP};
 use crate::{Codec, Filter, Rejected, Video};
 
@@ -32,10 +33,21 @@ pub struct PackedSet {
     /// What made it.
     pub made_by: String,
     dir: PathBuf,
-    splits: Vec<(String, Vec<usize>)>,
+    splits: Vec<Split>,
     shards: Vec<Shard>,
     /// Where each video's frames are, in their order.
     places: Vec<Vec<Place>>,
+}
+
+/// The rows of a split's list, counted from 0: each row is in one of the two parts, which are in the list's order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SplitRows {
+    /// Row and the video's place in [`PackedSet::videos`].
+    pub videos: Vec<(usize, usize)>,
+    /// Row and path of what is not in the set.
+    pub missing: Vec<(usize, String)>,
+    /// How many rows there are.
+    pub rows: usize,
 }
 
 /// A run of a video's frames.
@@ -56,8 +68,6 @@ impl PackedSet {
         let catalogue = Catalogue::load(dir)?;
         let shards: Vec<Shard> = (0..catalogue.shards.len()).map(|number| open_shard(dir, &catalogue, number)).collect::<Result<_>>()?;
         let places = place(&catalogue, &shards).with_context(|| dir.display().to_string())?;
-        let splits = catalogue.splits.into_iter();
-        let splits = splits.map(|s| (s.name, s.videos.into_iter().map(|v| v as usize).collect()));
         Ok(PackedSet {
             name: catalogue.name,
             height: catalogue.height,
@@ -72,7 +82,7 @@ impl PackedSet {
             rejected: catalogue.rejected,
             made_by: catalogue.made_by,
             dir: dir.to_owned(),
-            splits: splits.collect(),
+            splits: catalogue.splits,
             shards,
             places,
         })
@@ -85,12 +95,31 @@ impl PackedSet {
 
     /// The videos of a split in the order of its list; `None`: there is no such split.
     pub fn split(&self, name: &str) -> Option<Vec<usize>> {
-        self.splits.iter().find(|s| s.0 == name).map(|s| s.1.clone())
+        self.find_split(name).map(|s| s.videos.iter().map(|v| *v as usize).collect())
+    }
+
+    /// All rows of a split's list, those whose video is not in the set too; `None`: there is no such split.
+    pub fn split_rows(&self, name: &str) -> Option<SplitRows> {
+        let split = self.find_split(name)?;
+        let missing: Vec<(usize, String)> = split.missing.iter().map(|m| (m.row as usize, m.path.clone())).collect();
+        let mut absent = missing.iter().map(|m| m.0).peekable();
+        let present = (0..split.rows()).filter(|row| absent.next_if_eq(row).is_none());
+        let videos = present.zip(split.videos.iter().map(|v| *v as usize)).collect();
+        Some(SplitRows { videos, missing, rows: split.rows() })
+    }
+
+    fn find_split(&self, name: &str) -> Option<&Split> {
+        self.splits.iter().find(|s| s.name == name)
     }
 
     /// Names of the splits, in the set's order.
     pub fn split_names(&self) -> Vec<&str> {
-        self.splits.iter().map(|s| s.0.as_str()).collect()
+        self.splits.iter().map(|s| s.name.as_str()).collect()
+    }
+
+    /// How many groups the videos form; as many as there are videos where each stands alone.
+    pub fn groups(&self) -> usize {
+        self.videos.iter().map(|v| v.group.as_str()).collect::<HashSet<_>>().len()
     }
 
     /// Bytes of one frame as RGB24: height x width x 3.

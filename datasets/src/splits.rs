@@ -1,6 +1,7 @@
-//! Which video belongs to which split and class: UCF101's own list files or one CSV table, and numpy's held-out draws.
+//! Which video belongs to which split, class and group: UCF101's own list files or one CSV table, and numpy's held-out draws.
 
 mod csv;
+mod groups;
 
 use std::collections::HashMap;
 use std::fs;
@@ -8,17 +9,25 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{bail, ensure, Context, Result};
 
+use crate::file::{self, Limit, Unreadable, Why};
 use crate::mt19937::Mt19937;
+pub use groups::group_of;
+
+/// A million rows of a table take less than half of it.
+const LIMIT: Limit = Limit::new(256_000_000, "a split list");
 
 /// Either the lists of a folder: `classInd.txt` (`1 ApplyEyeMakeup`), and for each split a `<split>list<NN>.txt` such as
-/// `trainlist01.txt` (`ApplyEyeMakeup/v_ApplyEyeMakeup_g08_c01.avi 1`) or `testlist01.txt` (the same, no number needed). Or a CSV file
-/// whose first line is `path,class,split` (in any order), a row for each video and split; RFC 4180, so a field with a comma is quoted.
+/// `trainlist01.txt` (`ApplyEyeMakeup/v_ApplyEyeMakeup_g08_c01.avi 1`) or `testlist01.txt` (the same, no number needed); where file
+/// names do not give the groups, `groups.txt` may (a path and a group on each line). Or a CSV file whose first line is
+/// `path,class,split` (in any order, with or without `group`), a row for each video and split; RFC 4180, so a field with a comma is quoted.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Lists {
     /// In `classInd.txt`'s order, whose numbers count from 1; of a table: by name.
     pub classes: Vec<String>,
     /// By name, `train01` before `test01` and both before `train02`; of a table: as they first appear.
     pub splits: Vec<List>,
+    /// The groups that the lists give, by path; the other videos' are [`group_of`] their paths.
+    pub groups: HashMap<String, String>,
     /// Whether the set is to hold the listed videos alone: of a table.
     pub only_listed: bool,
 }
@@ -45,7 +54,7 @@ pub struct Entry {
 impl Lists {
     /// Reads the lists in the folder, or the table in the file, `at`. Blank lines, CRLF and a byte-order mark are ignored. Errors say
     /// file and line: a class number that `classInd.txt` lacks or that contradicts the folder's name, a path listed twice in one list, no
-    /// list at all; columns other than the three, a video of two classes, a stray quote.
+    /// list at all; unknown columns, a video of two classes or groups, a stray quote.
     pub fn read(at: &Path) -> Result<Lists> {
         if at.is_file() {
             return csv::read(at);
@@ -74,7 +83,11 @@ impl Lists {
         let classes = read_classes(&dir.join("classInd.txt"))?;
         let splits = files.into_iter().map(|(name, path)| read_list(name, &path, &classes));
         let splits = splits.collect::<Result<_>>()?;
-        Ok(Lists { classes, splits, only_listed: false })
+        let groups = match dir.join("groups.txt") {
+            file if file.is_file() => groups::read(&file)?,
+            _ => HashMap::new(),
+        };
+        Ok(Lists { classes, splits, groups, only_listed: false })
     }
 
     /// The class of a video that no list names a class for: that of its first folder.
@@ -94,16 +107,19 @@ fn lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
     lines.filter(|(_, line)| !line.is_empty())
 }
 
+/// A path of a list file as the set names it.
+fn list_path(path: &str) -> &str {
+    let path = path.trim_end();
+    path.strip_prefix("./").unwrap_or(path)
+}
+
 /// A text file without its byte-order mark.
 fn read_text(path: &Path) -> Result<String> {
-    let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-    match String::from_utf8(bytes) {
+    match file::read_text(path, LIMIT) {
         Ok(text) if text.starts_with('\u{feff}') => Ok(text['\u{feff}'.len_utf8()..].to_owned()),
         Ok(text) => Ok(text),
-        Err(e) => {
-            let line = 1 + e.as_bytes()[..e.utf8_error().valid_up_to()].iter().filter(|b| **b == b'\n').count();
-            bail!("{}:{line}: is not UTF-8 text: save it as UTF-8", path.display())
-        }
+        Err(Unreadable { why: Why::NotText { line }, .. }) => bail!("{}:{line}: is not UTF-8 text: save it as UTF-8", path.display()),
+        Err(e) => Err(e.into()),
     }
 }
 
@@ -134,10 +150,10 @@ fn read_list(name: String, path: &Path, classes: &[String]) -> Result<List> {
         let at = || format!("{}:{number}", path.display());
         // A path may hold spaces; a last word that is a number is the label.
         let (video, label) = match line.rsplit_once(char::is_whitespace) {
-            Some((video, label)) if label.bytes().all(|b| b.is_ascii_digit()) => (video.trim_end(), Some(label)),
+            Some((video, label)) if label.bytes().all(|b| b.is_ascii_digit()) => (video, Some(label)),
             _ => (line, None),
         };
-        let video = video.strip_prefix("./").unwrap_or(video).to_owned();
+        let video = list_path(video).to_owned();
         let by_folder = folder_class(&video, classes);
         let class = match label {
             None => by_folder,
@@ -163,7 +179,7 @@ fn read_list(name: String, path: &Path, classes: &[String]) -> Result<List> {
     Ok(List { name, entries })
 }
 
-/// `count` of `n` places, drawn as `numpy.random.RandomState(seed).permutation(n)[:count]` does, which is what pandas'
+/// `count` of `n` rows, drawn as `numpy.random.RandomState(seed).permutation(n)[:count]` does, which is what pandas'
 /// `sample(n=count, random_state=seed)` takes (published validation splits: seed 666). All `n` where `count` is larger.
 pub fn held_out(n: usize, count: usize, seed: u32) -> Vec<usize> {
     let mut order = Mt19937::new(seed).permutation(n);
@@ -225,10 +241,26 @@ mod tests {
 
     #[test]
     fn held_out_is_numpys() {
-        // numpy 2.4: np.random.RandomState(666).permutation(10), .permutation(9537)[:8]; RandomState(0), 1000, [-4:]
-        assert_eq!(held_out(10, 10, 666), [5, 7, 0, 9, 3, 4, 8, 1, 6, 2]);
-        assert_eq!(held_out(9537, 8, 666), [8307, 6647, 1225, 3186, 9499, 5663, 7157, 431]);
-        assert_eq!(held_out(1000, 1000, 0)[996..], [192, 629, 559, 684]);
+        // numpy 2.4.6: order = np.random.RandomState(seed).permutation(n); order[:3], order[-3:], (order * np.arange(1, n + 1)).sum()
+        for (seed, n, first, last, sum) in [
+            (0, 9537, [1842, 1824, 8095], [4859, 3264, 2732], 216_363_959_962),
+            (0, 3570, [1014, 1846, 1632], [1653, 2607, 2732], 11_465_059_268),
+            (0, 10, [2, 8, 4], [3, 0, 5], 230),
+            (1, 9537, [3618, 4247, 9245], [905, 5192, 235], 216_912_299_351),
+            (1, 3570, [2501, 2782, 605], [1096, 235, 1061], 11_436_666_541),
+            (1, 10, [2, 9, 6], [7, 8, 5], 257),
+            (666, 9537, [8307, 6647, 1225], [2878, 7597, 6380], 217_233_334_075),
+            (666, 3570, [3082, 2192, 1375], [3501, 1922, 2284], 11_353_616_899),
+            (666, 10, [5, 7, 0], [1, 6, 2], 232),
+            (u32::MAX, 9537, [5331, 2071, 8791], [506, 4310, 290], 216_150_667_387),
+            (u32::MAX, 3570, [3275, 1126, 1611], [3084, 290, 2467], 11_300_554_111),
+            (u32::MAX, 10, [6, 9, 5], [4, 2, 3], 212),
+        ] {
+            let order = held_out(n, n, seed);
+            assert_eq!((&order[..3], &order[n - 3..]), (&first[..], &last[..]), "seed {seed}, {n} rows");
+            assert_eq!(order.iter().zip(1..).map(|(row, place)| row * place).sum::<usize>(), sum, "seed {seed}, {n} rows");
+            assert_eq!(held_out(n, 7, seed), order[..7]);
+        }
         assert_eq!(held_out(3, 9, 1).len(), 3);
         assert!(held_out(0, 5, 666).is_empty());
     }

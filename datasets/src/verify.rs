@@ -11,6 +11,7 @@ use rayon::prelude::*;
 use crate::catalogue::{Catalogue, FILE};
 use crate::set::{open_shard, PackedSet};
 use crate::shard::{Scratch, Segment, Shard, NO_TIMESTAMP};
+use crate::text;
 
 /// Something wrong with a packed set.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,14 +26,14 @@ pub struct Fault {
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        write!(f, "{}", self.file.display())?;
+        write!(f, "{}", text::path(&self.file))?;
         if let Some(video) = &self.video {
-            write!(f, ": video {video}")?;
+            write!(f, ": video {}", text::line(video))?;
         }
         if let Some(frame) = self.frame {
             write!(f, ", frame {frame}")?;
         }
-        write!(f, ": {}", self.what)
+        write!(f, ": {}", text::line(&self.what))
     }
 }
 

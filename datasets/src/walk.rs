@@ -15,6 +15,8 @@ pub(crate) struct Found {
     pub files: Vec<(String, PathBuf)>,
     /// What cannot be a video: unreadable folders, broken links, names that are not UTF-8.
     pub rejected: Vec<Rejected>,
+    /// Of these, paths of what may be a file elsewhere or at another time, such as broken links.
+    pub broken: Vec<String>,
 }
 
 /// Finds every file below `root` that is not hidden (no part of its path begins with a dot). Links are followed, each
@@ -57,7 +59,10 @@ fn enter(dir: &Path, below: &str, seen: &mut HashSet<PathBuf>, found: &mut Found
             Ok(meta) if meta.is_dir() => folders.push((at, format!("{path}/"), name)),
             Ok(meta) if meta.is_file() => found.files.push((path, at)),
             Ok(_) => reject("not a regular file".to_owned()),
-            Err(e) => reject(format!("it cannot be read: {e}")),
+            Err(e) => {
+                reject(format!("it cannot be read: {e}"));
+                found.broken.push(path);
+            }
         }
     }
     // Real folders before links to folders: the link is the one to leave out.
@@ -89,6 +94,7 @@ mod tests {
         assert_eq!(files, ["-x.avi", "b/1.avi", "b/deep/2.avi", "linked.avi", "ü ñ.avi"]);
         let rejected: Vec<&str> = found.rejected.iter().map(|r| r.path.as_str()).collect();
         assert_eq!(rejected, ["a/", "b/up/", "broken.avi"]);
+        assert_eq!(found.broken, ["broken.avi"]);
         assert!(walk(&root.join("-x.avi")).is_err());
     }
 }

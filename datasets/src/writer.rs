@@ -9,7 +9,8 @@ use anyhow::{ensure, Context, Result};
 use crate::catalogue::{shard_file, sync_dir, Catalogue, Split};
 use crate::partial::Partial;
 use crate::shard::{Block, Encoder, Header, ShardWriter, NO_TIMESTAMP};
-use crate::{Codec, Filter, Rejected, Video};
+use crate::splits::group_of;
+use crate::{Codec, Filter, Rejected, Row, Video};
 
 /// What a set is, before its videos.
 #[derive(Clone, Debug)]
@@ -57,6 +58,8 @@ pub struct VideoMeta {
     pub path: String,
     /// Place in [`SetOptions::classes`].
     pub class: Option<u32>,
+    /// What it shares with videos of the same source. `None`: as its file name says, see [`crate::splits::group_of`].
+    pub group: Option<String>,
     /// Splits that it joins, each in the order in which videos are added.
     pub splits: Vec<String>,
     pub fps: Option<f64>,
@@ -174,12 +177,14 @@ impl SetWriter {
         let place = self.catalogue.videos.len();
         for name in &meta.splits {
             match self.catalogue.splits.iter_mut().find(|s| s.name == *name) {
-                Some(split) => split.videos.push(place as u32),
-                None => self.set_split(name, vec![place as u32]),
+                Some(split) => split.push(Row::Video(place as u32)),
+                None => self.set_split(name, [Row::Video(place as u32)]),
             }
         }
         let or = |size, own| if size == 0 { own } else { size };
+        let group = meta.group.filter(|group| !group.is_empty()).unwrap_or_else(|| group_of(&meta.path).to_owned());
         self.catalogue.videos.push(Video {
+            group,
             path: meta.path,
             class: meta.class,
             splits: meta.splits,
@@ -200,11 +205,12 @@ impl SetWriter {
         self.catalogue.rejected.push(Rejected { path: path.to_owned(), reason: reason.to_owned() });
     }
 
-    /// Sets a split to these videos, in this order.
-    pub fn set_split(&mut self, name: &str, videos: Vec<u32>) {
+    /// Sets a split to the rows of its list, in this order.
+    pub fn set_split(&mut self, name: &str, rows: impl IntoIterator<Item = Row>) {
         self.catalogue.splits.retain(|s| s.name != name);
-        let name = name.to_owned();
-        self.catalogue.splits.push(Split { name, videos });
+        let mut split = Split { name: name.to_owned(), ..Split::default() };
+        rows.into_iter().for_each(|row| split.push(row));
+        self.catalogue.splits.push(split);
     }
 
     /// Folders of writers of the same set that were killed, which this one has removed.

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use common::{options, skip, videos};
+use common::{ffmpegs, options, skip, videos};
 use dv_datasets::{pack, Codec, Mt19937, PackedSet, SetOptions, SetWriter, VideoMeta};
 
 fn root() -> PathBuf {
@@ -109,11 +109,13 @@ fn real_clips() {
     if !ready() {
         return;
     }
-    let temp = tempfile::tempdir().unwrap();
-    for codec in Codec::ALL {
-        let mut options = options("folder", &dir.join("ucf101/UCF-101/Punch"), &temp.path().join(codec.name()));
-        (options.codec, options.block_frames, options.shard_bytes) = (codec, 1, 3_000_000);
-        pack(&options, &|_| ()).unwrap();
-        compare(&options.out);
+    for ffmpeg in ffmpegs() {
+        let temp = tempfile::tempdir().unwrap();
+        for codec in Codec::ALL {
+            let mut options = options(&ffmpeg, "folder", &dir.join("ucf101/UCF-101/Punch"), &temp.path().join(codec.name()));
+            (options.codec, options.block_frames, options.shard_bytes) = (codec, 1, 3_000_000);
+            pack(&options, &|_| ()).unwrap();
+            compare(&options.out);
+        }
     }
 }

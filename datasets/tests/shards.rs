@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use dv_datasets::{inspect_json, inspect_text, verify, Codec, Mt19937, PackedSet, SetOptions, SetWriter, VideoMeta};
+use dv_datasets::{inspect_json, inspect_text, verify, Codec, Mt19937, PackedSet, Row, SetOptions, SetWriter, SplitRows, VideoMeta};
 
 /// Smooth frames with some noise.
 fn frames(seed: u32, count: usize, h: usize, w: usize) -> Vec<Vec<u8>> {
@@ -84,6 +84,74 @@ fn what_is_read_is_what_was_written() {
     // Neither blocks nor shards change what the set is; the lossy codec does.
     assert!(fingerprints[0] == fingerprints[1] && fingerprints[0] == fingerprints[2] && fingerprints[3] == fingerprints[4]);
     assert_ne!(fingerprints[0], fingerprints[3]);
+}
+
+/// A set of three videos whose split `train` has these rows: a number is a video, a word a path that is missing.
+fn with_rows(rows: &[&str], groups: [&str; 3]) -> (tempfile::TempDir, PackedSet) {
+    let (dir, out) = temp();
+    let mut writer = SetWriter::create(&out, SetOptions { fsync: false, ..SetOptions::new("x", 2, 2) }).unwrap();
+    for (i, group) in groups.into_iter().enumerate() {
+        let (path, group) = (format!("v_A_g0{}_c0{i}.avi", i / 2), (!group.is_empty()).then(|| group.to_owned()));
+        writer.add_video(VideoMeta { path, group, ..VideoMeta::default() }, [[i as u8; 12]]).unwrap();
+    }
+    let row = |text: &&str| text.parse().map_or_else(|_| Row::Missing(text.to_string()), Row::Video);
+    writer.set_split("train", rows.iter().map(row));
+    writer.finish().unwrap();
+    assert_eq!(verify(&out, &|_, _| ()), []);
+    let set = PackedSet::open(&out).unwrap();
+    (dir, set)
+}
+
+#[test]
+fn a_split_keeps_the_rows_of_its_list() {
+    let (_dir, set) = with_rows(&["gone", "2", "0", "broken", "2", "gone"], [""; 3]);
+    let missing = [(0, "gone"), (3, "broken"), (5, "gone")].map(|(row, path)| (row, path.to_owned())).to_vec();
+    let rows = SplitRows { videos: vec![(1, 2), (2, 0), (4, 2)], missing, rows: 6 };
+    assert_eq!((set.split_rows("train"), set.split_rows("test")), (Some(rows), None));
+    assert_eq!((set.split("train"), &set.videos[2].splits), (Some(vec![2, 0, 2]), &vec!["train".to_owned()]));
+    assert!(inspect_text(&set).contains("split        train: 3 videos, 3 of its 6 rows missing"), "{}", inspect_text(&set));
+    let document = inspect_json(&set);
+    assert_eq!(document["splits"][0]["rows"], 6);
+    assert_eq!(document["splits"][0]["missing"][1], serde_json::json!({ "row": 3, "path": "broken" }));
+
+    let (_dir, none) = with_rows(&["gone"], [""; 3]);
+    assert_eq!(none.split_rows("train").map(|r| (r.videos.len(), r.rows)), Some((0, 1)));
+
+    // What changes the draw over the rows changes the fingerprint.
+    let lists = [&["0", "1"][..], &["1", "0"], &["0", "1", "gone"], &["0", "gone", "1"], &["0", "gone", "1", "gone"], &["0", "lost", "1"]];
+    let mut fingerprints: Vec<String> = lists.iter().map(|rows| with_rows(rows, [""; 3]).1.fingerprint).collect();
+    fingerprints.sort();
+    fingerprints.dedup();
+    assert_eq!(fingerprints.len(), lists.len());
+}
+
+#[test]
+fn rows_that_cannot_be_are_refused() {
+    let (_dir, set) = with_rows(&["gone", "0", "lost"], [""; 3]);
+    let file = set.dir().join("set.json");
+    let json = fs::read_to_string(&file).unwrap();
+    for (from, to) in [("\"row\": 2", "\"row\": 3"), ("\"row\": 2", "\"row\": 0"), ("\"row\": 0", "\"row\": 2")] {
+        assert_eq!(json.matches(from).count(), 1);
+        let text = json.replace(from, to);
+        // The checksum is right, as an attacker would make it.
+        let body = &text[..text.find("  \"checksum\"").unwrap()];
+        fs::write(&file, format!("{body}  \"checksum\": \"{}\"\n}}\n", blake3::hash(body.as_bytes()).to_hex())).unwrap();
+        let error = format!("{:#}", PackedSet::open(set.dir()).unwrap_err());
+        assert!(error.contains("split train: the numbers of its missing rows are impossible"), "{error}");
+    }
+}
+
+#[test]
+fn videos_have_groups() {
+    let (_dir, set) = with_rows(&["0"], [""; 3]);
+    let groups = |set: &PackedSet| set.videos.iter().map(|v| v.group.clone()).collect::<Vec<_>>();
+    assert_eq!((groups(&set), set.groups()), (["v_A_g00", "v_A_g00", "v_A_g01"].map(String::from).to_vec(), 2));
+    assert!(inspect_text(&set).contains("videos       3 in 0 classes, 2 groups\n"), "{}", inspect_text(&set));
+    assert_eq!(inspect_json(&set)["videos"][1]["group"], "v_A_g00");
+    let (_dir, own) = with_rows(&["0"], ["x", "", "z"]);
+    assert_eq!((groups(&own), own.groups()), (["x", "v_A_g00", "z"].map(String::from).to_vec(), 3));
+    assert!(inspect_text(&own).contains("videos       3 in 0 classes\n"), "{}", inspect_text(&own));
+    assert_ne!(set.fingerprint, own.fingerprint);
 }
 
 /// Opens and reads everything. `true`: all frames came and are right; `false`: an error was told.
@@ -192,12 +260,13 @@ fn newer_formats_are_named() {
     let error = format!("{:#}", PackedSet::open(&out).unwrap_err());
     assert!(error.contains("00000.dvs") && error.contains("format version 9") && error.contains("newer dv"), "{error}");
     let json = fs::read_to_string(out.join("set.json")).unwrap();
-    fs::write(out.join("set.json"), json.replacen("\"version\": 1", "\"version\": 7", 1)).unwrap();
+    fs::write(out.join("set.json"), json.replacen("\"version\": 2", "\"version\": 7", 1)).unwrap();
     let error = format!("{:#}", PackedSet::open(&out).unwrap_err());
     let own = concat!("dv ", env!("CARGO_PKG_VERSION"));
-    assert!(error.contains(&format!("has version 7, made by {own}; this dv")) && error.contains("reads version 1: use"), "{error}");
-    fs::write(out.join("set.json"), json.replacen("\"version\": 1", "\"version\": 0", 1)).unwrap();
-    assert!(format!("{:#}", PackedSet::open(&out).unwrap_err()).contains("unknown version 0: pack the videos again"));
+    assert!(error.contains(&format!("has version 7, made by {own}; this dv")) && error.contains("reads version 2: use"), "{error}");
+    fs::write(out.join("set.json"), json.replacen("\"version\": 2", "\"version\": 1", 1)).unwrap();
+    let error = format!("{:#}", PackedSet::open(&out).unwrap_err());
+    assert!(error.contains("has version 1, which this dv no longer reads: pack the videos again"), "{error}");
     fs::remove_file(out.join("set.json")).unwrap();
     assert!(format!("{:#}", PackedSet::open(&out).unwrap_err()).contains("is no packed set"));
 }
@@ -234,7 +303,7 @@ fn folders_for_files_and_files_for_folders() {
         fs::create_dir(&file).unwrap();
     };
     swap("shards/00000.dvs");
-    assert!(error(&out).contains("00000.dvs is not a file"), "{}", error(&out));
+    assert!(error(&out).contains("00000.dvs: it is a folder, not a regular file"), "{}", error(&out));
     swap("set.json");
     assert!(error(&out).contains("set.json is a folder, where"), "{}", error(&out));
     // Below a file there is no place for a set.

@@ -4,61 +4,62 @@ mod common;
 
 use std::fs;
 
-use common::{ffmpeg, make, options};
+use common::{ffmpegs, make, options};
 use dv_datasets::{pack, PackedSet};
 
 #[test]
 fn a_set_from_a_table() {
-    let Some(ffmpeg) = ffmpeg() else { return };
-    let temp = tempfile::tempdir().unwrap();
-    let root = temp.path().join("my videos");
-    let first = root.join("one, two/ä b.avi");
-    assert!(make(&ffmpeg, "-f lavfi -i testsrc=size=32x24:rate=25:duration=0.2 -c:v mpeg4", &first));
-    for name in ["flat.avi", "Punch/wave.avi", "Wave/unlabelled.avi", ".hidden/x.avi", "extra.avi"] {
-        fs::create_dir_all(root.join(name).parent().unwrap()).unwrap();
-        fs::copy(&first, root.join(name)).unwrap();
+    for ffmpeg in ffmpegs() {
+        let temp = tempfile::tempdir().unwrap();
+        let root = temp.path().join("my videos");
+        let first = root.join("one, two/ä b.avi");
+        assert!(make(&ffmpeg, "-f lavfi -i testsrc=size=32x24:rate=25:duration=0.2 -c:v mpeg4", &first));
+        for name in ["flat.avi", "Punch/wave.avi", "Wave/unlabelled.avi", ".hidden/x.avi", "extra.avi"] {
+            fs::create_dir_all(root.join(name).parent().unwrap()).unwrap();
+            fs::copy(&first, root.join(name)).unwrap();
+        }
+        fs::write(root.join("words.avi"), "words\n".repeat(99)).unwrap();
+        std::os::unix::fs::symlink("nowhere", root.join("broken.avi")).unwrap();
+        let table = root.join("my set.csv");
+        let rows =
+            "\u{feff}path,class,split\r\nPunch/wave.avi,Wave,train\r\n\"one, two/ä b.avi\",Punch,train\r\nWave/unlabelled.avi,,train\r\n\
+            gone.avi,Punch,train\r\nwords.avi,Punch,test\r\nflat.avi,\"Übung, 1\",test\r\n.hidden/x.avi,Wave,test\r\nPunch,Wave,test\r\n\
+            broken.avi,Wave,test\r\ngone.avi,Punch,test\r\nPunch/wave.avi,Wave,test\r\n";
+        fs::write(&table, rows).unwrap();
+        let mut options = options(&ffmpeg, "folder", &root, &temp.path().join("set"));
+        options.splits = Some(table.clone());
+        let summary = pack(&options, &|_| ()).unwrap();
+        let set = PackedSet::open(&options.out).unwrap();
+
+        assert_eq!(set.classes, ["Punch", "Wave", "Übung, 1"]);
+        let names = |split: &str| set.split(split).unwrap().iter().map(|v| set.videos[*v].path.as_str()).collect::<Vec<_>>();
+        assert_eq!(set.split_names(), ["train", "test"]);
+        assert_eq!(names("train"), ["Punch/wave.avi", "one, two/ä b.avi", "Wave/unlabelled.avi"]);
+        assert_eq!(names("test"), ["flat.avi", ".hidden/x.avi", "Punch/wave.avi"]);
+        // The table's classes alone count: a folder's name is none.
+        let classes: Vec<_> = set.videos.iter().map(|v| (v.path.as_str(), v.class)).collect();
+        let want = [(".hidden/x.avi", 1), ("Punch/wave.avi", 1), ("Wave/unlabelled.avi", 9), ("flat.avi", 2), ("one, two/ä b.avi", 0)];
+        assert_eq!(classes, want.map(|(path, class)| (path, Some(class).filter(|c| *c < 9))));
+
+        let rejected: Vec<_> = set.rejected.iter().map(|r| (r.path.as_str(), r.reason.as_str())).collect();
+        assert_eq!(summary.rejected, rejected.len());
+        assert_eq!(rejected[0], ("Punch", "it is a folder, not a file; listed in my set.csv:9"));
+        assert!(rejected[1].0 == "broken.avi" && rejected[1].1.starts_with("it cannot be read: No such file"), "{rejected:?}");
+        assert!(rejected[1].1.ends_with("; listed in my set.csv:10"), "{rejected:?}");
+        assert_eq!(rejected[2], ("extra.avi", "the table of splits does not list it"));
+        assert_eq!(rejected[3], ("gone.avi", "there is no such file; listed in my set.csv:5; listed in my set.csv:11"));
+        assert_eq!(rejected[4], ("my set.csv", "the table of splits does not list it"));
+        assert!(rejected[5].0 == "words.avi" && rejected[5].1.ends_with("; listed in my set.csv:6"), "{rejected:?}");
+        assert_eq!(rejected.len(), 6);
+
+        // What is wrong with the table is told before anything is decoded or made.
+        fs::write(&table, "path,class,split\nflat.avi,A,train\nflat.avi,B,test\n").unwrap();
+        options.out = temp.path().join("other");
+        let error = format!("{:#}", pack(&options, &|_| ()).unwrap_err());
+        assert!(error.contains("my set.csv:3: flat.avi has class `B` here and `A` on line 2"), "{error}");
+        fs::write(&table, "path,class,split\nnone.avi,A,train\n").unwrap();
+        let error = format!("{:#}", pack(&options, &|_| ()).unwrap_err());
+        assert!(error.contains("nothing packed") && error.contains("my set.csv:2"), "{error}");
+        assert!(!options.out.exists());
     }
-    fs::write(root.join("words.avi"), "words\n".repeat(99)).unwrap();
-    std::os::unix::fs::symlink("nowhere", root.join("broken.avi")).unwrap();
-    let table = root.join("my set.csv");
-    let rows =
-        "\u{feff}path,class,split\r\nPunch/wave.avi,Wave,train\r\n\"one, two/ä b.avi\",Punch,train\r\nWave/unlabelled.avi,,train\r\n\
-        gone.avi,Punch,train\r\nwords.avi,Punch,test\r\nflat.avi,\"Übung, 1\",test\r\n.hidden/x.avi,Wave,test\r\nPunch,Wave,test\r\n\
-        broken.avi,Wave,test\r\ngone.avi,Punch,test\r\nPunch/wave.avi,Wave,test\r\n";
-    fs::write(&table, rows).unwrap();
-    let mut options = options("folder", &root, &temp.path().join("set"));
-    options.splits = Some(table.clone());
-    let summary = pack(&options, &|_| ()).unwrap();
-    let set = PackedSet::open(&options.out).unwrap();
-
-    assert_eq!(set.classes, ["Punch", "Wave", "Übung, 1"]);
-    let names = |split: &str| set.split(split).unwrap().iter().map(|v| set.videos[*v].path.as_str()).collect::<Vec<_>>();
-    assert_eq!(set.split_names(), ["train", "test"]);
-    assert_eq!(names("train"), ["Punch/wave.avi", "one, two/ä b.avi", "Wave/unlabelled.avi"]);
-    assert_eq!(names("test"), ["flat.avi", ".hidden/x.avi", "Punch/wave.avi"]);
-    // The table's classes alone count: a folder's name is none.
-    let classes: Vec<_> = set.videos.iter().map(|v| (v.path.as_str(), v.class)).collect();
-    let want = [(".hidden/x.avi", 1), ("Punch/wave.avi", 1), ("Wave/unlabelled.avi", 9), ("flat.avi", 2), ("one, two/ä b.avi", 0)];
-    assert_eq!(classes, want.map(|(path, class)| (path, Some(class).filter(|c| *c < 9))));
-
-    let rejected: Vec<_> = set.rejected.iter().map(|r| (r.path.as_str(), r.reason.as_str())).collect();
-    assert_eq!(summary.rejected, rejected.len());
-    assert_eq!(rejected[0], ("Punch", "it is a folder, not a file; listed in my set.csv:9"));
-    assert!(rejected[1].0 == "broken.avi" && rejected[1].1.starts_with("it cannot be read: No such file"), "{rejected:?}");
-    assert!(rejected[1].1.ends_with("; listed in my set.csv:10"), "{rejected:?}");
-    assert_eq!(rejected[2], ("extra.avi", "the table of splits does not list it"));
-    assert_eq!(rejected[3], ("gone.avi", "there is no such file; listed in my set.csv:5; listed in my set.csv:11"));
-    assert_eq!(rejected[4], ("my set.csv", "the table of splits does not list it"));
-    assert!(rejected[5].0 == "words.avi" && rejected[5].1.ends_with("; listed in my set.csv:6"), "{rejected:?}");
-    assert_eq!(rejected.len(), 6);
-
-    // What is wrong with the table is told before anything is decoded or made.
-    fs::write(&table, "path,class,split\nflat.avi,A,train\nflat.avi,B,test\n").unwrap();
-    options.out = temp.path().join("other");
-    let error = format!("{:#}", pack(&options, &|_| ()).unwrap_err());
-    assert!(error.contains("my set.csv:3: flat.avi has class `B` here and `A` on line 2"), "{error}");
-    fs::write(&table, "path,class,split\nnone.avi,A,train\n").unwrap();
-    let error = format!("{:#}", pack(&options, &|_| ()).unwrap_err());
-    assert!(error.contains("nothing packed") && error.contains("my set.csv:2"), "{error}");
-    assert!(!options.out.exists());
 }

@@ -120,7 +120,7 @@ fn the_schema_is_what_the_library_says() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../schema/graph.json");
     let written = std::fs::read_to_string(path).expect("schema/graph.json: write it with `cargo xtask docs`");
     let written: serde_json::Value = serde_json::from_str(&written).unwrap();
-    let now = dv_graph::editor::schema(&crate::library());
+    let now = dv_graph::editor::schema(&crate::library()).unwrap();
     assert!(written == now, "schema/graph.json is out of date: write it with `cargo xtask docs`");
 }
 
@@ -165,9 +165,67 @@ fn settings_are_closed_required_and_no_reserved_words() {
             schema.get("required").and_then(|r| r.as_array()).map(|r| r.iter().filter_map(|v| v.as_str()).collect()).unwrap_or_default();
         for setting in &settings {
             assert!(is_name(setting) && !reserved.contains(&setting.as_str()), "{}: `{setting}`", entry.name);
-            assert!(required.contains(&setting.as_str()), "{}: `{setting}` has a default", entry.name);
+            // what changes a result has no silent default: a setting that may be left out says what holds then
+            let doc = schema.pointer(&format!("/properties/{setting}/description")).and_then(|d| d.as_str()).unwrap_or_default();
+            let says = doc.contains("Without it") || doc.contains("Required where");
+            assert!(
+                required.contains(&setting.as_str()) || says,
+                "{}: `{setting}` may be left out, and its doc does not say what then",
+                entry.name
+            );
         }
     }
+}
+
+#[test]
+fn every_number_has_bounds() {
+    for entry in library().entries() {
+        let found = dv_graph::range::unbounded(&serde_json::to_value((entry.schema)()).unwrap());
+        assert!(found.is_empty(), "{}: declare a range with #[schemars(range(min = ..., max = ...))]: {found:?}", entry.name);
+    }
+}
+
+/// The places of numbers in settings as the examples write them.
+fn numbers(settings: &str) -> Vec<std::ops::Range<usize>> {
+    let (mut found, mut start, mut quoted) = (Vec::new(), None, false);
+    for (i, c) in settings.char_indices().chain([(settings.len(), ' ')]) {
+        quoted ^= c == '\'';
+        let in_word = i > 0 && settings[..i].ends_with(|p: char| p.is_ascii_alphanumeric() || p == '_');
+        match start {
+            None if c.is_ascii_digit() && !quoted && !in_word => start = Some(i),
+            Some(from) if !c.is_ascii_digit() && c != '.' => {
+                found.push(from..i);
+                start = None;
+            }
+            _ => {}
+        }
+    }
+    found
+}
+
+#[test]
+fn numbers_beyond_all_bounds_are_faults_of_the_check() {
+    let mut tried = 0;
+    for entry in library().entries() {
+        let (settings, _) = example(entry.name).unwrap_or_else(|| panic!("{} has no example in this test", entry.name));
+        for place in numbers(settings) {
+            for odd in ["9223372036854775807", "-9223372036854775808", "1e300", "nan", "-inf"] {
+                let text = format!("{}{odd}{}", &settings[..place.start], &settings[place.end..]);
+                let (mut sources, mut faults) = (Sources::default(), Faults::default());
+                let table = tree::parse("example", &text, &mut sources, &mut faults);
+                let kind = (entry.build)(&table, At::default(), &mut faults);
+                let expected = |code| ["out-of-range", "wrong-type"].contains(&code);
+                assert!(kind.is_none() && faults.len() == 1 && faults.iter().all(|f| expected(f.code)), "{}: {text}", entry.name);
+                assert!(
+                    faults.iter().all(|f| sources.excerpt(f.at).1.matches('^').count() == odd.len()),
+                    "{}: {text}",
+                    faults.render(&sources)
+                );
+                tried += 1;
+            }
+        }
+    }
+    assert!(tried > 300, "{tried} numbers");
 }
 
 #[test]

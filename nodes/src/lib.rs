@@ -7,6 +7,7 @@ pub mod collect;
 pub mod evaluate;
 pub mod flow;
 pub mod head;
+pub mod limits;
 pub mod loss;
 pub mod memory;
 pub mod order;

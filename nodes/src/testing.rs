@@ -60,7 +60,7 @@ fn pass() -> Pass {
 }
 
 fn io<R>(rows: usize, world: usize, inputs: Vec<(&str, Value)>, run: impl FnOnce(&mut BatchIo) -> Result<R>) -> Result<Outputs> {
-    let rows: Vec<Row> = (0..rows as u64).map(|id| Row { sample: Sample { id, occurrence: 0 }, item: 0 }).collect();
+    let rows: Vec<Row> = Sample::numbered(rows).into_iter().map(|sample| Row { sample, item: 0 }).collect();
     let pass = pass();
     let inputs = inputs.into_iter().map(|(name, value)| (name.to_string(), value)).collect();
     let mut io = BatchIo::new("node", &pass, 0, &rows, world, Device::Cpu, inputs);
@@ -72,7 +72,7 @@ fn values(inputs: Vec<(&str, Tensor)>) -> Vec<(&str, Value)> {
     inputs.into_iter().map(|(name, t)| (name, Value::Tensor(t))).collect()
 }
 
-/// Runs a node of the device on so many rows, with ids 0, 1, 2, ...
+/// Runs a node of the device on so many rows, of the samples `0`, `1`, ...
 pub fn run<K: BatchKind>(kind: &K, rows: usize, inputs: Vec<(&str, Tensor)>) -> Outputs {
     run_world(kind, rows, 1, inputs)
 }
@@ -85,10 +85,21 @@ pub fn run_values<K: BatchKind>(kind: &K, rows: usize, world: usize, inputs: Vec
     io(rows, world, inputs, |io| BatchKind::run(kind, io))
 }
 
+/// The same for a kind that keeps item axes: the names of those of its first input.
+pub fn run_items<K: BatchKind>(kind: &K, rows: usize, inputs: Vec<(&str, Tensor)>, axes: &[&str]) -> Outputs {
+    let axes = vec![(inputs[0].0.to_string(), axes.iter().map(|a| a.to_string()).collect())];
+    let rows: Vec<Row> = Sample::numbered(rows).into_iter().map(|sample| Row { sample, item: 0 }).collect();
+    let pass = pass();
+    let inputs = values(inputs).into_iter().map(|(name, value)| (name.to_string(), value)).collect();
+    let mut io = BatchIo::new("node", &pass, 0, &rows, 1, Device::Cpu, inputs).with_axes(axes);
+    BatchKind::run(kind, &mut io).unwrap();
+    Outputs(io.finish())
+}
+
 /// The same with how many values index inputs can take.
 pub fn run_ranged<K: BatchKind>(kind: &K, rows: usize, inputs: Vec<(&str, Tensor)>, ranges: Vec<(&str, usize)>) -> Outputs {
     let ranges = ranges.into_iter().map(|(n, r)| (n.to_string(), r)).collect();
-    let rows: Vec<Row> = (0..rows as u64).map(|id| Row { sample: Sample { id, occurrence: 0 }, item: 0 }).collect();
+    let rows: Vec<Row> = Sample::numbered(rows).into_iter().map(|sample| Row { sample, item: 0 }).collect();
     let pass = pass();
     let inputs = values(inputs).into_iter().map(|(name, value)| (name.to_string(), value)).collect();
     let mut io = BatchIo::new("node", &pass, 0, &rows, 1, Device::Cpu, inputs).with_ranges(ranges);
@@ -125,7 +136,7 @@ pub fn initial<K: ModelDeclaration>(kind: &K, inputs: Vec<(&str, Port)>) -> Hash
             Init::Constant(c) => c,
             Init::Uniform(bound) => rng.uniform(-bound, bound),
             Init::Normal(deviation) => deviation * rng.normal(),
-            Init::UnitRows => panic!("{}: no parameter starts like a queue", p.name),
+            Init::UnitLength => panic!("{}: no parameter starts like a queue", p.name),
         };
         let values: Vec<f32> = (0..p.shape.iter().product()).map(|_| value() as f32).collect();
         let shape: Vec<i64> = p.shape.iter().map(|n| *n as i64).collect();
@@ -144,7 +155,8 @@ pub fn below(path: &str, weights: &HashMap<String, Tensor>) -> HashMap<String, T
 pub fn run_host<K: SampleKind>(kind: &K, id: u64, inputs: &[(&'static str, host::Value)]) -> HashMap<&'static str, host::Value> {
     let inputs: HashMap<&str, host::Value> = inputs.iter().cloned().collect();
     let pass = pass();
-    let mut io = SampleIo::new("node", &pass, Sample { id, occurrence: 0 }, &inputs);
+    let sample = Sample::new(&id.to_string());
+    let mut io = SampleIo::new("node", &pass, &sample, &inputs);
     SampleKind::run(kind, &mut io).unwrap();
     io.finish()
 }

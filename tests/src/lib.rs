@@ -1,8 +1,12 @@
 //! What only the whole can show: starting the built programs, small sets and files for them, the parity kit's cases.
 
+#[path = "../../datasets/tests/common/ffmpegs.rs"]
+pub mod ffmpegs;
 pub mod parity;
+pub mod soak;
 
 use dv_datasets::generate::{smoke_set, SmokeSpec};
+use dv_datasets::Ffmpeg;
 use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -117,7 +121,10 @@ pub fn said(mut command: Command) -> Said {
 
 /// A call put together bit by bit.
 #[derive(Clone, Default)]
-pub struct Call(Vec<String>);
+pub struct Call {
+    args: Vec<String>,
+    env: Vec<(&'static str, PathBuf)>,
+}
 
 impl Call {
     /// The verb and the graph.
@@ -125,7 +132,7 @@ impl Call {
         Call::default().arg(verb).arg(graph.as_ref().to_str().unwrap())
     }
     pub fn arg(mut self, text: impl Into<String>) -> Call {
-        self.0.push(text.into());
+        self.args.push(text.into());
         self
     }
     pub fn args<'a>(self, list: impl IntoIterator<Item = &'a str>) -> Call {
@@ -139,8 +146,15 @@ impl Call {
     pub fn set<'a>(self, list: impl IntoIterator<Item = &'a str>) -> Call {
         list.into_iter().fold(self, |call, text| call.arg("--set").arg(text))
     }
+    /// Packs and generates with this ffmpeg.
+    pub fn ffmpeg(mut self, ffmpeg: &Ffmpeg) -> Call {
+        self.env.push(("DV_FFMPEG", ffmpeg.program().to_path_buf()));
+        self
+    }
     pub fn run(&self) -> Said {
-        dv(&self.0)
+        let mut command = Command::new(program());
+        command.args(&self.args).envs(self.env.iter().map(|(name, value)| (name, value)));
+        said(command)
     }
 }
 

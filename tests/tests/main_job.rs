@@ -1,6 +1,6 @@
 //! What most people do: pack videos, pretrain, retrieve.
 
-use dv_datasets::Ffmpeg;
+use dv_tests::ffmpegs::ffmpegs;
 use dv_tests::{graph, packed_set, read, Call};
 use serde_json::Value;
 use std::fs;
@@ -191,34 +191,29 @@ fn films(dir: &Path, ffmpeg: &Path) {
 
 #[test]
 fn from_video_files_to_a_table() {
-    let ffmpeg = match Ffmpeg::find() {
-        Ok(found) => found,
-        Err(fault) => {
-            eprintln!("SKIPPED from_video_files_to_a_table: {fault:#}");
-            return;
+    for ffmpeg in ffmpegs() {
+        let dir = tempfile::tempdir().unwrap();
+        films(dir.path(), ffmpeg.program());
+        let set = dir.path().join("data/motion");
+        let pack = Call::default().args(["pack", "folder", "--size", "64x64", "--filter", "bicubic", "--threads", "2"]).ffmpeg(&ffmpeg);
+        let pack = pack.path("--videos", &dir.path().join("videos")).path("--splits", &dir.path().join("splits"));
+        pack.path("--out", &set).run().done().says(&["rejected: Card/v_Card_g09_c01.avi", "12 videos in 4 groups"]);
+        let inspected = Call::new("inspect", &set).arg("--json").run().done();
+        let inspected: Value = serde_json::from_str(&inspected.out).unwrap();
+        assert_eq!(inspected["videos"].as_array().unwrap().len(), 12);
+        assert_eq!(inspected["rejected"][0]["path"], "Card/v_Card_g09_c01.avi");
+        let video = &inspected["videos"][0];
+        for key in ["path", "class", "group", "splits", "frames", "height", "width", "fps"] {
+            assert!(!video[key].is_null(), "{key}: {video}");
         }
-    };
-    let dir = tempfile::tempdir().unwrap();
-    films(dir.path(), ffmpeg.program());
-    let set = dir.path().join("data/motion");
-    let pack = Call::default().args(["pack", "folder", "--size", "64x64", "--filter", "bicubic", "--threads", "2"]);
-    let pack = pack.path("--videos", &dir.path().join("videos")).path("--splits", &dir.path().join("splits"));
-    pack.path("--out", &set).run().done().says(&["rejected: Card/v_Card_g09_c01.avi", "12 videos"]);
-    let inspected = Call::new("inspect", &set).arg("--json").run().done();
-    let inspected: Value = serde_json::from_str(&inspected.out).unwrap();
-    assert_eq!(inspected["videos"].as_array().unwrap().len(), 12);
-    assert_eq!(inspected["rejected"][0]["path"], "Card/v_Card_g09_c01.avi");
-    let video = &inspected["videos"][0];
-    for key in ["path", "class", "splits", "frames", "height", "width", "fps"] {
-        assert!(!video[key].is_null(), "{key}: {video}");
+        Call::new("verify", &set).run().done();
+        let out = dir.path().join("run");
+        let call = Call::new("run", graph("quickstart.toml")).set(SETS).args(["--compute-threads", "2"]);
+        call.path("--data", &dir.path().join("data")).path("--out", &out).run().done();
+        let result = json(&out.join("result.json"));
+        is_result(&result, "quickstart", &["pretrain", "retrieval"], "motion");
+        assert_eq!(result["data"]["motion"], inspected["fingerprint"]);
+        let top1 = result["stages"]["retrieval"]["metrics"]["score.top1"].as_f64().unwrap();
+        assert!((0.0..=1.0).contains(&top1));
     }
-    Call::new("verify", &set).run().done();
-    let out = dir.path().join("run");
-    let call = Call::new("run", graph("quickstart.toml")).set(SETS).args(["--compute-threads", "2"]);
-    call.path("--data", &dir.path().join("data")).path("--out", &out).run().done();
-    let result = json(&out.join("result.json"));
-    is_result(&result, "quickstart", &["pretrain", "retrieval"], "motion");
-    assert_eq!(result["data"]["motion"], inspected["fingerprint"]);
-    let top1 = result["stages"]["retrieval"]["metrics"]["score.top1"].as_f64().unwrap();
-    assert!((0.0..=1.0).contains(&top1));
 }

@@ -114,13 +114,17 @@ fn features_ranks_and_neighbours_are_left_as_files() {
     place.run(&place.path("tiny.toml"), "run").set(["stages.learn.epochs=1"]).run().done();
     let file = |name: &str| read(&place.path("run/files").join(name));
     let (gallery, query) = (file("gallery/table.rows.safetensors"), file("query/table.rows.safetensors"));
+    let names = |t: &Tensor| String::from_utf8(Vec::<u8>::try_from(t).unwrap()).unwrap().split('\0').map(String::from).collect::<Vec<_>>();
     for table in [&gallery, &query] {
-        assert_eq!((table["rows"].size(), table["label"].size(), table["ids"].size()), (vec![8, 32], vec![8], vec![8]));
+        assert_eq!((table["rows"].size(), table["label"].size()), (vec![8, 32], vec![8]));
+        assert_eq!((names(&table["samples"]).len(), names(&table["groups"])), (8, names(&table["samples"])));
     }
-    // both splits are of one catalogue: their ids differ
-    assert!(longs(&gallery["ids"]).iter().all(|id| !longs(&query["ids"]).contains(id)));
+    // samples are named by the videos' paths
+    assert!(names(&gallery["samples"]).iter().all(|path| path.ends_with(".avi") || path.contains('/')));
+    assert!(names(&gallery["samples"]).iter().all(|path| !names(&query["samples"]).contains(path)));
     let (ranks, neighbours) = (file("retrieval/score.ranks.safetensors"), file("retrieval/score.neighbours.safetensors"));
-    assert_eq!(longs(&ranks["ids"]), longs(&query["ids"]));
+    assert_eq!(names(&ranks["samples"]), names(&query["samples"]));
+    assert_eq!(names(&neighbours["of"]), names(&gallery["samples"]));
 
     // the numbers of the table follow from the files
     let unit = |t: &Tensor| {
@@ -128,9 +132,8 @@ fn features_ranks_and_neighbours_are_left_as_files() {
         &centred / centred.norm_scalaropt_dim(2.0, [1i64].as_slice(), true)
     };
     let order = unit(&query["rows"]).matmul(&unit(&gallery["rows"]).transpose(0, 1)).argsort(1, true);
-    let ids = longs(&gallery["ids"].index_select(0, &order.flatten(0, -1)));
     let kept = neighbours["rows"].size()[1] as usize;
-    let wanted: Vec<i64> = ids.chunks(8).flat_map(|row| row[..kept].to_vec()).collect();
+    let wanted: Vec<i64> = longs(&order).chunks(8).flat_map(|row| row[..kept].to_vec()).collect();
     assert_eq!(longs(&neighbours["rows"]), wanted);
     let (labels, own) = (longs(&gallery["label"]), longs(&query["label"]));
     let order = longs(&order);
@@ -182,6 +185,72 @@ fn metrics_of_a_stage_during_another_steer_it() {
     let result = json(&place.path("run/result.json"));
     assert_eq!(result["stages"]["test"]["metrics"]["score.top1"], best);
     assert_eq!(result["stages"]["retrieval"]["metrics"]["score.top1"], scores[5]);
+}
+
+/// Random clips of a stage that runs during another are new in each of its epochs; those of one that runs alone are the same in each run.
+#[test]
+fn draws_of_a_validation_follow_the_epoch_that_it_runs_in() {
+    let place = Place::new();
+    // nothing moves but the draws
+    let still = |clip: &str| {
+        format!(
+            "[stages.learn]\nepochs = 3\nfrozen = [\"encoder\"]\noptimiser = {{ lr = 1e-30, momentum = 0.0 }}\n\
+             [stages.validation]\nbatch = 4\nprecision = \"fp32\"\nweights = \"learn\"\nmetrics = [\"loss.loss\"]\n\
+             during = {{ stage = \"learn\", every = 1 }}\n[stages.validation.nodes]\n\
+             video = {{ kind = \"source/shards\", set = \"tiny\", split = \"test01\", hold_out = 0, height = 32, width = 32 }}\n\
+             clip = {{ {clip}, in = \"video.frames\", length = 8, stride = 1 }}\n\
+             normal = {{ kind = \"view/normalize\", in = \"clip.clips\", mean = [0.5, 0.5, 0.5], deviation = [0.2, 0.2, 0.2] }}\n\
+             seen = {{ apply = \"encoder\", in = \"normal.clips\" }}\npool = {{ kind = \"head/global_pool\", in = \"seen.map\" }}\n\
+             logits = {{ apply = \"head\", in = \"pool.features\" }}\n\
+             loss = {{ kind = \"loss/cross_entropy\", in = {{ logits = \"logits.logits\", label = \"video.label\" }} }}\n"
+        )
+    };
+    let losses = |name: &str, clip: &str| -> Vec<f64> {
+        let graph = place.graph(name, &format!("remove = [\"stages.gallery\", \"stages.query\", \"stages.retrieval\"]\n{}", still(clip)));
+        place.run(&graph, name).run().done();
+        let of = |l: &Value| l["metrics"]["loss.loss"].as_f64().filter(|_| l["stage"] == "validation");
+        log(&place.path(name)).iter().filter_map(of).collect()
+    };
+    let fixed = losses("fixed", "kind = \"clip/at\", position = \"first\"");
+    assert!(fixed.len() == 3 && fixed.iter().all(|l| *l == fixed[0]), "{fixed:?}");
+    let drawn = losses("drawn", "kind = \"clip/random\"");
+    assert!(drawn.len() == 3 && drawn[0] != drawn[1] && drawn[1] != drawn[2] && drawn[0] != drawn[2], "{drawn:?}");
+}
+
+/// Five of eight rows are left to train on, in batches of four: the last row is dropped and listed, or is a batch of its own. The withheld rows are
+/// those that numpy draws.
+#[test]
+fn withheld_rows_and_the_last_batch() {
+    let place = Place::new();
+    let part = |part: &str| format!("hold_out = 3\nhold_out_seed = 666\npart = \"{part}\"\n");
+    for (name, drop_last, steps) in [("whole", "", 1), ("dropped", "drop_last = true\n", 1), ("kept", "drop_last = false\n", 2)] {
+        let text = format!(
+            "[stages.learn]\nepochs = 1\n{drop_last}[stages.learn.nodes.video]\n{}[stages.gallery.nodes.video]\n{}\
+             [stages.query.nodes.video]\nsplit = \"train01\"\npart = \"rest\"\n[stages.retrieval.nodes.score]\nk = [1]\n",
+            part("rest"),
+            part("withheld")
+        );
+        place.run(&place.graph(name, &text), name).run().done();
+        let lines = log(&place.path(name));
+        let step = lines.iter().find(|l| l["stage"] == "learn" && l["epoch"] == 1 && l.get("step").is_some()).unwrap();
+        assert_eq!(step["step"], steps, "{name}");
+        let dropped: Vec<usize> = lines.iter().filter_map(|l| Some(l["dropped"].as_array()?.len())).collect();
+        assert_eq!(dropped, if steps == 1 { vec![1] } else { vec![] }, "{name}");
+        let paths = |stage: &str| {
+            let file = read(&place.path(name).join(format!("files/{stage}/table.rows.safetensors")));
+            let text = String::from_utf8(Vec::<u8>::try_from(&file["samples"]).unwrap()).unwrap();
+            text.split('\0').map(String::from).collect::<Vec<_>>()
+        };
+        let (withheld, rest) = (paths("gallery"), paths("query"));
+        assert_eq!((withheld.len(), rest.len()), (3, 5));
+        assert!(withheld.iter().all(|path| !rest.contains(path)));
+        // RandomState(666).permutation(8)[:3], in the list's order
+        let mut all = [withheld.clone(), rest].concat();
+        all.sort();
+        let mut drawn = dv_datasets::held_out(8, 3, 666);
+        drawn.sort_unstable();
+        assert_eq!(drawn.iter().map(|row| all[*row].clone()).collect::<Vec<_>>(), withheld);
+    }
 }
 
 fn numbers(shape: &[i64], seed: i64) -> Tensor {

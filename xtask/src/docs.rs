@@ -2,12 +2,14 @@
 
 use crate::{quickstart, setup, sh, Result};
 
-/// Writes `docs/nodes.md`, `schema/graph.json` and `docs/faults.md`; tests of the crates compare them.
+/// Writes `docs/nodes.md`, `schema/graph.json`, README's figure and `docs/faults.md`; tests of the crates compare them.
 pub fn run() -> Result<()> {
     setup::run(None)?;
     quickstart::build()?;
     write("docs/nodes.md", &["nodes", "--format", "markdown"])?;
     write("schema/graph.json", &["nodes", "--format", "schema"])?;
+    let graph = sh::root().join("graphs/ucf_r3d.toml").display().to_string();
+    write("docs/figures/ucf_r3d.svg", &["show", &graph, "--format", "svg"])?;
     // the page of faults, and what is told of each bad graph, are written by the test that else compares them
     let test = ["test", "--release", "--workspace", "--test", "faults"];
     let done = sh::cargo(&test).env("DV_WRITE", "1").status();

@@ -7,6 +7,7 @@ mod python;
 mod quickstart;
 mod setup;
 mod sh;
+mod soak;
 mod test;
 mod wheel;
 
@@ -25,7 +26,8 @@ cargo xtask VERB
   test [--wheels DIR]        set up, then format, lints, build, tests and documentation
   clean [--all]              remove what quickstart made; with --all also .deps/ and target/
   docs                       write docs/nodes.md and schema/graph.json from the node library, docs/faults.md from the bad graphs
-  soak                       the long tests (unsupported)
+  soak SUBJECT [--seconds N] [--seed N]
+                             try dv on random input for so long (60 s); SUBJECT is graphs
 
 --wheels DIR takes the wheels from a folder instead of the network; `setup` names the files it wants.";
 
@@ -36,7 +38,7 @@ enum Verb {
     Test(Option<PathBuf>),
     Clean { all: bool },
     Docs,
-    Soak,
+    Soak(Vec<String>),
     Help,
 }
 
@@ -46,6 +48,10 @@ fn parse(args: &[String]) -> Result<Verb> {
         Some((verb, rest)) => (verb.as_str(), rest),
         None => return Err(usage("a verb is missing".into())),
     };
+    // the program that soaks reads these itself
+    if verb == "soak" && !rest.iter().any(|arg| arg == "--help" || arg == "-h") {
+        return Ok(Verb::Soak(rest.to_vec()));
+    }
     let mut wheels = None;
     let mut all = false;
     let mut rest = rest.iter();
@@ -68,7 +74,6 @@ fn parse(args: &[String]) -> Result<Verb> {
         "test" => Verb::Test(wheels),
         "clean" => Verb::Clean { all },
         "docs" => Verb::Docs,
-        "soak" => Verb::Soak,
         "help" | "--help" | "-h" => Verb::Help,
         _ => return Err(usage(format!("there is no verb `{verb}`"))),
     })
@@ -90,7 +95,7 @@ fn main() -> ExitCode {
         Verb::Test(wheels) => test::run(wheels.as_deref()),
         Verb::Clean { all } => clean::run(all),
         Verb::Docs => docs::run(),
-        Verb::Soak => Err("unsupported: soak; `cargo xtask test` runs all tests".into()),
+        Verb::Soak(args) => soak::run(&args),
         Verb::Help => {
             println!("{USAGE}");
             Ok(())

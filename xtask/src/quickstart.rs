@@ -17,6 +17,10 @@ pub fn run(offline: Option<&Path>) -> Result<()> {
     build()?;
 
     let videos = root.join("videos/motion");
+    if videos.exists() && !videos.join("splits/groups.txt").exists() {
+        eprintln!("videos/motion is an older dv's and has no groups.txt: it is generated again");
+        sh::remove(&videos)?;
+    }
     step("the motion videos", "videos/motion", videos.exists(), || dv(&["generate", "motion", "--out", "videos/motion"]))?;
     let data = root.join("data/motion");
     if data.exists() && !dv_says(&["inspect", "data/motion"], "") {

@@ -78,7 +78,8 @@ fn parts(report: &mut Report, offline: Option<&Path>) -> Result<()> {
         ],
     )?;
     report.part("build", quickstart::build)?;
-    report.part("tests", || sh::run("cargo test", &mut sh::cargo(&["test", "--release", "--workspace"])))?;
+    // All of them, also where one fails: one run tells all that is wrong.
+    report.part("tests", || sh::run("cargo test", &mut sh::cargo(&["test", "--release", "--workspace", "--no-fail-fast"])))?;
     report.part("documentation", || {
         let mut doc = sh::cargo(&["doc", "--release", "--workspace", "--no-deps"]);
         sh::run("cargo doc", doc.env("RUSTDOCFLAGS", "-D warnings"))

@@ -17,7 +17,7 @@ pub fn verb(args: &Nodes, kinds: &Kinds) -> Result<()> {
     let one = args.kind.as_ref().is_some_and(|name| library.get(name).is_some());
     match args.format {
         NodesFormat::Json => out::line(serde_json::to_string_pretty(&docs::json(&entries))?),
-        NodesFormat::Schema => out::line(serde_json::to_string_pretty(&editor::schema(&library))?),
+        NodesFormat::Schema => out::line(serde_json::to_string_pretty(&editor::schema(&library)?)?),
         NodesFormat::Markdown if args.kind.is_none() => out::line(docs::library(&library).trim_end()),
         NodesFormat::Text if !one => out::line(docs::list(&entries).trim_end()),
         NodesFormat::Text | NodesFormat::Markdown => {

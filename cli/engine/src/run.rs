@@ -6,6 +6,7 @@ use anyhow::{bail, Context, Result};
 use dv_cli::args::Run;
 use dv_cli::exit::Exit;
 use dv_cli::out;
+use dv_datasets::{file, PackedSet};
 use dv_graph::check::check_data;
 use dv_graph::identity;
 use dv_graph::plan::{Plan, StagePlan};
@@ -15,7 +16,7 @@ use dv_train::folder::Folder;
 use dv_train::stage::{run_stage, Machine, StageContext, Tables};
 use serde_json::{json, Value};
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 pub fn verb(args: &Run, kinds: &Kinds) -> Result<()> {
@@ -68,14 +69,16 @@ pub fn verb(args: &Run, kinds: &Kinds) -> Result<()> {
     let out_dir = match (&args.out, &scratch) {
         (Some(dir), _) => dir.clone(),
         (None, Some(dir)) => dir.path().join("run"),
-        (None, None) => PathBuf::from("runs").join(name),
+        (None, None) => file::below(Path::new("runs"), &name)?,
     };
     let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
     let machine = Machine { data, device, threads: args.threads.map_or(cores, |n| n.get()), compute_threads };
     let runner = Runner { registry: &kinds.registry(), asked: &args.stages, machine: &machine, fsync: !args.smoke };
     match (swept.at, &args.graph.point) {
         // beside other points of the sweep, which other calls may run
-        (Some(_), Some(point)) => swept.points.into_iter().try_for_each(|p| runner.run(p.plan, &out_dir.join(point), &[]).map(drop)),
+        (Some(_), Some(point)) => {
+            swept.points.into_iter().try_for_each(|p| runner.run(p.plan, &file::below(&out_dir, point)?, &[]).map(drop))
+        }
         (None, _) => swept.points.into_iter().try_for_each(|point| runner.run(point.plan, &out_dir, &[]).map(drop)),
         (Some(_), None) => runner.sweep(&swept.axes, swept.points, &out_dir),
     }
@@ -100,11 +103,12 @@ impl Runner<'_> {
         let count = points.len();
         for (i, point) in points.into_iter().enumerate() {
             out::note(format_args!("point {} of {count}: {}", i + 1, point.name));
-            let fingerprint = |set: &str| dv_datasets::PackedSet::open(&self.machine.data.join(set)).ok().map(|s| s.fingerprint.clone());
+            let fingerprint = |set: &str| PackedSet::open(&file::below(&self.machine.data, set).ok()?).ok().map(|s| s.fingerprint.clone());
             let identities = identity::identities(&point.plan, &fingerprint);
             let known: Vec<(String, String)> =
                 identities.iter().filter_map(|(stage, id)| Some((stage.clone(), done.get(id)?.clone()))).collect();
-            let result = self.run(point.plan, &out_dir.join(&point.name), &known).with_context(|| format!("point `{}`", point.name))?;
+            let result =
+                self.run(point.plan, &file::below(out_dir, &point.name)?, &known).with_context(|| format!("point `{}`", point.name))?;
             for id in identities.into_values() {
                 done.entry(id).or_insert_with(|| point.name.clone());
             }
@@ -129,7 +133,7 @@ impl Runner<'_> {
                 bail!("there is no stage `{name}`; available: {}", names.join(", "));
             }
         }
-        let mut folder = Folder::create(out_dir, &plan.name, &plan.resolved, !self.asked.is_empty(), self.fsync)?;
+        let mut folder = Folder::create(out_dir, &plan.name, &plan.resolved, self.machine.describe()?, !self.asked.is_empty(), self.fsync)?;
         for (stage, point) in known.iter().filter(|(s, _)| self.asked.is_empty() && !folder.has_result(s)).collect::<Vec<_>>() {
             let other = out_dir.parent().unwrap_or(Path::new("")).join(point);
             folder.adopt(stage, &other, point)?;

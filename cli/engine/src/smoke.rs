@@ -1,8 +1,10 @@
 //! `--smoke`: any graph in seconds. Sizes and counts shrink in the resolved graph, by the settings' names; the sets
 //! that it reads are generated.
 
-use anyhow::{Context, Result};
+use anyhow::{bail, Context, Result};
+use dv_datasets::file;
 use dv_datasets::generate::{smoke_set, SmokeSpec};
+use dv_graph::data::class_counts;
 use dv_graph::plan::Plan;
 use dv_graph::tree::{Table, Value};
 use std::collections::BTreeMap;
@@ -11,9 +13,15 @@ use std::path::Path;
 const BATCH: i64 = 3;
 const STEPS: usize = 2;
 const CLIPS: i64 = 2;
+/// Of a set whose labels no logits meet.
+const CLASSES: usize = 12;
+
+/// Frames of a smoke set, decoded: no seconds are enough for more.
+const MOST_BYTES: f64 = 20e9;
 
 /// What a setting is at most, by its name: frames, pixels, counts.
-const AT_MOST: &[(&str, i64)] = &[("length", 8), ("size", 56), ("rows", 12), ("count", 12), ("hold_out", 0), ("epochs", 1), ("epoch", 1)];
+const AT_MOST: &[(&str, i64)] =
+    &[("length", 8), ("size", 56), ("rows", 12), ("count", 12), ("hold_out", BATCH), ("epochs", 1), ("epoch", 1)];
 
 /// Shrinks the resolved graph. What changes the meaning of a number is said.
 pub fn shrink(tree: &mut Table, said: &mut Vec<String>) {
@@ -25,7 +33,7 @@ pub fn shrink(tree: &mut Table, said: &mut Vec<String>) {
             _ => 1,
         };
         // one sample a part of the world, or three
-        let batch = if world > 1 { world * (BATCH + world - 1).div_euclid(world).max(1) } else { BATCH };
+        let batch = if world > 1 { world.saturating_mul(BATCH.saturating_add(world - 1).div_euclid(world).max(1)) } else { BATCH };
         if let Some(e) = stage.0.get_mut("batch") {
             e.item.value = Value::Integer(batch);
         }
@@ -68,27 +76,33 @@ fn walk(table: &mut Table, place: &str, batch: i64, said: &mut Vec<String>) {
 
 /// Generates the sets that the plans read: once for each name.
 pub fn sets(plans: &[&Plan], data: &Path) -> Result<()> {
-    let lines = plans.iter().flat_map(|p| p.resolved.lines());
-    let classes = lines.filter_map(|l| l.trim().strip_prefix("classes = ")?.parse::<usize>().ok()).max().unwrap_or(12);
+    let counts: BTreeMap<String, usize> = plans.iter().flat_map(|p| class_counts(p)).collect();
     let mut specs: BTreeMap<String, SmokeSpec> = BTreeMap::new();
     for stage in plans.iter().flat_map(|p| &p.stages) {
         let Some(source) = stage.source() else { continue };
         let batch = stage.drive.settings.batch.unwrap_or(1);
         let spec = specs.entry(source.set.clone()).or_insert_with(|| SmokeSpec {
-            height: source.height as u32,
-            width: source.width as u32,
+            height: u32::try_from(source.height).unwrap_or(u32::MAX),
+            width: u32::try_from(source.width).unwrap_or(u32::MAX),
             splits: Vec::new(),
-            classes,
+            classes: counts.get(&source.set).copied().unwrap_or(CLASSES),
             videos_per_split: 0,
             frames: 40,
         });
         if !spec.splits.contains(&source.split) {
             spec.splits.push(source.split.clone());
         }
-        spec.videos_per_split = spec.videos_per_split.max(batch * STEPS);
+        let held = source.held.as_ref().map_or(0, |held| held.rows);
+        spec.videos_per_split = spec.videos_per_split.max(batch.saturating_mul(STEPS).saturating_add(held));
     }
     for (name, spec) in specs {
-        smoke_set(&data.join(&name), &spec).with_context(|| format!("the smoke set `{name}`"))?;
+        let place = file::below(data, &name)?;
+        let pixels = spec.height as f64 * spec.width as f64 * 3.0;
+        let bytes = pixels * spec.splits.len() as f64 * spec.videos_per_split as f64 * spec.frames as f64;
+        if bytes > MOST_BYTES {
+            bail!("the smoke set `{name}` would have {:.0} GB of frames: run it with a smaller `world`", bytes / 1e9);
+        }
+        smoke_set(&place, &spec).with_context(|| format!("the smoke set `{name}`"))?;
     }
     Ok(())
 }

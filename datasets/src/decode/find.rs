@@ -13,6 +13,8 @@ pub struct Ffmpeg {
     version: String,
     /// The option that keeps each frame as it is, whose name depends on the version.
     pub(super) passthrough: &'static str,
+    /// Whether it works, and logs, in several threads whatever the options.
+    pub(super) threaded: bool,
 }
 
 impl Ffmpeg {
@@ -44,7 +46,8 @@ impl Ffmpeg {
         let version = text.strip_prefix("ffmpeg version ").and_then(|t| t.split_whitespace().next());
         ensure!(output.status.success() && version.is_some(), say());
         let version = version.unwrap_or_default().to_owned();
-        Ok(Ffmpeg { program: program.to_owned(), passthrough: if before_5_1(&version) { "-vsync" } else { "-fps_mode" }, version })
+        let passthrough = if before(&version, (5, 1)) { "-vsync" } else { "-fps_mode" };
+        Ok(Ffmpeg { program: program.to_owned(), passthrough, threaded: !before(&version, (7, 0)), version })
     }
 
     /// As ffmpeg names it, e.g. `5.1.9-0+deb12u1`.
@@ -57,12 +60,12 @@ impl Ffmpeg {
     }
 }
 
-/// Versions that do not know `-fps_mode`. Builds from a repository (`N-123-g...`) count as new.
-fn before_5_1(version: &str) -> bool {
+/// Whether a version is older than `than`. Builds from a repository (`N-123-g...`) count as new.
+fn before(version: &str, than: (u32, u32)) -> bool {
     let version = version.strip_prefix('n').unwrap_or(version);
     let mut numbers = version.split(|c: char| !c.is_ascii_digit()).map(|n| n.parse::<u32>().ok());
     match (numbers.next().flatten(), numbers.next().flatten()) {
-        (Some(major), minor) => (major, minor.unwrap_or(0)) < (5, 1),
+        (Some(major), minor) => (major, minor.unwrap_or(0)) < than,
         _ => false,
     }
 }
@@ -73,16 +76,18 @@ mod tests {
 
     #[test]
     fn versions() {
-        for (version, old) in [
-            ("5.1.9-0+deb12u1", false),
-            ("4.4.2-0ubuntu0.22.04.1", true),
-            ("n9.0.2-17-g2a571b6068", false),
-            ("5.0", true),
-            ("10.0", false),
-            ("N-112345-gabcdef", false),
-            ("2024-01-01-git-abc", false),
+        for (version, old, single) in [
+            ("5.1.9-0+deb12u1", false, true),
+            ("4.4.2-0ubuntu0.22.04.1", true, true),
+            ("n9.0.2-17-g2a571b6068", false, false),
+            ("5.0", true, true),
+            ("6.1.1-3ubuntu5", false, true),
+            ("7.0.2-static", false, false),
+            ("10.0", false, false),
+            ("N-112345-gabcdef", false, false),
+            ("2024-01-01-git-abc", false, false),
         ] {
-            assert_eq!(before_5_1(version), old, "{version}");
+            assert_eq!((before(version, (5, 1)), before(version, (7, 0))), (old, single), "{version}");
         }
     }
 

@@ -1,37 +1,63 @@
-//! What ffmpeg writes to stderr: timestamps and rate (its `showinfo` filter), and complaints.
+//! What ffmpeg writes to stderr: complaints, the frames' rate, and in old versions their times.
 
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read};
 use std::sync::{Condvar, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use super::line::{gist, Complaint, Line};
+use super::showinfo::{self, Said};
+use super::times::{micros, Times};
+use super::unnamed::Unnamed;
 
 /// Longest line kept, in bytes; the rest of a longer one is skipped.
 const MAX_LINE: u64 = 4096;
-/// Complaints kept; more are counted.
+/// Complaints kept of those that differ in more than numbers; the others are counted.
 const MAX_COMPLAINTS: usize = 8;
 
 /// The state of one process's log, filled by a thread that reads it, asked by the one that reads frames.
 #[derive(Default)]
 pub struct Log {
     state: Mutex<State>,
-    grew: Condvar,
+    read: Condvar,
 }
 
 #[derive(Default)]
 struct State {
     time_base: Option<(i64, i64)>,
     fps: Option<f64>,
-    /// One a frame so far, as the filter saw them; `None`: the frame has none.
-    times: std::collections::VecDeque<Option<i64>>,
-    complaints: Vec<String>,
-    complained: u64,
+    causes: Complaints,
+    consequences: Complaints,
     interrupted: bool,
+    no_stream: bool,
+    foreign_format: bool,
     ended: bool,
 }
 
+#[derive(Default)]
+struct Complaints {
+    /// The first sentence of each gist, and the gist.
+    kept: Vec<(String, String)>,
+    count: usize,
+}
+
+impl Complaints {
+    fn push(&mut self, text: String) {
+        self.count += 1;
+        if self.kept.len() < MAX_COMPLAINTS {
+            let gist = gist(&text);
+            if self.kept.iter().all(|kept| kept.1 != gist) {
+                self.kept.push((text, gist));
+            }
+        }
+    }
+}
+
 impl Log {
-    /// Reads to the end of `stderr`, whatever it holds.
-    pub fn read(&self, stderr: impl Read) {
-        let mut stderr = BufReader::new(stderr);
+    /// Reads to the end of `stderr`, whatever it holds. `input` is the file's name as ffmpeg was given it; `times` gets those of the
+    /// frames, where it is the log that has them.
+    pub fn read(&self, stderr: impl Read, input: &OsStr, times: Option<&Times>) {
+        let mut stderr = BufReader::new(Unnamed::new(stderr, input.as_encoded_bytes()));
         let mut line = Vec::new();
         loop {
             line.clear();
@@ -42,38 +68,22 @@ impl Log {
             if line.last() != Some(&b'\n') && line.len() as u64 == MAX_LINE && skip_line(&mut stderr).is_err() {
                 break;
             }
-            self.lock().take_line(&String::from_utf8_lossy(&line));
-            self.grew.notify_all();
+            let time = self.lock().take_line(&String::from_utf8_lossy(&line));
+            if let (Some(times), Some(time)) = (times, time) {
+                times.push(time);
+            }
+        }
+        if let Some(times) = times {
+            times.end();
         }
         self.lock().ended = true;
-        self.grew.notify_all();
-    }
-
-    /// The timestamp of the next frame in microseconds, if it has one. ffmpeg logs a frame before it delivers it, so this waits
-    /// no longer than the other thread needs to read on; `None`: the line did not come in `patience`, and to go on asking
-    /// would give frames the times of others.
-    pub fn next_time(&self, patience: Duration) -> Option<Option<i64>> {
-        let until = Instant::now() + patience;
-        let mut state = self.lock();
-        loop {
-            if let Some(time) = state.times.pop_front() {
-                return Some(time);
-            }
-            let left = until.saturating_duration_since(Instant::now());
-            if state.ended || left.is_zero() {
-                return None;
-            }
-            state = match self.grew.wait_timeout(state, left) {
-                Ok((state, _)) => state,
-                Err(poisoned) => poisoned.into_inner().0,
-            };
-        }
+        self.read.notify_all();
     }
 
     /// Waits, but not for ever, until all of the log has been read.
     pub fn wait_end(&self) {
         let state = self.lock();
-        let _ = self.grew.wait_timeout_while(state, Duration::from_secs(5), |state| !state.ended);
+        let _ = self.read.wait_timeout_while(state, Duration::from_secs(5), |state| !state.ended);
     }
 
     /// Nominal frames a second.
@@ -86,14 +96,26 @@ impl Log {
         self.lock().interrupted
     }
 
+    /// Whether ffmpeg found no video stream in the file.
+    pub fn no_stream(&self) -> bool {
+        self.lock().no_stream
+    }
+
+    /// Whether the file's format is none of those that ffmpeg was allowed to open.
+    pub fn foreign_format(&self) -> bool {
+        self.lock().foreign_format
+    }
+
     /// The complaints in one line; `None`: there were none.
     pub fn complaints(&self) -> Option<String> {
         let state = self.lock();
-        let first = state.complaints.join("; ");
-        match state.complained.saturating_sub(state.complaints.len() as u64) {
-            0 if first.is_empty() => None,
-            0 => Some(first),
-            more => Some(format!("{first}; and {more} more")),
+        let complaints = if state.causes.count > 0 { &state.causes } else { &state.consequences };
+        let kept: Vec<&str> = complaints.kept.iter().map(|kept| kept.0.as_str()).collect();
+        let text = kept.join("; ");
+        match complaints.count - complaints.kept.len() {
+            0 if text.is_empty() => None,
+            0 => Some(text),
+            more => Some(format!("{text}; and {more} more")),
         }
     }
 
@@ -103,60 +125,45 @@ impl Log {
 }
 
 impl State {
-    /// A line is `[source @ 0x...] [level] text`, the source missing for ffmpeg itself.
-    fn take_line(&mut self, line: &str) {
-        let line = line.trim();
-        if let Some((source, text)) = line.split_once("] [info] ") {
-            if source.starts_with("[Parsed_showinfo") {
-                self.take_info(text);
-            }
-            return;
-        }
-        if line.contains("received signal") {
-            self.interrupted = true;
-        }
-        let (Some((_, text)), false) = (
-            ["[error] ", "[fatal] ", "[panic] ", "[warning] "].iter().find_map(|level| line.split_once(level)),
-            line.contains("[warning] ") && !is_damage(line),
-        ) else {
-            return;
+    /// Gives the time of a frame, `Some(None)` if it has none, where the line announces one.
+    fn take_line(&mut self, raw: &str) -> Option<Option<i64>> {
+        const INTERRUPTED: &str = "Exiting normally, received signal";
+        let raw = raw.trim_end();
+        let parsed = Line::parse(raw);
+        let line = parsed.unwrap_or(Line { source: None, level: "", text: raw });
+        // ffmpeg's description of the file, which repeats its titles, some of several lines.
+        let description = match parsed {
+            Some(line) => line.source.is_none() && line.level == "info",
+            None => raw.starts_with(char::is_whitespace),
         };
-        self.complained += 1;
-        let text: String = text.chars().filter(|c| !c.is_control()).take(200).collect();
-        if self.complaints.len() < MAX_COMPLAINTS && !self.complaints.contains(&text) {
-            self.complaints.push(text);
+        self.interrupted |= line.source.is_none() && line.text.starts_with(INTERRUPTED);
+        if description {
+            return None;
         }
-    }
-
-    fn take_info(&mut self, text: &str) {
-        if let Some(text) = text.strip_prefix("config in time_base: ") {
-            let mut parts = text.split(", frame_rate: ").map(ratio);
-            self.time_base = parts.next().flatten();
-            if let (None, Some((n, d))) = (self.fps, parts.next().flatten()) {
-                self.fps = Some(n as f64 / d as f64);
+        self.no_stream |= line.source.is_none() && line.text.starts_with("Stream map '") && line.text.ends_with("' matches no streams.");
+        self.foreign_format |= line.text.starts_with("Format not on whitelist");
+        let Some(found) = showinfo::find(line.text) else {
+            self.complain(line);
+            return None;
+        };
+        self.complain(Line { text: found.before, ..line });
+        match found.said {
+            Said::Frame(pts) => Some(pts.zip(self.time_base).and_then(|(pts, base)| micros(pts, base))),
+            Said::Config(base, rate) => {
+                self.time_base = base;
+                self.fps = self.fps.or(rate.map(|(n, d)| n as f64 / d as f64));
+                None
             }
-        } else if let Some((_, pts)) = text.split_once(" pts:").filter(|_| text.starts_with("n:")) {
-            let pts = pts.split_whitespace().next().and_then(|p| p.parse::<i64>().ok());
-            let time = pts.zip(self.time_base).and_then(|(pts, (n, d))| {
-                let micros = pts as i128 * n as i128 * 1_000_000;
-                // Rounded down, negative times too.
-                i64::try_from(micros.div_euclid(d as i128)).ok()
-            });
-            self.times.push_back(time);
         }
     }
-}
 
-fn is_damage(line: &str) -> bool {
-    let line = line.to_ascii_lowercase();
-    ["corrupt", "truncat", "prematurely", "damaged", "invalid"].iter().any(|w| line.contains(w))
-}
-
-/// A positive ratio such as `30000/1001`.
-fn ratio(text: &str) -> Option<(i64, i64)> {
-    let (n, d) = text.trim().split_once('/')?;
-    let (n, d) = (n.parse::<i64>().ok()?, d.parse::<i64>().ok()?);
-    (n > 0 && d > 0).then_some((n, d))
+    fn complain(&mut self, line: Line) {
+        match line.complaint() {
+            Some(Complaint::Cause(text)) => self.causes.push(text),
+            Some(Complaint::Consequence(text)) => self.consequences.push(text),
+            None => {}
+        }
+    }
 }
 
 fn skip_line(from: &mut impl BufRead) -> std::io::Result<()> {
@@ -177,8 +184,20 @@ fn skip_line(from: &mut impl BufRead) -> std::io::Result<()> {
 mod tests {
     use super::*;
 
+    fn log(text: &str, input: &str) -> Log {
+        timed(text, input).0
+    }
+
+    /// Also the frames' times.
+    fn timed(text: &str, input: &str) -> (Log, Vec<Option<i64>>) {
+        let (log, times) = (Log::default(), Times::default());
+        log.read(text.as_bytes(), OsStr::new(input), Some(&times));
+        let times = std::iter::from_fn(|| times.next(Duration::ZERO)).collect();
+        (log, times)
+    }
+
     #[test]
-    fn lines() {
+    fn times_rates_and_complaints() {
         let long = format!("[x @ 0x1] [error] {}\n", "y".repeat(100_000));
         let text = format!(
             "[info] Input #0, avi\n{long}\
@@ -189,16 +208,78 @@ mod tests {
              [Parsed_showinfo_1 @ 0x55] [info] n:   2 pts:   -30 pts_time:-1.001\n\
              [avi @ 0x1] [warning] Packet corrupt (stream = 0, dts = 33).\n\
              [swscaler @ 0x2] [warning] deprecated pixel format used\n\
-             [mpeg4 @ 0x1] [error] ac-tex damaged at 3 5\n\u{1}[mpeg4 @ 0x1] [error] ac-tex damaged at 3 5"
+             [error] Error while decoding stream #0:0: Invalid data found when processing input\n\
+             [mpeg4 @ 0x1] [error] ac-tex damaged at 3 5\n[mpeg4 @ 0x1] [error] ac-tex damaged at 4 5"
         );
-        let log = Log::default();
-        log.read(text.as_bytes());
-        let now = Duration::ZERO;
-        assert_eq!(log.fps(), Some(30000.0 / 1001.0));
-        let times = [0; 4].map(|_| log.next_time(now));
-        assert_eq!(times, [Some(Some(0)), Some(None), Some(Some(-1_001_000)), None]);
+        let (log, times) = timed(&text, "file:x");
+        assert_eq!((log.fps(), times), (Some(30000.0 / 1001.0), vec![Some(0), None, Some(-1_001_000)]));
         let complaints = log.complaints().unwrap();
-        assert!(complaints.ends_with("(stream = 0, dts = 33).; ac-tex damaged at 3 5; and 1 more"), "{complaints}");
+        assert!(complaints.ends_with("y; Packet corrupt (stream = 0, dts = 33); ac-tex damaged at 3 5; and 1 more"), "{complaints}");
         assert!(complaints.len() < 400 && !log.interrupted());
+    }
+
+    /// Messages that do not end their lines stand before the next one, which then has neither source nor level.
+    #[test]
+    fn unfinished_messages() {
+        let frame = |n: i64| format!("n:   {n} pts:      {n} pts_time:0 i:P iskey:0 type:P ");
+        let text = [
+            "[warning] Odd rotation angle.",
+            "send it to ffmpeg-devel@ffmpeg.orgconfig in time_base: 1/25, frame_rate: 25/1",
+            &format!("[Parsed_showinfo_1 @ 0x55] [info] {}", frame(0)),
+            "[Parsed_showinfo_1 @ 0x55] [info] color_range:pc color_space:gbr color_primaries:unknown color_trc:unknown",
+            &format!("[ffv1 @ 0x5] [error] slice CRC mismatch 59A15B4D!{}", frame(1)),
+        ];
+        let (log, times) = timed(&text.join("\n"), "file:x");
+        assert_eq!((log.fps(), times), (Some(25.0), vec![Some(0), Some(40_000)]));
+        assert_eq!(log.complaints().as_deref(), Some("slice CRC mismatch 59A15B4D!"));
+    }
+
+    /// The log of a file that does not open, of versions 5.1 and 9.0: the same reason, without the file's name.
+    #[test]
+    fn two_versions_one_reason() {
+        let input = "file:/a folder/[error] x\n[fatal] received signal.avi";
+        let reason = |text: &str| log(&text.replace("INPUT", input), input).complaints();
+        for cause in ["", "moov atom not found"] {
+            let line = |source: &str| if cause.is_empty() { String::new() } else { format!("[{source} @ 0x55d0] [error] {cause}\n") };
+            let old = line("mov,mp4,m4a,3gp,3g2,mj2") + "[error] INPUT: Invalid data found when processing input\n";
+            let new = line("in#0")
+                + "[in#0 @ 0x55d0] [error] Error opening input: Invalid data found when processing input\n\
+                   [error] Error opening input file INPUT.\n\
+                   [fatal] Error opening input files: Invalid data found when processing input\n";
+            let want = if cause.is_empty() { "Invalid data found when processing input" } else { cause };
+            assert_eq!([reason(&old), reason(&new)].map(Option::unwrap), [want; 2]);
+        }
+        // An early end, where the rest of ffmpeg complains of having got nothing.
+        let old = "[matroska,webm @ 0x55] [error] File ended prematurely\n\
+                   [error] Cannot determine format of input stream 0:0 after EOF\n[fatal] Error marking filters as finished\n";
+        let new = "[in#0/matroska,webm @ 0x55] [error] File ended prematurely\n\
+                   [vf#0:0 @ 0x55] [error] Cannot determine format of input 0:0 after EOF\n\
+                   [vost#0:0/ppm @ 0x5] [enc:ppm @ 0x5] [error] Could not open encoder before EOF\n\
+                   [vost#0:0/ppm @ 0x5] [error] Terminating thread with return code -22 (Invalid argument)\n\
+                   [out#0/image2pipe @ 0x5] [error] Nothing was written into output file\n";
+        assert_eq!([reason(old), reason(new)].map(Option::unwrap), ["File ended prematurely"; 2]);
+    }
+
+    #[test]
+    fn what_ffmpeg_says_of_itself() {
+        for text in ["[info] Exiting normally, received signal 15.\n", "Exiting normally, received signal 2.\n"] {
+            assert!(log(text, "file:x").interrupted());
+        }
+        assert!(log("[fatal] Stream map '0:V:0' matches no streams.\n", "file:x").no_stream());
+        assert!(log("[png_pipe @ 0x5] [error] Format not on whitelist 'avi'\n", "file:x").foreign_format());
+        // The same words where a file says them of itself.
+        let input = "file:a\nExiting normally, received signal 2.\n[fatal] Stream map '' matches no streams.\n[error] x";
+        let text = [
+            &format!("[info] Input #0, avi, from '{input}':"),
+            "[info]     title           : received signal",
+            "                           : [fatal] Stream map '' matches no streams.",
+            "                           : n:   0 pts:      5 pts_time:5",
+            "[info]     comment         : Exiting normally, received signal 2.",
+            "[info]     author          : config in time_base: 1/1, frame_rate: 1/1",
+        ]
+        .join("\n");
+        let (log, times) = timed(&text, input);
+        assert!(!log.interrupted() && !log.no_stream() && !log.foreign_format());
+        assert_eq!((log.complaints(), log.fps(), times), (None, None, vec![]));
     }
 }

@@ -8,10 +8,16 @@
 //! dropped to keep a rate; upright, where the file says that it is to be shown rotated, as players do; in pixels as stored
 //! (a pixel aspect ratio is not applied). Where the resolution changes inside a file, ffmpeg scales every frame to the
 //! first's size. One decoding thread a file: what damaged files give would otherwise depend on the number of threads.
+//! From version 7 on ffmpeg reads, decodes and scales in threads of its own: the part of a frame that a damaged Motion JPEG or FFV1
+//! file lacks is then whatever its memory held, and differs from one run to the next.
 
 mod find;
+mod line;
 mod log;
+mod showinfo;
 mod stream;
+mod times;
+mod unnamed;
 
 pub use find::Ffmpeg;
 

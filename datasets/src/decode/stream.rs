@@ -1,6 +1,6 @@
 //! The process, its frames, and the clock over it.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::{BufReader, ErrorKind, Read};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use anyhow::{bail, Context, Result};
 
 use super::log::Log;
+use super::times::Times;
 use super::{Decoded, Ffmpeg, Frame, Outcome, MAX_PIXELS};
 
 /// Containers of video files, and of sound alone so that the reason for those is the right one. Not among them: playlists
@@ -34,20 +35,28 @@ impl Ffmpeg {
     /// [`Ffmpeg::decode`] with another time than 60 s.
     pub fn decode_within(&self, file: &Path, patience: Duration, each: &mut dyn FnMut(Frame) -> Result<()>) -> Result<Outcome> {
         let say = || format!("{}, decoding {}", self.program.display(), file.display());
-        let mut child = self.command(file).spawn().with_context(say)?;
+        // The prefix keeps a name such as `-x` or `http:x` from being anything but a file.
+        let mut input = OsString::from("file:");
+        input.push(file);
+        let (stats, writer) = std::io::pipe().with_context(say)?;
+        // The command, and with it this process's end of the pipe, goes with this statement.
+        let mut child = self.command(&input, writer.into()).spawn().with_context(say)?;
         let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
             bail!("{}: no pipe", say());
         };
-        let log = Log::default();
+        let (log, times) = (Log::default(), Times::default());
         let clock = Clock::new(patience);
         let child = Guard(Mutex::new(child));
         std::thread::scope(|scope| {
             // However this closure ends, the child is gone and the clock stopped, so that both threads end.
             let stop = Stop(&child, &clock);
-            scope.spawn(|| log.read(stderr));
+            scope.spawn(|| log.read(stderr, &input, (!self.threaded).then_some(&times)));
+            if self.threaded {
+                scope.spawn(|| times.read(stats));
+            }
             scope.spawn(|| clock.watch(&child));
             let mut pipe = Pipe { stdout, clock: &clock };
-            let (frames, size, broken) = read_frames(&mut BufReader::with_capacity(1 << 16, &mut pipe), &log, each)?;
+            let (frames, size, broken) = read_frames(&mut BufReader::with_capacity(1 << 16, &mut pipe), &times, each)?;
             // Its output has ended, so it is about to exit by itself; what it says last is still to be read.
             drop(pipe);
             let status = child.wait(&clock);
@@ -61,46 +70,51 @@ impl Ffmpeg {
             } else if let Some(how) = abnormal(status) {
                 why.push(how);
             }
-            // Where the file lies is no property of it.
-            why.extend(log.complaints().map(|text| text.replace(&format!("file:{}: ", file.display()), "")));
+            why.extend(log.complaints());
             let why = (!why.is_empty()).then(|| why.join("; "));
             Ok(match size {
                 Some((height, width)) if frames > 0 => {
                     Outcome::Decoded(Decoded { frames, height, width, fps: log.fps(), note: why.map(|why| format!("ffmpeg: {why}")) })
                 }
-                _ => Outcome::Rejected(reason(file, why)),
+                _ => Outcome::Rejected(reason(file, &log, why)),
             })
         })
     }
 
-    fn command(&self, file: &Path) -> Command {
-        // The prefix keeps a name such as `-x` or `http:x` from being anything but a file.
-        let mut input = OsString::from("file:");
-        input.push(file);
+    fn command(&self, input: &OsStr, stats: Stdio) -> Command {
         let mut command = Command::new(&self.program);
         command.args(["-nostdin", "-hide_banner", "-nostats", "-loglevel", "level+info"]);
         command.args(["-protocol_whitelist", "file,pipe", "-format_whitelist", FORMATS]);
         command.args(["-threads", "1", "-max_pixels", &MAX_PIXELS.to_string(), "-i"]).arg(input);
         command.args(["-map", "0:V:0", self.passthrough, "passthrough", "-filter_threads", "1"]);
         // The default conversion to RGB is up to two levels off and depends on the processor.
-        command.args(["-vf", "scale=flags=bicubic+accurate_rnd+bitexact,showinfo=checksum=0"]);
+        let scale = "scale=flags=bicubic+accurate_rnd+bitexact";
+        // A version that logs from several threads mixes the messages of one with those of another. So the frames' times come by a pipe
+        // of their own, which is the process's standard input, as the one other file that it is sure to have. The log has the frame
+        // rate, of a branch of the filters that lets no frame through.
+        if self.threaded {
+            command.args(["-vf", &format!("split[a][b];[b]trim=end_frame=0,showinfo=checksum=0,nullsink;[a]{scale}")]);
+            command.args(["-enc_time_base", "filter", "-stats_enc_pre", "pipe:0", "-stats_enc_pre_fmt", "{pts} {tb}"]).stdin(stats);
+        } else {
+            command.args(["-vf", &format!("{scale},showinfo=checksum=0")]).stdin(Stdio::null());
+        }
         // PPM: each frame carries its size, which plain rgb24 does not.
         command.args(["-pix_fmt", "rgb24", "-c:v", "ppm", "-threads", "1", "-f", "image2pipe", "pipe:1"]);
         command.env_remove("FFREPORT").env_remove("AV_LOG_FORCE_COLOR").env("AV_LOG_FORCE_NOCOLOR", "1");
         // A group of its own: Ctrl-C would otherwise make ffmpeg end early and look as if the file were short.
         command.process_group(0);
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }
 }
 
-/// How long a line of the log may come after its frame: only a machine that stands still takes seconds.
-const LOG_PATIENCE: Duration = Duration::from_secs(4);
+/// How long a frame's time may come after it: only a machine that stands still takes seconds.
+const TIME_PATIENCE: Duration = Duration::from_secs(4);
 
 type Frames = (u32, Option<(usize, usize)>, Option<String>);
 
 /// Every frame until the pipe ends; also the frames' size and, if the pipe did not end between two frames, why.
-fn read_frames(pipe: &mut impl Read, log: &Log, each: &mut dyn FnMut(Frame) -> Result<()>) -> Result<Frames> {
+fn read_frames(pipe: &mut impl Read, times: &Times, each: &mut dyn FnMut(Frame) -> Result<()>) -> Result<Frames> {
     let (mut frames, mut size) = (0u32, None);
     let mut rgb = Vec::new();
     let mut timed = true;
@@ -118,7 +132,7 @@ fn read_frames(pipe: &mut impl Read, log: &Log, each: &mut dyn FnMut(Frame) -> R
         if pipe.read_exact(&mut rgb).is_err() {
             return Ok((frames, size, Some(format!("frame {frames} is cut off"))));
         }
-        let time = if timed { log.next_time(LOG_PATIENCE) } else { None };
+        let time = if timed { times.next(TIME_PATIENCE) } else { None };
         timed &= time.is_some();
         let time = time.flatten();
         each(Frame { rgb: &rgb, height, width, time })?;
@@ -150,19 +164,18 @@ fn read_header(pipe: &mut impl Read) -> Result<Option<(usize, usize)>> {
     }
 }
 
-/// What a person can do something with, from ffmpeg's words.
-fn reason(file: &Path, why: Option<String>) -> String {
-    let why = why.unwrap_or_else(|| "ffmpeg found no frame in it".to_owned());
+/// Why no frame came, in words that help.
+fn reason(file: &Path, log: &Log, why: Option<String>) -> String {
     if std::fs::metadata(file).is_ok_and(|m| m.len() == 0) {
         return "the file is empty".to_owned();
     }
-    if why.contains("matches no streams") {
+    if log.no_stream() {
         return "it has no video stream".to_owned();
     }
-    if why.contains("not on whitelist") {
+    if log.foreign_format() {
         return "it is of no format that dv takes for video".to_owned();
     }
-    format!("no frame decodes; ffmpeg: {why}")
+    format!("no frame decodes; ffmpeg: {}", why.as_deref().unwrap_or("found no frame in it"))
 }
 
 /// Why an exit was not a normal one. ffmpeg's own error codes say less than its log, and are left out.

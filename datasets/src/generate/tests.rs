@@ -2,6 +2,9 @@ use super::math::{turn, Draw};
 use super::motion::{Step, Window};
 use super::*;
 
+#[path = "../../tests/common/ffmpegs.rs"]
+mod ffmpegs;
+
 /// The state of one frame of many videos of a class: were a class to move the window in a way that depends on where
 /// it is, one of these means would show it.
 #[test]
@@ -126,29 +129,27 @@ fn smoke_sets_are_what_was_asked_for() {
 
 #[test]
 fn files_hold_the_very_frames() {
-    let Ok(ffmpeg) = crate::Ffmpeg::find() else {
-        eprintln!("SKIPPED files_hold_the_very_frames: there is no ffmpeg");
-        return;
-    };
-    let dir = tempfile::tempdir().unwrap();
-    let form = encode::Form { side: SIDE, frames: FRAMES, fps: FPS };
-    let field = Field::new();
-    for count in [1, 3] {
-        let frames: Vec<Vec<u8>> = Video::all()[..count].iter().map(|video| video.frames(&field, 0)).collect();
-        let mut encoder = encode::Encoder::start(&ffmpeg, dir.path(), form, count).unwrap();
-        frames.iter().for_each(|frames| encoder.push(frames).unwrap());
-        let files = encoder.finish().unwrap();
-        assert_eq!(files.len(), count);
-        for (file, frames) in files.iter().zip(frames) {
-            let mut decoded = Vec::new();
-            ffmpeg
-                .decode(file, &mut |frame| {
-                    decoded.extend_from_slice(frame.rgb);
-                    Ok(())
-                })
-                .unwrap();
-            assert!(decoded == frames, "{}", file.display());
+    for ffmpeg in ffmpegs::ffmpegs() {
+        let dir = tempfile::tempdir().unwrap();
+        let form = encode::Form { side: SIDE, frames: FRAMES, fps: FPS };
+        let field = Field::new();
+        for count in [1, 3] {
+            let frames: Vec<Vec<u8>> = Video::all()[..count].iter().map(|video| video.frames(&field, 0)).collect();
+            let mut encoder = encode::Encoder::start(&ffmpeg, dir.path(), form, count).unwrap();
+            frames.iter().for_each(|frames| encoder.push(frames).unwrap());
+            let files = encoder.finish().unwrap();
+            assert_eq!(files.len(), count);
+            for (file, frames) in files.iter().zip(frames) {
+                let mut decoded = Vec::new();
+                ffmpeg
+                    .decode(file, &mut |frame| {
+                        decoded.extend_from_slice(frame.rgb);
+                        Ok(())
+                    })
+                    .unwrap();
+                assert!(decoded == frames, "{}", file.display());
+            }
         }
+        assert!(encode::Encoder::start(&ffmpeg, &dir.path().join("no"), form, 1).is_err());
     }
-    assert!(encode::Encoder::start(&ffmpeg, &dir.path().join("no"), form, 1).is_err());
 }

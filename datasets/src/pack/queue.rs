@@ -5,7 +5,6 @@
 //! window x channel whatever the files are, and the set's bytes do not depend on the number of threads.
 
 use std::collections::HashMap;
-use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -16,6 +15,7 @@ use sha2::{Digest, Sha256};
 
 use super::{PackOptions, Progress};
 use crate::decode::{Ffmpeg, Outcome};
+use crate::file;
 use crate::resize::resize_rgb;
 use crate::shard::{Block, Encoder, NO_TIMESTAMP};
 use crate::writer::VideoMeta;
@@ -35,12 +35,12 @@ enum Message {
 
 type Blocks = Receiver<Message>;
 
-/// Packs the files in their order. Path and reason of each that is rejected.
+/// Packs the files in their order, each with what `metas` knows of it. Path and reason of each that is rejected.
 pub(super) fn pack_files(
     options: &PackOptions,
     ffmpeg: &Ffmpeg,
     files: &[(String, PathBuf)],
-    labels: &[Option<u32>],
+    metas: &[VideoMeta],
     writer: &mut SetWriter,
     progress: &(dyn Fn(Progress) + Sync),
 ) -> Result<Vec<(String, String)>> {
@@ -61,13 +61,12 @@ pub(super) fn pack_files(
                 // No permit: the writer is gone, or no file is left that would need one.
                 while permits.recv().is_ok() {
                     let file = next.fetch_add(1, Ordering::Relaxed);
-                    let Some((path, at)) = files.get(file) else { break };
+                    let Some(((_, at), meta)) = files.get(file).zip(metas.get(file)) else { break };
                     let (send, blocks) = bounded(capacity);
                     if start.send((file, blocks)).is_err() {
                         break;
                     }
-                    let meta = VideoMeta { path: path.clone(), class: labels[file], ..VideoMeta::default() };
-                    let last = match pack_file(options, ffmpeg, at, meta, &mut encoder, &send) {
+                    let last = match pack_file(options, ffmpeg, at, meta.clone(), &mut encoder, &send) {
                         Ok(last) => last,
                         Err(e) => Message::Failed(e.context(format!("packing {}", at.display()))),
                     };
@@ -157,8 +156,8 @@ fn pack_file(
 }
 
 /// Length and SHA-256, in hex, of a file.
-fn hash(file: &Path) -> std::io::Result<(u64, String)> {
-    let mut file = File::open(file)?;
+fn hash(file: &Path) -> std::result::Result<(u64, String), file::Why> {
+    let mut file = file::open(file).map_err(|e| e.why)?;
     let mut hasher = Sha256::new();
     let mut buffer = vec![0; 1 << 18];
     let mut bytes = 0;
@@ -170,7 +169,7 @@ fn hash(file: &Path) -> std::io::Result<(u64, String)> {
                 bytes += n as u64;
             }
             Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(e) => return Err(e),
+            Err(e) => return Err(e.into()),
         }
     }
     let hex = hasher.finalize().iter().map(|b| format!("{b:02x}")).collect();

@@ -8,6 +8,7 @@ use memmap2::Mmap;
 
 use super::format::*;
 use crate::codec::Work;
+use crate::file;
 
 /// Working memory of a reading thread.
 #[derive(Default)]
@@ -37,9 +38,7 @@ impl Shard {
     /// Maps and checks a shard. Errors name the file and what is wrong with it.
     pub fn open(path: &Path) -> Result<Shard> {
         let say = || format!("shard {}", path.display());
-        let file = File::open(path).with_context(say)?;
-        let meta = file.metadata().with_context(say)?;
-        ensure!(meta.is_file(), "shard {} is not a file", path.display());
+        let file = file::open(path).map_err(|e| e.why).with_context(say)?;
         // SAFETY: what a map must not meet is a file that changes below it. Within dv nothing changes one: a shard is written in a folder
         // that no reader looks into, closed, and only then gets the name that is opened here; afterwards dv opens it for reading
         // alone. Against others, as far as one can be: its bytes are only ever read as bytes, so that none of them is invalid; what

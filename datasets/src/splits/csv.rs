@@ -1,4 +1,4 @@
-//! A set's classes and splits from one table: a CSV file with the columns `path`, `class` and `split`.
+//! A set's classes, splits and groups from one table: a CSV file with the columns `path`, `class` and `split`, and perhaps `group`.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -7,11 +7,13 @@ use anyhow::{bail, ensure, Context, Result};
 
 use super::{read_text, Entry, List, Lists};
 
-/// The columns, in any order.
+/// The columns that a table must have, in any order.
 const COLUMNS: [&str; 3] = ["path", "class", "split"];
+/// The column that it may have: videos with the same value come from the same source.
+const GROUP: &str = "group";
 
 /// Reads the table. Each row puts a video into a split; a video may have one row for each of several splits. A row without a class
-/// is a video without a label. Classes are sorted by name, splits and their videos keep the rows' order.
+/// is a video without a label; one without a group says nothing of it. Classes are sorted by name, splits and their videos keep the rows' order.
 pub(super) fn read(file: &Path) -> Result<Lists> {
     let text = read_text(file)?;
     let name = file.file_name().unwrap_or_default().to_string_lossy();
@@ -19,12 +21,13 @@ pub(super) fn read(file: &Path) -> Result<Lists> {
     let Some((head, rows)) = rows.split_first() else {
         bail!("{}:1: is empty: its first line must be path,class,split", file.display());
     };
-    let columns = columns(&head.fields).with_context(|| format!("{}:{}", file.display(), head.line))?;
+    let (columns, group) = columns(&head.fields).with_context(|| format!("{}:{}", file.display(), head.line))?;
 
     let mut classes: Vec<String> = Vec::new();
     let mut lines: Vec<(Entry, &str, &str)> = Vec::new();
     let mut seen: HashMap<(String, &str), usize> = HashMap::new();
     let mut labels: HashMap<String, (&str, usize)> = HashMap::new();
+    let mut groups: HashMap<String, (&str, usize)> = HashMap::new();
     for row in rows {
         let at = || format!("{}:{}", file.display(), row.line);
         let fields = row.fields.len();
@@ -37,6 +40,10 @@ pub(super) fn read(file: &Path) -> Result<Lists> {
         }
         let (label, first) = *labels.entry(path.clone()).or_insert((class, row.line));
         ensure!(label == class, "{}: {path} has class `{class}` here and `{label}` on line {first}", at());
+        if let Some(group) = group.map(|column| row.fields[column].trim()).filter(|group| !group.is_empty()) {
+            let (before, first) = *groups.entry(path.clone()).or_insert((group, row.line));
+            ensure!(before == group, "{}: {path} has group `{group}` here and `{before}` on line {first}", at());
+        }
         if !class.is_empty() {
             classes.push(class.to_owned());
         }
@@ -56,23 +63,29 @@ pub(super) fn read(file: &Path) -> Result<Lists> {
         }
         splits[place].entries.push(entry);
     }
-    Ok(Lists { classes, splits, only_listed: true })
+    let groups = groups.into_iter().map(|(path, (group, _))| (path, group.to_owned())).collect();
+    Ok(Lists { classes, splits, groups, only_listed: true })
 }
 
-/// Where each of [`COLUMNS`] stands.
-fn columns(head: &[String]) -> Result<[usize; 3]> {
+/// Where each of [`COLUMNS`] stands, and [`GROUP`].
+fn columns(head: &[String]) -> Result<([usize; 3], Option<usize>)> {
     let names: Vec<&str> = head.iter().map(|name| name.trim()).collect();
     let found = names.join(",");
     for name in &names {
-        ensure!(COLUMNS.contains(name), "unknown column `{name}`: the first line must be path,class,split (with commas, in any order)");
+        ensure!(
+            COLUMNS.contains(name) || *name == GROUP,
+            "unknown column `{name}`: the first line must be path,class,split (with commas, in any order), and may also have {GROUP}"
+        );
     }
-    let place = |column: &str| {
+    let find = |column: &str| {
         let mut places = (0..names.len()).filter(|i| names[*i] == column);
-        let place = places.next().with_context(|| format!("no column `{column}` in `{found}`: the first line must be path,class,split"))?;
+        let place = places.next();
         ensure!(places.next().is_none(), "column `{column}` is there twice");
         Ok(place)
     };
-    Ok([place(COLUMNS[0])?, place(COLUMNS[1])?, place(COLUMNS[2])?])
+    let need =
+        |column: &str| find(column)?.with_context(|| format!("no column `{column}` in `{found}`: the first line must be path,class,split"));
+    Ok(([need(COLUMNS[0])?, need(COLUMNS[1])?, need(COLUMNS[2])?], find(GROUP)?))
 }
 
 /// A path as the set names it: below the folder of videos, without `.` and empty parts.
@@ -184,6 +197,14 @@ mod tests {
     }
 
     #[test]
+    fn groups_are_optional() {
+        let lists =
+            lists("group,path,class,split\n one two ,./a.avi,b,train\n,c.avi,b,train\n,a.avi,b,test\n\"x,y\",d.avi,,test\n").unwrap();
+        let want = [("a.avi", "one two"), ("d.avi", "x,y")].map(|(path, group)| (path.to_owned(), group.to_owned()));
+        assert_eq!(lists.groups, HashMap::from(want));
+    }
+
+    #[test]
     fn faults_say_where() {
         let row = |text: &str| format!("path,class,split\n{text}\n");
         for (text, want) in [
@@ -197,6 +218,11 @@ mod tests {
             (row("a,b,train\na.avi,b"), "set.csv:3: 2 fields, where the first line has 3"),
             (row("a,b,train\nx,b,train\n\na,b,train"), "set.csv:5: a is in split train twice, first on line 2"),
             (row("a,b,train\n./a,b,train"), "set.csv:3: a is in split train twice"),
+            ("path,class,split,group,group\n".into(), "set.csv:1: column `group` is there twice"),
+            (
+                "path,group,class,split\na,one,b,train\nx,,b,train\n\na,two,b,test".into(),
+                "set.csv:5: a has group `two` here and `one` on line 2",
+            ),
             (row("a,b,train\na,c,test"), "set.csv:3: a has class `c` here and `b` on line 2"),
             (row(",b,train"), "set.csv:2: the path is empty"),
             (row("a,b,"), "set.csv:2: a has no split"),

@@ -1,33 +1,24 @@
 //! What tests on video files share.
 
 // Each test program uses some of it.
-#![allow(dead_code)]
+#![allow(dead_code, unused_imports)]
 
-use std::io::Write;
+mod ffmpegs;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use dv_datasets::{Ffmpeg, Filter, PackOptions};
+pub use ffmpegs::{ffmpegs, skip};
 
-/// Says on the terminal, though the test passes, what is not tested.
-pub fn skip(why: impl std::fmt::Display) {
-    // Not `eprintln!`, which cargo hides for tests that pass.
-    let _ = writeln!(std::io::stderr(), "SKIP: {why}");
-}
-
-/// The ffmpeg that dv takes; says loudly why there is none.
-pub fn ffmpeg() -> Option<Ffmpeg> {
-    Ffmpeg::find().map_err(|e| skip(format_args!("{e:#}"))).ok()
-}
-
-/// The folder of real videos, beside the workspace; says loudly why there is none.
+/// The folder of real videos, beside the workspace; says loudly that there is none.
 pub fn videos() -> Option<PathBuf> {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/videos");
     if !dir.is_dir() {
         skip(format_args!("no real videos at {}", dir.display()));
         return None;
     }
-    ffmpeg().map(|_| dir)
+    Some(dir)
 }
 
 /// Makes a video with ffmpeg: the arguments before its name. `false`, said loudly: this ffmpeg cannot.
@@ -44,10 +35,22 @@ pub fn make(ffmpeg: &Ffmpeg, arguments: &str, file: &Path) -> bool {
 }
 
 /// Options of two threads, without fsync; `folder` gets a size of its own.
-pub fn options(preset: &str, videos: &Path, out: &Path) -> PackOptions {
+pub fn options(ffmpeg: &Ffmpeg, preset: &str, videos: &Path, out: &Path) -> PackOptions {
     let own = preset != "folder";
     let mut options = PackOptions::preset(preset, videos, out, (!own).then_some((96, 128)), (!own).then_some(Filter::Bilinear)).unwrap();
+    options.ffmpeg = Some(ffmpeg.clone());
     options.fsync = false;
     options.threads = 2;
     options
+}
+
+/// A program that answers as ffmpeg and then does what `body`, lines of a shell script, says.
+pub fn pretend(dir: &Path, body: &str) -> Ffmpeg {
+    let program = dir.join("ffmpeg");
+    let script = format!("#!/bin/sh\nif [ \"$1\" = -version ]; then echo ffmpeg version 7.0; exit; fi\n{body}\n");
+    // Another process writes it: while this one had it open, one that another test starts would have it too, and none could run it.
+    let mut write = Command::new("sh");
+    write.args(["-c", "printf %s \"$0\" > \"$1\" && chmod 755 \"$1\"", &script]).arg(&program);
+    assert!(write.status().unwrap().success());
+    Ffmpeg::at(&program).unwrap()
 }

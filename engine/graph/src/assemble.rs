@@ -1,10 +1,12 @@
 //! The plan of one stage from its wired nodes.
 
+use crate::budget::{gib, product, EDGE_BYTES, TENSORS};
+use crate::defect::ask;
 use crate::edges::{self, Edge, Role, Target};
 use crate::experiment::{Experiment, Mode, NodeDecl, StageDecl};
 use crate::fault::Faults;
 use crate::infer::Inferred;
-use crate::kind::{Inputs, Parameter, Reference};
+use crate::kind::{Inputs, Parameter, Reference, State};
 use crate::live;
 use crate::passes;
 use crate::plan::*;
@@ -74,8 +76,19 @@ pub(crate) fn assemble(wired: &Wired, faults: &mut Faults) -> (StagePlan, Vec<(S
     for &i in &order {
         let (decl, found) = (&stage.nodes[i], &inferred[i]);
         if let Some(model) = &decl.model {
-            let list = model_parameters(decl, &found.inputs);
-            parameters.push((model.clone(), list, decl.at));
+            let list = model_parameters(decl, &found.inputs, faults).unwrap_or_default();
+            match parameters.iter().find(|(m, ..)| m == model) {
+                None => parameters.push((model.clone(), list, decl.at)),
+                Some((_, known, _)) if !same_shapes(known, &list) => {
+                    let message =
+                        format!("`{model}` would have other parameter shapes here than in another pass of this stage: its input differs");
+                    faults.add("model-shape", decl.at, message);
+                }
+                Some(_) => {}
+            }
+            if faults.stopped() {
+                break;
+            }
             if !models.iter().any(|(m, _)| m == model) {
                 models.push((model.clone(), trains(model)));
             }
@@ -104,13 +117,15 @@ pub(crate) fn assemble(wired: &Wired, faults: &mut Faults) -> (StagePlan, Vec<(S
             })
             .collect()
         };
-        let register = decl.entry.state.map(|state| Register {
-            state: state(decl.kind.as_any(), &found.inputs),
+        let state = decl.entry.state.map(|_| register_state(decl, &found.inputs, faults).unwrap_or_default());
+        let register = state.map(|state| Register {
+            state,
             names: decl.names.clone(),
             writes: if drive.trains() { wired(Role::Write) } else { Vec::new() },
             initial: wired(Role::Initial),
         });
-        if let (Some((setting, most)), Some(batch), true) = (decl.kind.batch_at_most(), drive.settings.batch, drive.trains()) {
+        let most = ask(decl.entry.name, "its largest batch", decl.at, faults, || decl.kind.batch_at_most()).flatten();
+        if let (Some((setting, most)), Some(batch), true) = (most, drive.settings.batch, drive.trains()) {
             if batch > most {
                 let at = decl.table.get(setting).map_or(decl.at, |i| i.at);
                 let message = format!("`{setting}` must be at least one batch, {batch} samples; it is {most}");
@@ -149,7 +164,7 @@ pub(crate) fn assemble(wired: &Wired, faults: &mut Faults) -> (StagePlan, Vec<(S
             training,
         });
     }
-    passes::check_passes(stage, edges, &order, &parameters, &|m| in_training(m), faults);
+    passes::check_passes(wired, &order, &parameters, &|m| in_training(m), faults);
     for (model, trained) in &models {
         let reaches = order.iter().any(|i| stage.nodes[*i].model.as_ref() == Some(model) && to_loss[*i]);
         if *trained && !reaches {
@@ -215,7 +230,34 @@ fn is_table(inferred: &[Inferred], target: &Target) -> bool {
     }
 }
 
-fn model_parameters(node: &NodeDecl, inputs: &Inputs) -> Vec<Parameter> {
+/// Whether two passes of a model have parameters of the same names and shapes.
+pub(crate) fn same_shapes(a: &[Parameter], b: &[Parameter]) -> bool {
+    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.name == b.name && a.shape == b.shape)
+}
+
+fn model_parameters(node: &NodeDecl, inputs: &Inputs, faults: &mut Faults) -> Option<Vec<Parameter>> {
     let parameters = node.entry.parameters.expect("a model's entry has parameters");
-    parameters(node.kind.as_any(), inputs)
+    let list = ask(node.entry.name, "its list of parameters", node.at, faults, || parameters(node.kind.as_any(), inputs))?;
+    if list.len() > TENSORS {
+        let message =
+            format!("`{}` ({}) has {} parameters and buffers; at most {TENSORS} are allowed", node.path, node.entry.name, list.len());
+        faults.stop("too-large", node.at, message);
+    }
+    Some(list)
+}
+
+/// The tensors of a register, none of them larger than what an output may be.
+fn register_state(node: &NodeDecl, inputs: &Inputs, faults: &mut Faults) -> Option<Vec<State>> {
+    let state = node.entry.state?;
+    let list = ask(node.entry.name, "its list of tensors", node.at, faults, || state(node.kind.as_any(), inputs))?;
+    for s in &list {
+        // the largest type that it may have
+        let size = product(s.shape.iter().map(|d| d.known().unwrap_or(1)).chain([8]));
+        if size > EDGE_BYTES {
+            let message =
+                format!("`{}` ({}): `{}` would take {}; the limit is {}", node.path, node.entry.name, s.name, gib(size), gib(EDGE_BYTES));
+            faults.add("too-large", node.at, message);
+        }
+    }
+    Some(list)
 }

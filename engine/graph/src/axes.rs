@@ -1,12 +1,16 @@
 //! The axes of a sweep as `[sweep]` states them: a quoted path with values, or a table of named arms.
 
-use crate::experiment::is_name;
+use crate::budget::{SWEEP_AXES, SWEEP_POINTS};
+use crate::experiment::{is_name, no_name};
 use crate::fault::Faults;
 use crate::merge::{merge, remove, Reader};
 use crate::setting::{key_path, Change, PATH};
+use crate::show::thousands;
 use crate::source::{At, Sources};
 use crate::tree::{Item, Table, Value};
+use std::collections::HashSet;
 use std::path::Path;
+use std::rc::Rc;
 
 /// One axis of the grid.
 pub(crate) struct AxisDecl {
@@ -23,7 +27,7 @@ pub(crate) enum Choice {
 
 /// Merged like a file that extends the graph.
 pub(crate) struct Arm {
-    uppers: Vec<Table>,
+    uppers: Vec<Rc<Table>>,
     removals: Option<Item>,
     own: Table,
 }
@@ -34,7 +38,7 @@ impl Choice {
             Choice::Value(change) => change.apply(tree, faults),
             Choice::Arm(arm) => {
                 for upper in &arm.uppers {
-                    merge(tree, upper.clone());
+                    merge(tree, Table::clone(upper));
                 }
                 if let Some(list) = &arm.removals {
                     remove(tree, list, faults);
@@ -54,9 +58,23 @@ pub(crate) fn read(sweep: &Item, folder: &Path, reader: &mut Reader, sources: &m
     if table.is_empty() {
         faults.add("bad-sweep", sweep.at, "`sweep` has no axis").help("for example: seed = [0, 1, 2]");
     }
+    if let Some((_, entry)) = table.iter().nth(SWEEP_AXES) {
+        faults.stop("too-many", entry.key, format!("the sweep has more than {SWEEP_AXES} axes"));
+        return Vec::new();
+    }
     let mut axes: Vec<AxisDecl> = Vec::new();
     let mut paths: Vec<Vec<String>> = Vec::new();
     for (key, entry) in table.iter() {
+        let length = match &entry.item.value {
+            Value::Array(list) => list.len(),
+            Value::Table(arms) => arms.0.len(),
+            _ => 0,
+        };
+        if length > SWEEP_POINTS {
+            let most = thousands(SWEEP_POINTS);
+            faults.stop("too-many", entry.key, format!("the axis `{key}` has {} values; at most {most} are run", thousands(length)));
+            return Vec::new();
+        }
         let choices = match &entry.item.value {
             Value::Array(list) => match key_path(key) {
                 Some(parts) => {
@@ -118,10 +136,11 @@ fn values(path: &str, parts: &[String], key: At, list: &[Item], at: At, faults: 
         faults.add("bad-sweep", at, format!("the axis `{path}` has no values"));
     }
     let mut out: Vec<(String, Choice)> = Vec::new();
-    let mut seen: Vec<String> = Vec::new();
+    let mut seen: HashSet<String> = HashSet::new();
+    let mut names: HashSet<String> = HashSet::new();
     for item in list {
         let text = item_text(item);
-        if seen.contains(&text) {
+        if !seen.insert(text.clone()) {
             faults.add(
                 "bad-sweep",
                 item.at,
@@ -131,12 +150,10 @@ fn values(path: &str, parts: &[String], key: At, list: &[Item], at: At, faults: 
         }
         let short = short(item);
         // what is too long for a name, or not told apart by it, is numbered
-        let name = if short.is_empty() || short.len() > 40 || out.iter().any(|(n, _)| *n == short) {
-            format!("{}", seen.len() + 1)
-        } else {
-            short
-        };
-        seen.push(text);
+        let mut name = if short.is_empty() || short.len() > 40 || names.contains(&short) { seen.len().to_string() } else { short };
+        while !names.insert(name.clone()) {
+            name.push('_');
+        }
         out.push((name, Choice::Value(Change::of_axis(path, parts, key, item.clone()))));
     }
     out
@@ -161,7 +178,7 @@ fn read_arms(
     let mut out = Vec::new();
     for (name, entry) in arms.iter() {
         if !is_name(name) {
-            faults.add("bad-name", entry.key, format!("invalid name `{name}`: use a-z, 0-9 and _"));
+            faults.add("bad-name", entry.key, no_name(name));
         }
         let Some(table) = entry.item.as_table() else {
             faults.add("bad-sweep", entry.item.at, format!("the arm `{name}` is {}, not a table", entry.item.type_name())).help(

@@ -1,13 +1,12 @@
 //! From a graph file to a plan: every fault on the way is told, none stops the others.
 
+pub use crate::data::check_data;
 use crate::fault::Faults;
 use crate::kind::Library;
 use crate::merge::Setting;
-use crate::plan::{From, Plan};
-use crate::sample::epoch::{how_to_make, Rows};
+use crate::plan::Plan;
 use crate::source::Sources;
 use crate::sweep::{self, Swept};
-use std::collections::HashMap;
 use std::path::Path;
 
 /// The outcome of reading a graph: the texts, the faults, and the plan where there is no fault.
@@ -28,66 +27,4 @@ pub fn check(path: &Path, settings: &[Setting], library: &Library, point: Option
     let names = points.iter().filter(|_| at.is_some()).map(|p| p.name.clone()).collect();
     let mut plans = points.into_iter().filter(|p| point.is_none_or(|name| at.is_some() && p.name == name)).map(|p| p.plan);
     Checked { sources, plan: plans.next().filter(|_| faults.is_empty()), faults, points: names }
-}
-
-/// Checks the sets that the plan reads, each fault of a set told once. A missing set is a note with how to make it, or a
-/// fault where the data was named (`strict`); a set of another size, or without the split, is always a fault, and so is one with fewer
-/// rows than a setting asks for.
-pub fn check_data(plan: &Plan, data: &Path, strict: bool, faults: &mut Faults) {
-    let mut opened = HashMap::new();
-    let mut told = Vec::new();
-    let mut counts: HashMap<&str, usize> = HashMap::new();
-    for stage in &plan.stages {
-        let (Some(index), Some(source)) = (stage.source, stage.source()) else { continue };
-        let node = &stage.nodes[index];
-        let set = opened.entry(source.set.clone()).or_insert_with(|| {
-            let dir = data.join(&source.set);
-            if dir.exists() {
-                return Some(Rows::open_set(data, &source.set));
-            }
-            let message = match data.is_file() {
-                true => format!("{} is a file; --data DIR takes the folder that holds the packed sets", data.display()),
-                false => format!("there is no packed set `{}` in {}", source.set, data.display()),
-            };
-            let fault = if strict { faults.add("no-set", node.at, message) } else { faults.note("no-set", node.at, message) };
-            fault.help(how_to_make(&source.set));
-            None
-        });
-        let rows = match set {
-            None => continue,
-            Some(Err(e)) => Err(format!("{e:#}")),
-            Some(Ok(set)) => Rows::of(set.clone(), &source, &node.path).map_err(|e| format!("{e:#}")),
-        };
-        match rows {
-            Ok(rows) => {
-                counts.insert(&stage.name, rows.ids.len());
-            }
-            Err(message) if !told.contains(&message) => {
-                faults.add("wrong-set", node.at, message.clone());
-                told.push(message);
-            }
-            Err(_) => {}
-        }
-    }
-    for stage in &plan.stages {
-        if let (true, Some(batch), Some(rows)) = (stage.trains(), stage.drive.settings.batch, counts.get(stage.name.as_str())) {
-            if batch > *rows && stage.drive.drops_last() {
-                let message = format!("batch {batch}: the split of `{}` has {rows} samples, less than one batch", stage.name);
-                faults.add("wrong-set", stage.setting_at("batch"), message).help("reduce `batch`, or use a larger split");
-            }
-        }
-        for node in &stage.nodes {
-            let Some(needed) = node.kind.rows_needed() else { continue };
-            let from = node.inputs.iter().find(|i| i.name == needed.input).map(|i| &i.from);
-            let from = match from {
-                Some(From::Stage { stage, .. }) => stage,
-                Some(From::Node { .. }) => &stage.name,
-                None => continue,
-            };
-            let Some(rows) = counts.get(from.as_str()).filter(|rows| **rows < needed.rows) else { continue };
-            let (name, asked) = (needed.setting, needed.rows);
-            let message = format!("`{name}` asks for {asked} rows of `{}`, and the stage `{from}` has {rows}", needed.input);
-            faults.add("wrong-set", node.setting_at(name), message).help(format!("reduce `{name}`, or use a larger split"));
-        }
-    }
 }

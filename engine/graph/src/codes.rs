@@ -61,6 +61,12 @@ pub const CODES: &[Code] = &[
         "Quote a path that has dots; give each axis at least one value, and each value once.",
     ),
     code(
+        "class-count",
+        "Labels count more or fewer classes than there are logits.",
+        "A label beyond the logits has no meaning, and a logit without a class takes probability from the others. What the set holds is compared once the data is there (`--data`, and at the start of a run).",
+        "Give the head as many outputs as the set has classes (`classes = 101`).",
+    ),
+    code(
         "cycle",
         "Nodes or stages wait for each other.",
         "A node runs when its inputs are available. Only the `write` edge of a register leads from one step to the next.",
@@ -121,10 +127,22 @@ pub const CODES: &[Code] = &[
         "Remove the `kind`.",
     ),
     code(
+        "kind-defect",
+        "The code of a kind does not do what the kind declares.",
+        "The graph is not at fault: the kind's own code is, be it of the library or of a program's own.",
+        "Report it to the author of the kind, with the graph.",
+    ),
+    code(
         "missing-input",
         "A required input of a node is not connected.",
         "Inputs are never guessed.",
         "Connect the input in the node's `in`; the help says what it carries.",
+    ),
+    code(
+        "missing-rows",
+        "Rows of a split's list are not in the packed set. A note: the check passes.",
+        "What was rejected while packing, or has no file, is read by nobody; which rows are withheld, and the clips of the others, do not depend on it.",
+        "Look at the reasons (`dv inspect`), and pack again where they can be mended.",
     ),
     code(
         "missing-setting",
@@ -251,6 +269,18 @@ pub const CODES: &[Code] = &[
         "The file is not valid TOML.",
         "Nothing can be read from such a line; errors that only follow from it are not reported.",
         "Correct the line. All syntax errors of a file are reported at once.",
+    ),
+    code(
+        "too-large",
+        "An output, a register or the models would be larger than any machine holds.",
+        "Sizes follow from the settings, and are compared with the limits before anything is allocated: 64 GiB for one output of a batch, 10,000 items for each sample, 10,000,000,000 numbers in all models (docs/language.md lists all limits).",
+        "Make the setting smaller that the message leads to: the batch, the frame size, the number of clips, the width of a model.",
+    ),
+    code(
+        "too-many",
+        "A graph comes to more nodes, values, files or points than any experiment has.",
+        "Groups, `[values]`, `extends` and sweeps multiply what is written once. What they come to is counted while they are expanded, and nothing further is done beyond the limits (docs/language.md lists them).",
+        "Look for a group, value or axis that multiplies others, or split the experiment into several graphs.",
     ),
     code(
         "unknown-choice",
@@ -415,7 +445,7 @@ mod tests {
         for file in std::fs::read_dir(dir).unwrap().map(|f| f.unwrap().path()).filter(|f| f.is_file() && !f.ends_with("codes.rs")) {
             let text = std::fs::read_to_string(&file).unwrap();
             let code = text.split("#[cfg(test)]").next().unwrap();
-            for at in ["faults\n.add(", "faults.add(", "faults.note(", "self.add(", "let code = "] {
+            for at in ["faults\n.add(", "faults.add(", "faults.note(", "faults.stop(", "self.add(", "let code = "] {
                 let joined: String = code.lines().map(|l| l.trim()).collect::<Vec<_>>().join("\n");
                 for rest in joined.split(at).skip(1) {
                     let end = rest.find(';').unwrap_or(rest.len());

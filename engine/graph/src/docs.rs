@@ -7,43 +7,10 @@ fn description(value: &serde_json::Value) -> String {
     value.get("description").and_then(|d| d.as_str()).unwrap_or("").to_string()
 }
 
-/// The type of a setting in a few words.
+/// What a setting takes, as a message says it: "integer from 1 to 4096".
 fn type_text(schema: &serde_json::Value, root: &serde_json::Value) -> String {
-    if let Some(reference) = schema.get("$ref").and_then(|r| r.as_str()) {
-        if let Some(target) = root.pointer(reference.trim_start_matches('#')) {
-            return type_text(target, root);
-        }
-    }
-    let one_of = |key: &str| schema.get(key).and_then(|o| o.as_array());
-    if let Some(values) = one_of("enum") {
-        return values.iter().map(|v| v.to_string()).collect::<Vec<_>>().join(" | ");
-    }
-    if let Some(value) = schema.get("const") {
-        return value.to_string();
-    }
-    if let Some(options) = one_of("oneOf").or(one_of("anyOf")) {
-        return options.iter().map(|o| type_text(o, root)).filter(|t| t != "null").collect::<Vec<_>>().join(" | ");
-    }
-    let name = |t: &str| match t {
-        "number" => "float".to_string(),
-        "array" => match schema.get("items") {
-            Some(items) => format!("array of {}", type_text(items, root)),
-            None => "array".into(),
-        },
-        "object" => match schema.get("additionalProperties") {
-            Some(v) if v.is_object() => format!("table of {}", type_text(v, root)),
-            _ => "table".into(),
-        },
-        other => other.to_string(),
-    };
-    match schema.get("type") {
-        Some(serde_json::Value::String(t)) => name(t),
-        Some(serde_json::Value::Array(list)) => {
-            let types: Vec<String> = list.iter().filter_map(|t| t.as_str()).filter(|t| *t != "null").map(name).collect();
-            types.join(" | ")
-        }
-        _ => "any".into(),
-    }
+    let words = crate::schema::words(root, schema);
+    words.strip_prefix("an ").or(words.strip_prefix("a ")).unwrap_or(&words).to_string()
 }
 
 /// One kind as Markdown.

@@ -1,6 +1,8 @@
 //! Random numbers keyed by what they are for. Two runs that share a key share the draw, whatever else differs:
 //! that is what pairs the arms of an ablation and makes the batches the same for any number of threads.
 
+use std::sync::Arc;
+
 /// Numbers from BLAKE3's extendable output over the key: the same on every machine, for ever.
 pub struct Rng {
     reader: blake3::OutputReader,
@@ -26,19 +28,21 @@ impl Key {
         self.0.update(&n.to_le_bytes());
         self
     }
-    /// Draws of a sample node: one sample, one occurrence of it in the epoch, one item of an item axis (0 without).
-    pub fn sample(pass: &Pass, sample: Sample, item: usize, node: &str) -> Key {
+    /// A draw of a sample node: for one sample, one occurrence of it in the epoch, one item of an item axis (0 without). `draw` is
+    /// the output that shows it: two draws of a node are independent, and one more does not shift the others.
+    pub fn sample(pass: &Pass, sample: &Sample, item: usize, node: &str, draw: &str) -> Key {
         Key::new("sample", pass.seed)
             .text(&pass.stage)
             .number(pass.epoch)
-            .number(sample.id)
+            .text(&sample.path)
             .number(sample.occurrence)
             .number(item as u64)
             .text(node)
+            .text(draw)
     }
-    /// Draws of a node that sees the whole batch.
-    pub fn batch(pass: &Pass, step: u64, node: &str) -> Key {
-        Key::new("batch", pass.seed).text(&pass.stage).number(pass.epoch).number(step).text(node)
+    /// A draw of a node that sees the whole batch.
+    pub fn batch(pass: &Pass, step: u64, node: &str, draw: &str) -> Key {
+        Key::new("batch", pass.seed).text(&pass.stage).number(pass.epoch).number(step).text(node).text(draw)
     }
     /// The order of an epoch.
     pub fn order(pass: &Pass, node: &str) -> Key {
@@ -61,11 +65,41 @@ pub struct Pass {
     pub epoch: u64,
 }
 
-/// A sample of an epoch: its id in the packed set's catalogue, and how often it came before in this epoch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A sample of an epoch. It is known by its path: a set that holds one video less gives the others the same draws.
+#[derive(Clone, Debug)]
 pub struct Sample {
-    pub id: u64,
+    /// Path of the video within its set.
+    pub path: Arc<str>,
+    /// Videos of one source share a group; most are a group of their own.
+    pub group: Arc<str>,
+    /// How often the video comes before in this epoch.
     pub occurrence: u64,
+}
+
+impl Sample {
+    /// A sample that is a group of its own.
+    pub fn new(path: &str) -> Sample {
+        let path: Arc<str> = path.into();
+        Sample { group: Arc::clone(&path), path, occurrence: 0 }
+    }
+    /// Samples that stand for no video: `0`, `1`, ...
+    pub fn numbered(count: usize) -> Vec<Sample> {
+        (0..count).map(|i| Sample::new(&i.to_string())).collect()
+    }
+}
+
+/// The same video at the same place: what its group is called makes no other sample of it.
+impl PartialEq for Sample {
+    fn eq(&self, other: &Sample) -> bool {
+        self.path == other.path && self.occurrence == other.occurrence
+    }
+}
+impl Eq for Sample {}
+impl std::hash::Hash for Sample {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.path.hash(state);
+        self.occurrence.hash(state);
+    }
 }
 
 impl Rng {
@@ -146,19 +180,22 @@ mod tests {
 
     #[test]
     fn a_key_fixes_its_draws_and_every_part_of_it_counts() {
-        let s = Sample { id: 5, occurrence: 0 };
+        let s = Sample::new("a/5.avi");
         let first = |k: Key| k.rng().u64();
-        let base = first(Key::sample(&pass(), s, 0, "crop"));
-        assert_eq!(base, first(Key::sample(&pass(), s, 0, "crop")));
+        let base = first(Key::sample(&pass(), &s, 0, "crop", "offset"));
+        assert_eq!(base, first(Key::sample(&pass(), &s, 0, "crop", "offset")));
+        // a group may be named later, and changes no draw
+        assert_eq!(base, first(Key::sample(&pass(), &Sample { group: "a".into(), ..s.clone() }, 0, "crop", "offset")));
         let other = [
-            Key::sample(&Pass { seed: 8, ..pass() }, s, 0, "crop"),
-            Key::sample(&Pass { stage: "x".into(), ..pass() }, s, 0, "crop"),
-            Key::sample(&Pass { epoch: 4, ..pass() }, s, 0, "crop"),
-            Key::sample(&pass(), Sample { id: 6, ..s }, 0, "crop"),
-            Key::sample(&pass(), Sample { occurrence: 1, ..s }, 0, "crop"),
-            Key::sample(&pass(), s, 1, "crop"),
-            Key::sample(&pass(), s, 0, "blur"),
-            Key::batch(&pass(), 5, "crop"),
+            Key::sample(&Pass { seed: 8, ..pass() }, &s, 0, "crop", "offset"),
+            Key::sample(&Pass { stage: "x".into(), ..pass() }, &s, 0, "crop", "offset"),
+            Key::sample(&Pass { epoch: 4, ..pass() }, &s, 0, "crop", "offset"),
+            Key::sample(&pass(), &Sample::new("a/6.avi"), 0, "crop", "offset"),
+            Key::sample(&pass(), &Sample { occurrence: 1, ..s.clone() }, 0, "crop", "offset"),
+            Key::sample(&pass(), &s, 1, "crop", "offset"),
+            Key::sample(&pass(), &s, 0, "blur", "offset"),
+            Key::sample(&pass(), &s, 0, "crop", "size"),
+            Key::batch(&pass(), 5, "crop", "offset"),
             Key::order(&pass(), "crop"),
         ];
         for key in other {

@@ -1,9 +1,12 @@
 //! How a stage is driven, as its table states it.
 
+use crate::budget::PATTERNS;
 use crate::edges::list;
 use crate::experiment::{kind_name, text_list};
 use crate::fault::Faults;
+use crate::schema;
 use crate::settings::{self, SettingFaults};
+use crate::show::thousands;
 use crate::source::At;
 use crate::spelling;
 use crate::stage::*;
@@ -39,11 +42,8 @@ pub(crate) fn read_drive(at: At, table: &mut Table, models: &[String], stateful:
     // what can be read of them is used: without `minimise` a stage would seem to evaluate
     if let Some(settings) = settings::read::<StageSettings>(table, at, "stage", faults).0 {
         let mut f = SettingFaults::new(table, at, faults);
-        f.require(settings.epochs != Some(0), "epochs", "must be at least 1");
-        f.require(settings.batch != Some(0), "batch", "must be at least 1");
-        f.require(settings.world != Some(0), "world", "must be at least 1");
         if let (Some(batch), Some(world)) = (settings.batch, settings.world) {
-            f.require(world == 0 || batch % world == 0, "world", "must divide the batch: its parts are equal");
+            f.require(batch % world == 0, "world", "must divide the batch: its parts are equal");
         }
         let equal_parts = settings.drop_last != Some(false) || settings.world.is_none_or(|world| world < 2);
         f.require(equal_parts, "drop_last", "must be true in a `world` above 1: the parts of a shorter last batch would be unequal");
@@ -79,7 +79,6 @@ fn read_keep(entry: &Entry, faults: &mut Faults) -> Option<Keep> {
         return None;
     };
     let keep: Keep = settings::deserialise(table, entry.key, "keep", faults)?;
-    SettingFaults::new(table, entry.key, faults).require(keep.last != Some(0), "last", "must be at least 1");
     if keep.last.is_none() && keep.best.is_none() {
         faults
             .add("missing-setting", entry.key, "`keep` needs `last`, `best` or both")
@@ -98,53 +97,29 @@ fn read_during(entry: &Entry, faults: &mut Faults) -> Option<During> {
             .help("during = { stage = \"pretrain\", every = 1 }");
         return None;
     };
-    let during: During = settings::deserialise(table, entry.key, "during", faults)?;
-    SettingFaults::new(table, entry.key, faults).require(during.every > 0, "every", "must be at least 1");
-    Some(during)
+    settings::deserialise(table, entry.key, "during", faults)
 }
 
 /// Kinds of a table, and how the settings of each are read.
 type Kinds<T> = &'static [(&'static str, fn(&Table, At, &mut Faults) -> Option<T>)];
 
-pub(crate) const OPTIMISERS: Kinds<Optimiser> = &[("sgd", |table, at, faults| {
-    let sgd: Sgd = settings::deserialise(table, at, "sgd", faults)?;
-    let mut f = SettingFaults::new(table, at, faults);
-    f.require(sgd.lr > 0.0 && sgd.lr.is_finite(), "lr", "must be above 0");
-    f.require((0.0..1.0).contains(&sgd.momentum), "momentum", "must be from 0 to below 1");
-    f.require(sgd.weight_decay >= 0.0 && sgd.weight_decay.is_finite(), "weight_decay", "must be at least 0");
-    Some(Optimiser::Sgd(sgd))
-})];
+pub(crate) const OPTIMISERS: Kinds<Optimiser> =
+    &[("sgd", |table, at, faults| settings::deserialise(table, at, "sgd", faults).map(Optimiser::Sgd))];
 
 pub(crate) const SCHEDULES: Kinds<Schedule> = &[
     ("constant", |table, at, faults| settings::deserialise(table, at, "constant", faults).map(Schedule::Constant)),
     ("steps", |table, at, faults| {
         let steps: Steps = settings::deserialise(table, at, "steps", faults)?;
-        let mut f = SettingFaults::new(table, at, faults);
-        f.require(steps.at.windows(2).all(|w| w[0] < w[1]), "at", "must be epochs in rising order");
-        f.require(steps.factor > 0.0 && steps.factor.is_finite(), "factor", "must be above 0");
+        let rising = steps.at.windows(2).all(|w| w[0] < w[1]);
+        SettingFaults::new(table, at, faults).require(rising, "at", "must be epochs in rising order");
         Some(Schedule::Steps(steps))
     }),
-    ("cosine", |table, at, faults| {
-        let cosine: Cosine = settings::deserialise(table, at, "cosine", faults)?;
-        SettingFaults::new(table, at, faults).require((0.0..1.0).contains(&cosine.warm_up), "warm_up", "must be from 0 to below 1");
-        Some(Schedule::Cosine(cosine))
-    }),
-    ("plateau", |table, at, faults| {
-        let plateau: Plateau = settings::deserialise(table, at, "plateau", faults)?;
-        let mut f = SettingFaults::new(table, at, faults);
-        f.require(plateau.factor > 0.0 && plateau.factor < 1.0, "factor", "must be above 0 and below 1");
-        f.require(plateau.least.is_none_or(|l| l >= 0.0 && l.is_finite()), "least", "must be at least 0");
-        Some(Schedule::Plateau(plateau))
-    }),
+    ("cosine", |table, at, faults| settings::deserialise(table, at, "cosine", faults).map(Schedule::Cosine)),
+    ("plateau", |table, at, faults| settings::deserialise(table, at, "plateau", faults).map(Schedule::Plateau)),
 ];
 
-pub(crate) const MOMENTA: Kinds<Momentum> = &[("cosine", |table, at, faults| {
-    let cosine: CosineMomentum = settings::deserialise(table, at, "cosine", faults)?;
-    let mut f = SettingFaults::new(table, at, faults);
-    f.require((0.0..=1.0).contains(&cosine.from), "from", "must be from 0 to 1");
-    f.require((0.0..=1.0).contains(&cosine.to), "to", "must be from 0 to 1");
-    Some(Momentum::Cosine(cosine))
-})];
+pub(crate) const MOMENTA: Kinds<Momentum> =
+    &[("cosine", |table, at, faults| settings::deserialise(table, at, "cosine", faults).map(Momentum::Cosine))];
 
 fn read_optimiser(item: &Item, faults: &mut Faults) -> Option<Optimiser> {
     tagged(item, "optimiser", OPTIMISERS, faults)
@@ -160,7 +135,7 @@ fn read_groups(item: &Item, optimiser: &Item, faults: &mut Faults) -> Vec<Parame
         );
         return Vec::new();
     };
-    let mut out = Vec::new();
+    let (mut out, mut all_patterns) = (Vec::new(), 0);
     for (name, entry) in groups.iter() {
         let Some(own) = entry.item.as_table() else {
             faults.add("wrong-type", entry.item.at, format!("`{name}` takes a table, not {}", entry.item.type_name()));
@@ -176,6 +151,15 @@ fn read_groups(item: &Item, optimiser: &Item, faults: &mut Faults) -> Vec<Parame
                 continue;
             }
         };
+        all_patterns += patterns.len();
+        if all_patterns > PATTERNS {
+            faults.stop(
+                "too-many",
+                entry.key,
+                format!("the parameter groups of the stage have more than {} patterns", thousands(PATTERNS)),
+            );
+            break;
+        }
         for (pattern, at) in &patterns {
             if let Some((_, role)) = pattern.split_once(':') {
                 if !["norm", "bias"].contains(&role) {
@@ -224,11 +208,7 @@ pub(crate) fn read_momentum(item: &Item, faults: &mut Faults) -> Option<Momentum
             return None;
         }
     };
-    if !(0.0..=1.0).contains(&number) {
-        faults.add("out-of-range", item.at, format!("`momentum` must be from 0 to 1; it is {number}"));
-        return None;
-    }
-    Some(Momentum::Constant(number))
+    schema::check_value(&momentum_schema(), "momentum", item, faults).then_some(Momentum::Constant(number))
 }
 
 /// Where the element of a list stands; the only one stands for the list.

@@ -3,13 +3,20 @@
 use crate::edges;
 use crate::experiment::Experiment;
 use crate::fault::Faults;
+use crate::passes;
 use crate::plan::{ModelPlan, StagePlan};
 use crate::source::At;
 use crate::stage::{Checkpoint, During, Origin, Schedule};
 use indexmap::IndexMap;
+use std::collections::{BTreeSet, HashMap};
 
 /// Settles for all stages, in their order, during which other they run.
 pub(crate) fn settle(experiment: &Experiment, stages: &mut [StagePlan], faults: &mut Faults) {
+    let owned = |set: &BTreeSet<&str>| set.iter().map(|s| s.to_string()).collect();
+    let needed: HashMap<String, BTreeSet<String>> =
+        stages.iter().zip(passes::needed(stages)).map(|(s, set)| (s.name.clone(), owned(&set))).collect();
+    // whether a stage is another, or needs it
+    let waits = |stage: &StagePlan, other: &str| stage.name == other || needed.get(&stage.name).is_some_and(|n| n.contains(other));
     for i in 0..stages.len() {
         let decl = &experiment.stages[&stages[i].name];
         let at = decl.table.get("during").map_or(decl.at, |d| d.at);
@@ -35,7 +42,7 @@ pub(crate) fn settle(experiment: &Experiment, stages: &mut [StagePlan], faults: 
                         );
                         faults.add("bad-during", at, message).help(format!("use a multiple of {0}: every = {0}", d.every));
                     }
-                    if !inside && waits(earlier, needed, &during.stage) {
+                    if !inside && waits(needed, &during.stage) {
                         faults
                             .add(
                                 "bad-during",
@@ -59,17 +66,17 @@ pub(crate) fn settle(experiment: &Experiment, stages: &mut [StagePlan], faults: 
                     }
                 }
             }
-            None => stage.during = follows(earlier, stage),
+            None => stage.during = follows(earlier, stage, &waits),
         }
     }
 }
 
 /// A stage that reads from one that runs during a third runs with it, unless it waits for something after that.
-fn follows(earlier: &[StagePlan], stage: &StagePlan) -> Option<During> {
+fn follows(earlier: &[StagePlan], stage: &StagePlan, waits: &dyn Fn(&StagePlan, &str) -> bool) -> Option<During> {
     let needs = || stage.needs.iter().filter_map(|n| earlier.iter().find(|s| s.name == *n));
     let outer = needs().find_map(|s| s.during.as_ref())?.stage.clone();
     let every = needs().filter_map(|s| s.during.as_ref()).filter(|d| d.stage == outer).fold(1, |e, d| lcm(e, d.every));
-    let fits = needs().all(|s| s.name == outer || s.during.as_ref().is_some_and(|d| d.stage == outer) || !waits(earlier, s, &outer));
+    let fits = needs().all(|s| s.name == outer || s.during.as_ref().is_some_and(|d| d.stage == outer) || !waits(s, &outer));
     fits.then_some(During { stage: outer, every })
 }
 
@@ -78,12 +85,8 @@ fn lcm(a: u64, b: u64) -> u64 {
     while y > 0 {
         (x, y) = (y, x % y);
     }
-    a / x.max(1) * b
-}
-
-/// Whether a stage is another, or needs it.
-fn waits(stages: &[StagePlan], stage: &StagePlan, other: &str) -> bool {
-    stage.name == other || stage.needs.iter().filter_map(|n| stages.iter().find(|s| s.name == *n)).any(|s| waits(stages, s, other))
+    // beyond all epochs is after the last
+    (a / x.max(1)).saturating_mul(b)
 }
 
 /// The metrics that a schedule or `keep.best` goes by are there when an epoch ends.

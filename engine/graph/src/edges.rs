@@ -1,5 +1,6 @@
 //! Edges: from the text `node.port[item]` to the node and output behind it, and an order in which to run.
 
+use crate::budget::DEPTH;
 use crate::experiment::{Experiment, InputDecl, NodeDecl, StageDecl};
 use crate::fault::{unmeant, Faults};
 use crate::kind::{Entry, In};
@@ -31,9 +32,20 @@ pub struct Edge {
     pub at: At,
 }
 
+impl Edge {
+    /// The node of the same stage from which it comes.
+    pub fn node(&self) -> Option<usize> {
+        match self.target {
+            Target::Node { node, .. } => Some(node),
+            Target::Stage { .. } => None,
+        }
+    }
+}
+
 /// Follows one edge's text. Tells a fault and gives nothing when it leads nowhere.
 pub fn follow(experiment: &Experiment, stage: &StageDecl, text: &str, at: At, faults: &mut Faults) -> Option<(Target, Option<String>)> {
-    let mut hops = stage.aliases.len() + experiment.stages.values().map(|s| s.aliases.len()).sum::<usize>();
+    let all = stage.aliases.len() + experiment.stages.values().map(|s| s.aliases.len()).sum::<usize>();
+    let mut hops = all.min(DEPTH);
     follow_from(experiment, stage, text, at, &mut hops, faults)
 }
 
@@ -48,10 +60,12 @@ fn follow_from(
 ) -> Option<(Target, Option<String>)> {
     let (mut text, mut at) = (text, at);
     let (mut node, mut port, mut item) = split(stage, text, at, faults)?;
-    while let Some(alias) = stage.aliases.iter().find(|a| a.node == node && a.port == port) {
+    while let Some(alias) = stage.alias(node, port) {
         (text, at) = (&alias.to, alias.at);
         if *hops == 0 {
-            faults.add("cycle", at, format!("`{text}` leads back to itself through the outputs of groups"));
+            let circle = format!("`{text}` leads back to itself through the outputs of groups");
+            let long = stage.aliases.len() > DEPTH;
+            faults.add("cycle", at, if long { format!("{circle}, or through those of more than {DEPTH} groups") } else { circle });
             return None;
         }
         *hops -= 1;
@@ -66,7 +80,7 @@ fn follow_from(
         }
         (node, port, item) = (inner_node, inner_port, item.or(inner_item));
     }
-    if let Some(i) = stage.nodes.iter().position(|n| n.path == node) {
+    if let Some(i) = stage.index.node(node) {
         let entry = stage.nodes[i].entry;
         let Some(p) = entry.output(port) else {
             faults
@@ -76,10 +90,10 @@ fn follow_from(
         };
         return Some((Target::Node { node: i, port: p }, item));
     }
-    if stage.is_broken(node) {
+    if stage.index.is_broken(node) {
         return None;
     }
-    let ports: Vec<&str> = stage.aliases.iter().filter(|a| a.node == node).map(|a| a.port.as_str()).collect();
+    let ports: Vec<&str> = stage.index.aliases(node).iter().map(|i| stage.aliases[*i].port.as_str()).collect();
     if !ports.is_empty() {
         faults.add("unknown-port", at, format!("the group applied at `{node}` has no output `{port}`")).nearest(port, ports);
         return None;
@@ -88,16 +102,19 @@ fn follow_from(
         if let Some(other) = experiment.stages.get(first) {
             return elsewhere(experiment, first, other, rest, port, at, hops, faults).map(|t| (t, item));
         }
-        if !stage.nodes.iter().any(|n| n.path.split('/').next() == Some(first)) && !experiment.stages.is_empty() {
+        if stage.index.at(first).is_empty() && !experiment.stages.is_empty() {
             faults
                 .add("unknown-stage", at, format!("`{text}`: there is no stage or group `{first}`"))
                 .nearest(first, experiment.stages.keys().map(String::as_str));
             return None;
         }
     }
-    let heads = stage.nodes.iter().map(|n| n.path.as_str()).chain(stage.aliases.iter().map(|a| a.node.as_str()));
-    let known: std::collections::BTreeSet<&str> = heads.chain(stage.broken.iter().map(|b| b.path.as_str())).collect();
-    faults.add("unknown-node", at, format!("`{text}`: there is no node `{node}` in this stage")).nearest(node, known);
+    let fault = faults.add("unknown-node", at, format!("`{text}`: there is no node `{node}` in this stage"));
+    if fault.is_reported() {
+        let heads = stage.nodes.iter().map(|n| n.path.as_str()).chain(stage.aliases.iter().map(|a| a.node.as_str()));
+        let known: std::collections::BTreeSet<&str> = heads.chain(stage.broken.iter().map(|b| b.path.as_str())).collect();
+        fault.nearest(node, known);
+    }
     None
 }
 
@@ -113,8 +130,8 @@ fn elsewhere(
     hops: &mut usize,
     faults: &mut Faults,
 ) -> Option<Target> {
-    let known = |path: &str| stage.nodes.iter().any(|n| n.path == path) || stage.aliases.iter().any(|a| a.node == path);
-    if !known(node) && !stage.is_broken(node) {
+    let known = stage.index.node(node).is_some() || !stage.index.aliases(node).is_empty();
+    if !known && !stage.index.is_broken(node) {
         faults
             .add("unknown-node", at, format!("the stage `{name}` has no node `{node}`"))
             .nearest(node, stage.nodes.iter().map(|n| n.path.as_str()));
@@ -150,8 +167,8 @@ fn split<'a>(stage: &StageDecl, text: &'a str, at: At, faults: &mut Faults) -> O
         None => (text, None),
     };
     let Some((node, port)) = path.rsplit_once('.') else {
-        let aliases = stage.aliases.iter().filter(|a| a.node == path).map(|a| a.port.as_str());
-        let own = stage.nodes.iter().find(|n| n.path == path).map_or(&[][..], |n| n.entry.outputs).iter().map(|o| o.name);
+        let aliases = stage.index.aliases(path).iter().map(|i| stage.aliases[*i].port.as_str());
+        let own = stage.index.node(path).map_or(&[][..], |i| stage.nodes[i].entry.outputs).iter().map(|o| o.name);
         let outputs = list(own.chain(aliases));
         let fault = faults.add("bad-edge", at, format!("`{text}` names no output: an edge is written \"node.port\""));
         if !outputs.is_empty() {
@@ -164,11 +181,6 @@ fn split<'a>(stage: &StageDecl, text: &'a str, at: At, faults: &mut Faults) -> O
 
 pub(crate) fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {
     names.map(|n| format!("`{n}`")).collect::<Vec<_>>().join(", ")
-}
-
-/// Whether a node is the named one, or lies in the group that is applied there.
-pub(crate) fn is_at(path: &str, name: &str) -> bool {
-    path.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// The edges of each node, inputs checked against what the kind declares; none for a node of which an edge is at fault.
@@ -287,11 +299,12 @@ fn node_edges(
 /// An order in which shapes can be inferred: a register comes after what is written to it, unless that depends on the register.
 pub fn inference_order(order: &[usize], edges: &[Vec<Edge>]) -> Vec<usize> {
     let mut out: Vec<usize> = Vec::with_capacity(order.len());
-    let mut done = vec![false; edges.len()];
+    // what lies in a cycle is in no order, and waited for by nobody
+    let mut done = vec![true; edges.len()];
+    order.iter().for_each(|i| done[*i] = false);
     let there = |done: &[bool], i: usize, writes: bool| {
         edges[i].iter().filter(|e| writes || e.role != Role::Write).all(|e| match e.target {
-            // what lies in a cycle is in no order
-            Target::Node { node, .. } => done[node] || !order.contains(&node),
+            Target::Node { node, .. } => done[node],
             Target::Stage { .. } => true,
         })
     };
@@ -305,31 +318,43 @@ pub fn inference_order(order: &[usize], edges: &[Vec<Edge>]) -> Vec<usize> {
     out
 }
 
-/// Nodes in an order in which each comes after what it reads and what it is said to be `after`; among those that are
-/// free, by their paths. A cycle is a fault, and what waits for it is left out.
-pub fn order(stage: &StageDecl, edges: &[Vec<Edge>], faults: &mut Faults) -> Vec<usize> {
-    let n = stage.nodes.len();
-    let mut graph = DiGraph::<usize, ()>::with_capacity(n, n);
-    let index: Vec<NodeIndex> = (0..n).map(|i| graph.add_node(i)).collect();
-    for (i, list) in edges.iter().enumerate() {
-        for edge in list.iter().filter(|e| e.role != Role::Write) {
-            if let Target::Node { node, .. } = edge.target {
-                graph.update_edge(index[node], index[i], ());
-            }
-        }
+/// The nodes after which each comes: those that it reads, those that it is said to be `after`, each once.
+pub(crate) fn earlier(stage: &StageDecl, edges: &[Vec<Edge>], faults: &mut Faults) -> Vec<Vec<usize>> {
+    let mut lists: Vec<Vec<usize>> = Vec::with_capacity(edges.len());
+    for list in edges {
+        lists.push(list.iter().filter(|e| e.role != Role::Write).filter_map(|e| e.node()).collect());
     }
     let built = stage.nodes.iter().enumerate().map(|(i, n)| (Some(i), &n.after));
     for (i, after) in built.chain(stage.broken.iter().map(|b| (None, &b.after))) {
         for (name, at) in after {
-            let before: Vec<usize> = (0..n).filter(|j| is_at(&stage.nodes[*j].path, name)).collect();
-            if before.is_empty() && !stage.is_broken(name) {
+            let before = stage.index.at(name);
+            if before.is_empty() && !stage.index.is_broken(name) {
                 faults
                     .add("unknown-node", *at, format!("`after`: there is no node `{name}` in this stage"))
                     .nearest(name, stage.nodes.iter().map(|n| n.path.as_str()));
             }
-            for (j, i) in before.into_iter().zip(std::iter::repeat(i)).filter_map(|(j, i)| Some((j, i?))) {
-                graph.update_edge(index[j], index[i], ());
+            if let Some(i) = i {
+                lists[i].extend(before);
             }
+        }
+        if let Some(list) = i.map(|i| &mut lists[i]) {
+            list.sort_unstable();
+            list.dedup();
+        }
+    }
+    lists
+}
+
+/// Nodes in an order in which each comes after those before it; among those that are free, by their paths. A cycle is a fault, and
+/// what waits for it is left out.
+pub fn order(stage: &StageDecl, edges: &[Vec<Edge>], faults: &mut Faults) -> Vec<usize> {
+    let n = stage.nodes.len();
+    let earlier = earlier(stage, edges, faults);
+    let mut graph = DiGraph::<usize, ()>::with_capacity(n, n);
+    let index: Vec<NodeIndex> = (0..n).map(|i| graph.add_node(i)).collect();
+    for (i, list) in earlier.iter().enumerate() {
+        for j in list {
+            graph.add_edge(index[*j], index[i], ());
         }
     }
     for component in petgraph::algo::tarjan_scc(&graph) {
@@ -342,7 +367,7 @@ pub fn order(stage: &StageDecl, edges: &[Vec<Edge>], faults: &mut Faults) -> Vec
             faults.add("cycle", stage.nodes[members[0]].at, message).help("only the `write` edge of a register may lead back");
         }
     }
-    let mut waiting: Vec<usize> = (0..n).map(|i| graph.neighbors_directed(index[i], petgraph::Incoming).count()).collect();
+    let mut waiting: Vec<usize> = earlier.iter().map(Vec::len).collect();
     let mut free: std::collections::BTreeSet<usize> = (0..n).filter(|i| waiting[*i] == 0).collect();
     let mut order = Vec::with_capacity(n);
     while let Some(i) = free.pop_first() {

@@ -3,15 +3,17 @@
 //! It knows what may stand where, not what must: files extend each other, and so any table may be a part. Each table of
 //! a node is one of the kinds' (`oneOf` by a constant `kind`), which is the form that editors of TOML complete from.
 
+use crate::experiment::seed_schema;
 use crate::kind::{Entry, In, Library};
 use crate::merge::SCHEMA;
+use crate::range::INFINITY;
 use crate::stage::*;
+use anyhow::{bail, Result};
 use schemars::JsonSchema;
 use serde_json::{json, Map, Value};
-use std::collections::BTreeMap;
 
-/// The whole schema: `schema/graph.json`.
-pub fn schema(library: &Library) -> Value {
+/// The whole schema: `schema/graph.json`. An error names settings of two kinds that cannot stand in one schema.
+pub fn schema(library: &Library) -> Result<Value> {
     let mut definitions = Definitions::default();
     let (models, nodes): (Vec<&Entry>, Vec<&Entry>) = library.entries().partition(|e| e.parameters.is_some());
     let mut models: Vec<Value> = models.into_iter().map(|e| definitions.kind(e, model_keys())).collect();
@@ -19,7 +21,10 @@ pub fn schema(library: &Library) -> Value {
     let mut nodes: Vec<Value> = nodes.into_iter().map(|e| definitions.kind(e, node_keys(e))).collect();
     nodes.extend([applied(), part(&["kind", "apply"])]);
     let stage = stage(&mut definitions);
-    let mut all = definitions.0;
+    if let Some((name, kind)) = definitions.twice {
+        bail!("two types of settings are called `{name}`, one of them in `{kind}`: give the type another name in its code");
+    }
+    let mut all = definitions.all;
     all.insert("value".into(), json!({ "type": "string", "pattern": "^\\$", "description": "The value of that name in [values]." }));
     all.insert(
         "edge".into(),
@@ -32,7 +37,7 @@ pub fn schema(library: &Library) -> Value {
     all.insert("nodes".into(), named("node", "Nodes by name."));
     all.insert("group".into(), group());
     all.insert("stage".into(), stage);
-    json!({
+    Ok(json!({
         "$schema": "http://json-schema.org/draft-07/schema#",
         "title": "A dv experiment",
         "description": "Made by `dv nodes --format schema`; a test compares it with the library.",
@@ -40,7 +45,7 @@ pub fn schema(library: &Library) -> Value {
         "additionalProperties": false,
         "properties": top(),
         "definitions": all,
-    })
+    }))
 }
 
 fn texts(doc: &str) -> Value {
@@ -62,7 +67,7 @@ fn top() -> Value {
         "schema": { "type": "integer", "minimum": 1, "maximum": SCHEMA, "description": "The version of the language." },
         "name": { "type": "string", "pattern": "^[a-z0-9_]+$", "description": "The experiment's name: its run goes to runs/NAME." },
         "about": { "type": "string", "description": "What it is, in a line." },
-        "seed": { "type": "integer", "minimum": 0, "maximum": i64::MAX, "description": "All random draws and initial values follow from it." },
+        "seed": seed_schema(),
         "extends": texts("Files that this one extends, relative to it; tables merge, own keys win."),
         "remove": texts("Keys to remove from what is extended."),
         "values": { "type": "object", "description": "What several nodes share, used as \"$name\"." },
@@ -91,7 +96,10 @@ fn average(definitions: &mut Definitions) -> Value {
     let mut keys = model_keys();
     keys.insert("ema_of".into(), json!({ "type": "string", "description": "The model that this one averages." }));
     let schedule = definitions.tagged(&[("cosine", of::<CosineMomentum>())]);
-    keys.insert("momentum".into(), json!({ "anyOf": [{ "type": "number" }, { "$ref": "#/definitions/value" }, schedule], "description": "A number from 0 to 1, or a schedule." }));
+    keys.insert(
+        "momentum".into(),
+        json!({ "anyOf": [momentum_schema(), { "$ref": "#/definitions/value" }, schedule], "description": "A number, or a schedule." }),
+    );
     object(keys, &["ema_of"])
 }
 
@@ -186,7 +194,7 @@ fn stage(definitions: &mut Definitions) -> Value {
         "additionalProperties": false,
         "properties": {
             "stage": { "type": "string", "description": "A stage that trains." },
-            "epoch": { "type": "integer", "minimum": 1, "description": "Completed epochs." },
+            "epoch": { "type": "integer", "minimum": 1, "maximum": EPOCHS, "description": "Completed epochs." },
             "keep": { "enum": ["best"], "description": "The checkpoint that the stage's keep.best chose." },
             "file": { "type": "string", "description": "A safetensors file, relative to the graph file." },
             "names": texts("What the file calls the model."),
@@ -218,7 +226,13 @@ fn of<T: JsonSchema>() -> Value {
 
 /// Definitions that settings refer to, under names of their own.
 #[derive(Default)]
-struct Definitions(Map<String, Value>);
+struct Definitions {
+    all: Map<String, Value>,
+    /// Whose settings are read.
+    of: String,
+    /// A name that two types have, and where the second was met.
+    twice: Option<(String, String)>,
+}
 
 impl Definitions {
     /// A table of one kind.
@@ -234,6 +248,7 @@ impl Definitions {
     }
 
     fn table(&mut self, name: &str, schema: Value, mut keys: Map<String, Value>) -> Value {
+        self.of = name.to_string();
         let doc = schema["description"].clone();
         let kind = json!({ "const": name, "description": doc });
         keys.insert("kind".into(), kind);
@@ -245,38 +260,17 @@ impl Definitions {
 
     /// A schema's properties, each of which may also be a value's name.
     fn settings(&mut self, schema: Value) -> Map<String, Value> {
-        let own = |key: &str| schema[key].as_object().cloned().unwrap_or_default();
-        let definitions: Vec<(String, Value)> =
-            own("definitions").into_iter().chain(own("$defs")).map(|(name, definition)| (name, draft7(definition))).collect();
-        // the type of another kind may be called the same: then this one gets a number
-        let mut names = BTreeMap::new();
-        for (name, definition) in &definitions {
-            let fits = |name: &String| self.0.get(name).is_none_or(|known| known == definition);
-            let numbered = (2..).map(|n| format!("{name}_{n}"));
-            names.extend(std::iter::once(name.clone()).chain(numbered).find(fits).map(|new| (name.clone(), new)));
-        }
-        for (name, definition) in definitions {
-            self.0.insert(names[&name].clone(), referring(definition, &names));
-        }
-        own("properties").into_iter().map(|(name, setting)| (name, or_value(referring(draft7(setting), &names)))).collect()
-    }
-}
-
-/// References by the names that the definitions have here.
-fn referring(schema: Value, names: &BTreeMap<String, String>) -> Value {
-    match schema {
-        Value::Object(map) => {
-            let entry = |(key, value): (String, Value)| match (key.as_str(), value) {
-                ("$ref", Value::String(to)) => {
-                    let new = to.strip_prefix("#/definitions/").and_then(|name| names.get(name));
-                    (key, new.map_or_else(|| json!(to), |new| json!(format!("#/definitions/{new}"))))
+        for key in ["definitions", "$defs"] {
+            for (name, definition) in schema[key].as_object().into_iter().flatten() {
+                let definition = draft7(definition.clone());
+                if self.all.get(name).is_some_and(|known| *known != definition) {
+                    self.twice.get_or_insert_with(|| (name.clone(), self.of.clone()));
                 }
-                (_, value) => (key, referring(value, names)),
-            };
-            Value::Object(map.into_iter().map(entry).collect())
+                self.all.insert(name.clone(), definition);
+            }
         }
-        Value::Array(list) => Value::Array(list.into_iter().map(|value| referring(value, names)).collect()),
-        other => other,
+        let properties = schema["properties"].as_object().cloned().unwrap_or_default();
+        properties.into_iter().map(|(name, setting)| (name, or_value(draft7(setting)))).collect()
     }
 }
 
@@ -299,12 +293,14 @@ fn or_value(mut schema: Value) -> Value {
 fn draft7(schema: Value) -> Value {
     match schema {
         Value::Object(map) => {
-            let tuple = map.contains_key("prefixItems");
+            let (tuple, infinity) = (map.contains_key("prefixItems"), map.contains_key(INFINITY));
             let entry = |(key, value): (String, Value)| match (key.as_str(), value) {
                 ("prefixItems", items) => Some(("items".to_string(), draft7(items))),
                 ("items", _) if tuple => None,
                 // formats of Rust's numbers, unknown to editors
                 ("format", _) => None,
+                // JSON cannot say `inf`: beside it, a greatest number would forbid it
+                ("maximum", _) if infinity => None,
                 ("$ref", Value::String(to)) => Some((key, json!(to.replace("#/$defs/", "#/definitions/")))),
                 (_, value) => Some((key, draft7(value))),
             };
@@ -328,16 +324,12 @@ mod tests {
         assert_eq!(MOMENTA.iter().map(|(name, _)| *name).collect::<Vec<_>>(), ["cosine"]);
     }
 
+    /// The kinds' own are in the contract of `dv-nodes`.
     #[test]
-    fn types_of_one_name_are_told_apart() {
-        let mut all = Definitions::default();
-        let mut of = |kind: &str| {
-            all.settings(json!({ "$defs": { "Mode": { "enum": [kind] } }, "properties": { "mode": { "$ref": "#/$defs/Mode" } } }))["mode"]
-                ["anyOf"][0]["$ref"]
-                .clone()
-        };
-        assert_eq!([of("a"), of("b"), of("a")], ["#/definitions/Mode", "#/definitions/Mode_2", "#/definitions/Mode"]);
-        assert_eq!((&all.0["Mode"]["enum"][0], &all.0["Mode_2"]["enum"][0]), (&json!("a"), &json!("b")));
+    fn every_number_of_the_language_has_bounds() {
+        let found = crate::range::unbounded(&schema(&Library::new([])).unwrap());
+        // a seed has all bits that TOML gives
+        assert_eq!(found, ["/seed: an integer beyond 2^31"]);
     }
 
     #[test]

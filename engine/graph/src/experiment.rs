@@ -1,9 +1,13 @@
 //! An experiment as the graph file states it: names, models, stages; groups expanded; edges not yet followed.
 
+use crate::budget::STAGES;
 use crate::drive::{read_drive, read_momentum};
 use crate::fault::{unmeant, Faults};
+use crate::frame::Spent;
 use crate::group;
+use crate::index::Index;
 use crate::kind::{AnyKind, Entry, Library};
+use crate::schema;
 use crate::source::{At, Sources};
 use crate::stage::{Drive, Ema};
 use crate::tree::{Item, Table, Value};
@@ -40,12 +44,14 @@ pub struct StageDecl {
     /// Nodes with faults of their own.
     pub broken: Vec<Broken>,
     pub aliases: Vec<Alias>,
+    /// Of all these.
+    pub index: Index,
 }
 
 impl StageDecl {
-    /// Whether a node was left out for a fault that was told, or lies in a group that was.
-    pub fn is_broken(&self, path: &str) -> bool {
-        self.broken.iter().any(|b| crate::edges::is_at(path, &b.path))
+    /// The edge behind a group's output.
+    pub fn alias(&self, node: &str, port: &str) -> Option<&Alias> {
+        self.index.aliases(node).iter().map(|i| &self.aliases[*i]).find(|a| a.port == port)
     }
 }
 
@@ -122,8 +128,27 @@ pub(crate) const TOP: &[&str] = &["schema", "name", "about", "seed", "values", "
 /// Keys of a node that are the language's, not its kind's.
 pub const NODE_KEYS: &[&str] = &["kind", "apply", "in", "after", "write", "initial", "mode", "passes", "names"];
 
+/// TOML's integers are signed and have 64 bits, so a seed has 63.
+pub(crate) fn seed_schema() -> serde_json::Value {
+    serde_json::json!({ "type": "integer", "minimum": 0, "maximum": i64::MAX, "description": "Every draw is keyed by it." })
+}
+/// How long a name may be: it may become that of a file or folder.
+pub(crate) const NAME_BYTES: usize = 255;
+
 pub fn is_name(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+    !text.is_empty() && text.len() <= NAME_BYTES && text.bytes().all(is_name_byte)
+}
+
+fn is_name_byte(b: u8) -> bool {
+    b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_'
+}
+
+/// Why a text is no name.
+pub(crate) fn no_name(text: &str) -> String {
+    match text.len() > NAME_BYTES && text.bytes().all(is_name_byte) {
+        true => format!("invalid name `{text}`: a name has at most {NAME_BYTES} characters"),
+        false => format!("invalid name `{text}`: use a-z, 0-9 and _"),
+    }
 }
 
 /// Reads the resolved tree.
@@ -140,15 +165,17 @@ pub fn read(tree: Table, library: &Library, sources: &Sources, faults: &mut Faul
             faults.add("missing-setting", top, "a graph needs a `name`; its runs are written to runs/NAME");
         }
         (Some(name), Some(item)) if !is_name(name) => {
-            faults.add("bad-name", item.at, format!("invalid name `{name}`: use a-z, 0-9 and _"));
+            faults.add("bad-name", item.at, no_name(name));
         }
         _ => {}
     }
-    let seed = match tree.get("seed").map(|i| (&i.value, i.at)) {
-        Some((Value::Integer(n @ 0..), _)) => *n as u64,
-        Some((_, at)) => {
-            faults.add("wrong-type", at, format!("`seed` takes an integer from 0 to {}", i64::MAX));
-            0
+    let seed = match tree.get("seed") {
+        Some(item) => {
+            let fits = schema::check_value(&seed_schema(), "seed", item, faults);
+            match item.value {
+                Value::Integer(n) if fits => n as u64,
+                _ => 0,
+            }
         }
         None => {
             faults.add("missing-setting", top, "a graph needs a `seed`").help(format!("seed = 0, an integer from 0 to {}", i64::MAX));
@@ -181,9 +208,15 @@ pub fn read(tree: Table, library: &Library, sources: &Sources, faults: &mut Faul
         reserved("model", model, entry.key, faults);
     }
     let scope = group::Scope { library, models: &models, model_names: &model_names, groups: &groups, group_names: &group_names };
-    let mut stages = IndexMap::new();
+    let (mut stages, mut spent) = (IndexMap::new(), Spent::default());
     for (stage, at, table) in tables(&tree, "stages", faults) {
-        stages.insert(stage, read_stage(at, table, &scope, faults));
+        if stages.len() >= STAGES {
+            faults.stop("too-many", at, format!("the graph has more than {STAGES} stages"));
+        }
+        if faults.stopped() {
+            break;
+        }
+        stages.insert(stage, read_stage(at, table, &scope, &mut spent, faults));
     }
     if tree.get("stages").is_none_or(|i| i.as_table().is_some_and(Table::is_empty)) {
         faults.add("missing-setting", top, "a graph needs at least one stage: [stages.NAME.nodes]");
@@ -203,7 +236,7 @@ pub(crate) fn tables(tree: &Table, key: &str, faults: &mut Faults) -> Vec<(Strin
     let mut out = Vec::new();
     for (name, entry) in table.iter() {
         if !is_name(name) {
-            faults.add("bad-name", entry.key, format!("invalid name `{name}`: use a-z, 0-9 and _"));
+            faults.add("bad-name", entry.key, no_name(name));
         } else if ["kind", "apply", "in", "out", "write", "after", "weights", "initial"].contains(&name) {
             faults.add("bad-name", entry.key, format!("`{name}` is a reserved word: choose another name"));
         }
@@ -327,9 +360,9 @@ fn reserved(what: &str, name: &str, at: At, faults: &mut Faults) {
     }
 }
 
-fn read_stage(at: At, mut table: Table, scope: &group::Scope, faults: &mut Faults) -> StageDecl {
+fn read_stage(at: At, mut table: Table, scope: &group::Scope, spent: &mut Spent, faults: &mut Faults) -> StageDecl {
     let full = table.clone();
-    let mut out = group::Expanded::default();
+    let mut out = group::Expanded::new(spent);
     for (name, at, node) in tables(&table, "nodes", faults) {
         scope.expand(&name, at, node, &mut out, faults);
     }
@@ -349,5 +382,6 @@ fn read_stage(at: At, mut table: Table, scope: &group::Scope, faults: &mut Fault
     registers().for_each(|n| reserved("register", &n.path, n.at, faults));
     let stateful: Vec<String> = scope.model_names.iter().cloned().chain(registers().map(|n| n.path.clone())).collect();
     let drive = read_drive(at, &mut table, scope.model_names, &stateful, faults);
-    StageDecl { at, drive, table: full, nodes: out.nodes, broken: out.broken, aliases: out.aliases }
+    let index = Index::new(&out.nodes, &out.broken, &out.aliases);
+    StageDecl { at, drive, table: full, nodes: out.nodes, broken: out.broken, aliases: out.aliases, index }
 }

@@ -1,7 +1,8 @@
 //! Nodes as a table states them, and groups: a piece of graph declared once and applied like a model.
 
-use crate::experiment::{is_name, kind_name, tables, text_list, Alias, Broken, InputDecl, Mode, ModelDecl, NodeDecl, NODE_KEYS};
+use crate::experiment::{is_name, kind_name, tables, text_list, Alias, Broken, Mode, ModelDecl, NodeDecl, NAME_BYTES, NODE_KEYS};
 use crate::fault::{remove_help, Faults};
+use crate::frame::{Frame, Spent};
 use crate::inputs::{edges_of, given, inputs, loose, register_edges};
 use crate::kind::{Entry, Library};
 use crate::source::{At, Sources};
@@ -33,11 +34,17 @@ pub struct Scope<'a> {
 }
 
 /// The nodes of a stage, groups expanded.
-#[derive(Default)]
-pub struct Expanded {
+pub struct Expanded<'a> {
     pub nodes: Vec<NodeDecl>,
     pub broken: Vec<Broken>,
     pub aliases: Vec<Alias>,
+    spent: &'a mut Spent,
+}
+
+impl Expanded<'_> {
+    pub fn new(spent: &mut Spent) -> Expanded<'_> {
+        Expanded { nodes: Vec::new(), broken: Vec::new(), aliases: Vec::new(), spent }
+    }
 }
 
 pub fn read(tree: &Table, faults: &mut Faults) -> IndexMap<String, Group> {
@@ -114,43 +121,6 @@ pub fn check_used(tree: &Table, groups: &IndexMap<String, Group>, sources: &Sour
     }
 }
 
-/// Where a node stands: in a stage, or in a group that is applied at `path`.
-#[derive(Default)]
-pub(crate) struct Frame<'a> {
-    /// Of the group: its name, its nodes' names, and the edges at its inputs.
-    group: Option<(&'a str, &'a [String], &'a [InputDecl])>,
-    path: &'a str,
-    /// What the group as a whole runs after.
-    after: Vec<(String, At)>,
-    outer: Option<&'a Frame<'a>>,
-}
-
-impl Frame<'_> {
-    fn node(&self, path: &str) -> String {
-        let head = path.split('/').next().unwrap_or_default();
-        match self.group {
-            Some((_, names, _)) if names.iter().any(|n| n == head) => format!("{}/{path}", self.path),
-            _ => path.to_string(),
-        }
-    }
-    /// The edge as the stage has it, and where it was written. Nothing for an input that the group was not given: that was told.
-    pub(crate) fn edge(&self, edge: &str, at: At) -> Option<(String, At)> {
-        let Some((_, _, given)) = self.group else { return Some((edge.to_string(), at)) };
-        let (path, item) = edge.split_once('[').map_or((edge, None), |(p, i)| (p, Some(i)));
-        let (edge, at) = match path.strip_prefix("in.") {
-            Some(port) => given.iter().find(|d| d.name == port).map(|d| (d.edge.clone(), d.at))?,
-            None => match path.rsplit_once('.') {
-                Some((node, port)) => (format!("{}.{port}", self.node(node)), at),
-                None => (path.to_string(), at),
-            },
-        };
-        Some((item.map_or(edge.clone(), |i| format!("{edge}[{i}")), at))
-    }
-    fn is_in(&self, group: &str) -> bool {
-        self.group.is_some_and(|(name, _, _)| name == group) || self.outer.is_some_and(|o| o.is_in(group))
-    }
-}
-
 impl Scope<'_> {
     /// Reads one node of a stage; the nodes of a group where it applies one.
     pub fn expand(&self, path: &str, at: At, table: Table, out: &mut Expanded, faults: &mut Faults) {
@@ -158,6 +128,20 @@ impl Scope<'_> {
     }
 
     fn expand_in(&self, path: &str, at: At, mut table: Table, frame: &Frame, out: &mut Expanded, faults: &mut Faults) {
+        if let Err(message) = out.spent.node(&table, frame) {
+            faults.stop("too-many", at, message);
+        }
+        if faults.stopped() {
+            return;
+        }
+        if path.len() > NAME_BYTES {
+            faults.add(
+                "bad-name",
+                at,
+                format!("the node's path has {} bytes with its groups; at most {NAME_BYTES} are allowed", path.len()),
+            );
+            return out.broken.push(Broken::at(path, at));
+        }
         let taken = |table: &mut Table, key: &str| table.take(key).map(|e| (e.key, e.item));
         let (write, initial) = (taken(&mut table, "write"), taken(&mut table, "initial"));
         let passes = taken(&mut table, "passes");
@@ -336,6 +320,9 @@ impl Scope<'_> {
             match group.nodes.iter().find(|(n, _, _)| n == name) {
                 Some((_, at, table)) if is_name(name) => self.expand_in(&inner, *at, table.clone(), frame, out, faults),
                 _ => out.broken.push(Broken::at(&inner, At::default())),
+            }
+            if faults.stopped() {
+                return;
             }
         }
         let mut broken = group.broken;

@@ -114,8 +114,8 @@ fn names_in<'a>(value: &'a Value, names: &mut Vec<&'a str>) {
 /// Nothing where the file cannot be read: the run tells.
 fn file_hash(path: &std::path::Path) -> String {
     let mut hasher = blake3::Hasher::new();
-    let read = std::fs::File::open(path).and_then(|mut f| std::io::copy(&mut f, &mut hasher));
-    read.map_or(String::new(), |_| hasher.finalize().to_hex().to_string())
+    let Ok(mut file) = dv_datasets::file::open(path) else { return String::new() };
+    std::io::copy(&mut file, &mut hasher).map_or(String::new(), |_| hasher.finalize().to_hex().to_string())
 }
 
 /// A table with sorted keys.

@@ -1,10 +1,15 @@
 //! Types, shapes, rates and item axes along the edges.
 
+use crate::budget::{bytes, gib, product, EDGE_BYTES, ITEMS};
+use crate::defect;
 use crate::edges::{Edge, Role, Target};
 use crate::experiment::NodeDecl;
 use crate::fault::Faults;
 use crate::kind::{Axes, In, Inputs, Place};
 use crate::port::{Axis, Dim, Port, Rate};
+use crate::show::thousands;
+use crate::source::At;
+use crate::tree::Value;
 use std::collections::BTreeMap;
 
 /// What inference finds for one node.
@@ -31,8 +36,8 @@ pub enum Known {
     Never,
 }
 
-/// Infers a node's outputs from its inputs' ports. `None` where a fault was told, here or upstream.
-pub fn infer(node: &NodeDecl, edges: &[Edge], port: impl Fn(&Target) -> Known, faults: &mut Faults) -> Option<Inferred> {
+/// Infers a node's outputs from its inputs' ports. `None` where a fault was told, here or upstream. `batch`: the stage's samples.
+pub fn infer(node: &NodeDecl, edges: &[Edge], batch: usize, port: impl Fn(&Target) -> Known, faults: &mut Faults) -> Option<Inferred> {
     let before = faults.told();
     let mut seen: Vec<(&Edge, Port)> = Vec::new();
     let (mut whole, mut late) = (true, false);
@@ -63,21 +68,22 @@ pub fn infer(node: &NodeDecl, edges: &[Edge], port: impl Fn(&Target) -> Known, f
             continue;
         }
         if let Some(item) = &edge.item {
-            let found: Vec<(usize, usize)> =
-                p.axes.iter().enumerate().filter_map(|(a, axis)| Some((a, axis.items.iter().position(|i| i == item)?))).collect();
+            let found: Vec<(usize, usize)> = p.axes.iter().enumerate().filter_map(|(a, axis)| Some((a, axis.position(item)?))).collect();
             if found.len() > 1 {
                 let axes: Vec<&str> = found.iter().map(|(a, _)| p.axes[*a].name.as_str()).collect();
                 faults.add("unknown-item", edge.at, format!("several item axes have an item `{item}`: {}", axes.join(", ")));
                 continue;
             }
             let Some(&(a, i)) = found.first() else {
-                let items: Vec<&str> = p.axes.iter().flat_map(|a| a.items.iter().map(String::as_str)).collect();
-                let message = if items.is_empty() {
-                    format!("this has no item axis, so no item `{item}`")
-                } else {
-                    format!("this has no item `{item}`")
+                let message = match p.axes.is_empty() {
+                    true => format!("this has no item axis, so no item `{item}`"),
+                    false => format!("this has no item `{item}`"),
                 };
-                faults.add("unknown-item", edge.at, message).nearest(item, items);
+                let fault = faults.add("unknown-item", edge.at, message);
+                if fault.is_reported() {
+                    let items: Vec<_> = p.axes.iter().flat_map(Axis::items).collect();
+                    fault.nearest(item, items.iter().map(|i| &**i));
+                }
                 continue;
             };
             p.axes.remove(a);
@@ -147,6 +153,9 @@ pub fn infer(node: &NodeDecl, edges: &[Edge], port: impl Fn(&Target) -> Known, f
             unify(input, &p.shape, &mut dims, edge, faults);
         }
     }
+    for (edge, p) in &seen {
+        count(node, edge, p, &dims, faults);
+    }
     if faults.told() > before {
         return None;
     }
@@ -170,14 +179,13 @@ pub fn infer(node: &NodeDecl, edges: &[Edge], port: impl Fn(&Target) -> Known, f
         }
         list.push((e.input.clone(), p));
     }
-    match node.kind.ports(&inputs) {
+    match defect::ask(node.entry.name, "its shape rule", node.at, faults, || node.kind.ports(&inputs))? {
+        Ok(outputs) if outputs.len() != node.entry.outputs.len() => {
+            let (given, declared) = (outputs.len(), node.entry.outputs.len());
+            defect::report(node.entry.name, &format!("its shape rule gives {given} outputs, and it declares {declared}"), node.at, faults);
+            None
+        }
         Ok(mut outputs) => {
-            let (found, declared) = (outputs.len(), node.entry.outputs.len());
-            if found != declared {
-                let message = format!("the kind `{}` declares {declared} outputs, and its shape rule gives {found}", node.entry.name);
-                faults.add("shape", node.at, message).help("this is an error of the kind, not of the graph");
-                return None;
-            }
             given_draws(node, edges, &inputs, &outputs, faults);
             for p in &mut outputs {
                 p.rate = rate;
@@ -189,6 +197,9 @@ pub fn infer(node: &NodeDecl, edges: &[Edge], port: impl Fn(&Target) -> Known, f
                         format!("`{}` makes an item axis `{}`, and its input already has one of that name", node.path, twice.1.name);
                     faults.add("item-axis", node.at, message).help("choose an item of that axis first");
                 }
+            }
+            for (declared, port) in node.entry.outputs.iter().zip(&outputs) {
+                check_size(node, declared.name, port, batch, faults);
             }
             if faults.told() > before {
                 return None;
@@ -204,6 +215,41 @@ pub fn infer(node: &NodeDecl, edges: &[Edge], port: impl Fn(&Target) -> Known, f
             faults.add("shape", at, format!("`{}` ({}): {}", node.path, node.entry.name, fault.message));
             None
         }
+    }
+}
+
+/// An output that nothing could hold is a fault here, and not when it is allocated.
+fn check_size(node: &NodeDecl, name: &str, port: &Port, batch: usize, faults: &mut Faults) {
+    let items = product(port.axes.iter().map(Axis::len));
+    let size = bytes(port, batch);
+    // without the axes' names, which may be many
+    let what = format!("`{}` ({}): the output `{name}`", node.path, node.entry.name);
+    if items > ITEMS as u128 {
+        let longest = port.axes.iter().map(Axis::len).max().unwrap_or(0);
+        let message = format!("{what} has {} items for each sample; at most {} are allowed", thousands(items), thousands(ITEMS));
+        faults.add("too-large", setting_of(node, longest), message);
+    } else if size > EDGE_BYTES {
+        let longest = port.shape.iter().filter_map(Dim::known).max().unwrap_or(0);
+        let message = format!("{what}, {port}, would take {}{}; the limit is {}", gib(size), per(port, batch), gib(EDGE_BYTES));
+        faults.add("too-large", setting_of(node, longest), message);
+    }
+}
+
+fn per(port: &Port, batch: usize) -> String {
+    if port.rows {
+        format!(" for a batch of {}", thousands(batch))
+    } else {
+        String::new()
+    }
+}
+
+/// The one setting that has this number, or else the node.
+fn setting_of(node: &NodeDecl, number: usize) -> At {
+    let is = |value: &Value| matches!(value, Value::Integer(n) if usize::try_from(*n) == Ok(number));
+    let mut found = node.table.iter().filter(|(_, e)| is(&e.item.value)).map(|(_, e)| e.item.at);
+    match (found.next(), found.next()) {
+        (Some(at), None) => at,
+        _ => node.at,
     }
 }
 
@@ -246,7 +292,7 @@ fn takes_no_axis(node: &NodeDecl, edge: &Edge, p: &Port, faults: &mut Faults) {
     let axis = &p.axes[0];
     faults
         .add("item-axis", edge.at, format!("`{}` accepts no item axis; this has the axis `{}`", node.entry.name, axis.name))
-        .help(format!("choose an item, for example {}", axis.items.first().map_or(String::new(), |i| format!("\"node.port[{i}]\""))));
+        .help(format!("choose an item, for example {}", axis.item(0).map_or(String::new(), |i| format!("\"node.port[{i}]\""))));
 }
 
 /// Matches what is written to a register and depends on its own output, once that is known.
@@ -279,14 +325,15 @@ fn declared<'a>(node: &'a NodeDecl, edge: &Edge) -> Option<&'a In> {
 /// Matches a port's shape with the declared lengths.
 fn unify(input: &In, shape: &[Dim], dims: &mut BTreeMap<&'static str, Dim>, edge: &Edge, faults: &mut Faults) {
     let words: Vec<&'static str> = input.shape.split_whitespace().collect();
-    let open = words.last() == Some(&"...");
-    let fixed = if open { words.len() - 1 } else { words.len() };
+    let (open_start, open_end) = (words.first() == Some(&"..."), words.last() == Some(&"..."));
+    let named: Vec<&'static str> = words.iter().copied().filter(|w| *w != "...").collect();
     let text = |shape: &[Dim]| format!("[{}]", shape.iter().map(Dim::to_string).collect::<Vec<_>>().join(", "));
-    if shape.len() < fixed || (!open && shape.len() > fixed) {
+    if shape.len() < named.len() || (!open_start && !open_end && shape.len() > named.len()) {
         faults.add("shape", edge.at, format!("`{}` takes the shape [{}]; this is {}", edge.input, words.join(", "), text(shape)));
         return;
     }
-    for (word, dim) in words[..fixed].iter().zip(shape) {
+    let skipped = if open_start { shape.len() - named.len() } else { 0 };
+    for (word, dim) in named.iter().zip(&shape[skipped..]) {
         let bound = match word.parse::<usize>() {
             Ok(n) => Some(Dim::Known(n)),
             Err(_) => dims.get(word).cloned(),
@@ -313,6 +360,18 @@ fn unify(input: &In, shape: &[Dim], dims: &mut BTreeMap<&'static str, Dim>, edge
                 dims.insert(word, dim.clone());
             }
             Some(_) => {}
+        }
+    }
+}
+
+/// An index that counts along a length must have as many values as that is long. What only the data knows is compared with the data.
+fn count(node: &NodeDecl, edge: &Edge, port: &Port, dims: &BTreeMap<&'static str, Dim>, faults: &mut Faults) {
+    let Some(length) = declared(node, edge).and_then(|input| input.counts) else { return };
+    let known = |dim: Option<&Dim>| dim.and_then(Dim::known);
+    if let (Some(range), Some(entries)) = (known(port.range.as_ref()), known(dims.get(length))) {
+        if range != entries {
+            let message = format!("`{}` has values in 0..{range}, but there are {entries} {length}", edge.input);
+            faults.add("class-count", edge.at, message);
         }
     }
 }

@@ -2,7 +2,8 @@
 
 use crate::experiment::InputDecl;
 use crate::fault::{unmeant, Faults};
-use crate::group::{Frame, Group};
+use crate::frame::Frame;
+use crate::group::Group;
 use crate::kind::{Entry, In};
 use crate::source::At;
 use crate::tree::{Item, Table, Value};
@@ -23,12 +24,21 @@ pub(crate) fn loose(input: Option<&Item>, frame: &Frame) -> Vec<InputDecl> {
     edges.filter_map(|(edge, here)| frame.edge(edge, here).map(|(edge, at)| InputDecl { name: String::new(), edge, at, here })).collect()
 }
 
+/// Longer ones name nothing that there could be, and each group that is handed one would repeat it.
+const LONGEST_EDGE: usize = 1000;
+
 fn edge_text(item: &Item, faults: &mut Faults) -> Option<String> {
-    let text = item.as_str().map(String::from);
-    if text.is_none() {
-        faults.add("wrong-type", item.at, format!("an edge is a string, \"node.port\", not {}", item.type_name()));
+    match item.as_str() {
+        Some(text) if text.len() > LONGEST_EDGE => {
+            faults.add("bad-edge", item.at, format!("an edge has at most {LONGEST_EDGE} characters"));
+            None
+        }
+        Some(text) => Some(text.to_string()),
+        None => {
+            faults.add("wrong-type", item.at, format!("an edge is a string, \"node.port\", not {}", item.type_name()));
+            None
+        }
     }
-    text
 }
 
 /// `in` as a text, a table of texts, or an array of texts; and whether all of it could be read.

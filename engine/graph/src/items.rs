@@ -3,6 +3,7 @@
 use crate::experiment::Experiment;
 use crate::fault::Faults;
 use crate::plan::{From, NodePlan, Plan, StagePlan};
+use crate::port::Axis;
 use crate::show::{passes, Norm};
 use std::collections::BTreeSet;
 
@@ -21,14 +22,14 @@ pub(crate) fn check(experiment: &Experiment, plan: &Plan, faults: &mut Faults) {
 }
 
 /// The inputs of a node that makes them the items of a new axis, which is the first of its output.
-fn stacked<'a>(stage: &StagePlan, node: &'a NodePlan) -> Option<&'a [String]> {
+fn stacked<'a>(stage: &StagePlan, node: &'a NodePlan) -> Option<&'a Axis> {
     let axis = node.outputs.first()?.axes.first()?;
     let inputs = node.inputs.iter().map(|i| i.name.as_str());
     let new = node.inputs.iter().all(|i| match i.from {
         From::Node { node, port } => stage.nodes[node].outputs[port].axes.iter().all(|a| a.name != axis.name),
         From::Stage { .. } => true,
     });
-    (new && node.inputs.len() > 1 && inputs.eq(axis.items.iter().map(String::as_str))).then_some(&axis.items)
+    (new && node.inputs.len() > 1 && inputs.eq(axis.items())).then_some(axis)
 }
 
 /// Items of the axis that a node makes which reach something that is wanted for itself.
@@ -50,7 +51,7 @@ fn used(stage: &StagePlan, stack: usize) -> BTreeSet<usize> {
             match input.item {
                 Some((a, item)) if stage.nodes[node].outputs[port].axes[a].name == axis.name => drop(used.insert(item)),
                 _ => {
-                    let carries = |p: &crate::port::Port| p.axes.iter().any(|a| a.name == axis.name && a.items == axis.items);
+                    let carries = |p: &crate::port::Port| p.axes.iter().any(|a| a == axis);
                     let outputs = &stage.nodes[reader].outputs;
                     // an output without the axis is made of all of them, if anything reads it
                     let mixed = (0..outputs.len()).any(|p| !carries(&outputs[p]) && is_read(stage, reader, p));
@@ -79,10 +80,10 @@ fn is_read(stage: &StagePlan, node: usize, port: usize) -> bool {
 fn tell(experiment: &Experiment, plan: &Plan, stage: &StagePlan, stack: usize, item: usize, faults: &mut Faults) {
     let node = &stage.nodes[stack];
     let axis = &node.outputs[0].axes[0];
-    let name = &axis.items[item];
+    let Some(name) = axis.item(item) else { return };
     let decl = experiment.stages.get(&stage.name).and_then(|s| s.nodes.iter().find(|n| n.path == node.path));
     let at = decl.and_then(|d| d.inputs.iter().find(|i| i.name == *name)).map_or(node.at, |i| i.here);
-    let folds = |p: &crate::show::Pass| p.node.fold.iter().any(|a| a.name == axis.name && a.items == axis.items);
+    let folds = |p: &crate::show::Pass| p.node.fold.iter().any(|a| a == axis);
     let passes: Vec<_> = passes(plan, stage).into_iter().filter(|p| folds(p) && matches!(p.norm, Norm::Batch(_))).collect();
     let still = match passes.first() {
         Some(pass) => format!("it still takes part in the batch-norm batch of `{}` ({} rows)", pass.model, pass.per()),

@@ -3,12 +3,14 @@
 //! A kind is one type: its settings (deserialised from the graph), its ports, its shape rule. How it computes is a
 //! second trait: [`SampleKind`](crate::host::SampleKind) on the host, `BatchKind` and `ModelKind` in `dv-train`.
 
+use crate::defect::ask;
 use crate::fault::Faults;
 use crate::port::{Axis, Dim, Port, Rate, Type};
 use crate::settings::{self, SettingFaults};
 use crate::tree::Table;
 use std::any::Any;
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 
 /// The settings of one node, and what follows from them.
 ///
@@ -34,7 +36,7 @@ pub trait Kind: serde::de::DeserializeOwned + schemars::JsonSchema + Send + Sync
     /// Of a register: what it starts from in the first step (`initial`).
     const INITIAL: &'static [In] = &[];
 
-    /// Faults of the settings that their types do not show.
+    /// Faults of the settings beyond what their schema says: ranges are declared on the fields.
     fn check(&self, _faults: &mut SettingFaults) {}
     /// The shape rule: the outputs in the order of [`Kind::OUTPUTS`]. Rate and folded axes are the engine's.
     fn ports(&self, inputs: &Inputs) -> Result<Vec<Port>, PortFault>;
@@ -107,20 +109,33 @@ pub enum Reference {
 pub struct In {
     pub name: &'static str,
     pub types: &'static [Type],
-    /// Space-separated lengths, `3 T H W`; equal names are equal lengths; `...` is any shape.
+    /// Space-separated lengths, `3 T H W`; equal names are equal lengths; `...` at the beginning or the end is any number of lengths.
     pub shape: &'static str,
     pub doc: &'static str,
     pub optional: bool,
     /// Any number of inputs under names that the graph chooses.
     pub many: bool,
+    /// Of an index, or of a table with labels: the length, by its name in the declared shapes, that it counts along. Labels count the classes: there must be as many.
+    pub counts: Option<&'static str>,
 }
 
 impl In {
     pub const fn new(name: &'static str, types: &'static [Type], shape: &'static str, doc: &'static str) -> In {
-        In { name, types, shape, doc, optional: false, many: false }
+        In { name, types, shape, doc, optional: false, many: false, counts: None }
     }
     pub const fn optional(self) -> In {
         In { optional: true, ..self }
+    }
+    /// Where a length of that name stands in a shape of `rank` lengths.
+    pub(crate) fn place(&self, length: &str, rank: usize) -> Option<usize> {
+        let words: Vec<&str> = self.shape.split_whitespace().collect();
+        let at = words.iter().position(|w| *w == length)?;
+        // of an open beginning, from the end
+        let place = if words[0] == "..." { (rank + at).checked_sub(words.len())? } else { at };
+        (place < rank).then_some(place)
+    }
+    pub const fn counts(self, length: &'static str) -> In {
+        In { counts: Some(length), ..self }
     }
     pub const fn many(self) -> In {
         In { many: true, ..self }
@@ -190,8 +205,45 @@ pub enum Init {
     /// Uniform in ±bound.
     Uniform(f64),
     Normal(f64),
-    /// Normal, then each row (all axes but the first) scaled to length 1.
-    UnitRows,
+    /// Normal, then scaled to length 1 along the last axis.
+    UnitLength,
+}
+
+/// Rows of a split's list that are withheld from training, drawn as `numpy.random.RandomState(seed).permutation` does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HoldOut {
+    pub rows: usize,
+    pub seed: u32,
+    pub part: Part,
+}
+
+/// Which rows of a split a source reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Part {
+    /// Those that are not withheld.
+    Rest,
+    /// The withheld ones.
+    Withheld,
+}
+
+impl Part {
+    /// As a graph writes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Part::Rest => "rest",
+            Part::Withheld => "withheld",
+        }
+    }
+}
+
+impl std::fmt::Display for HoldOut {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.part {
+            Part::Rest => write!(f, "all but {} rows (seed {})", self.rows, self.seed),
+            Part::Withheld => write!(f, "{} rows (seed {})", self.rows, self.seed),
+        }
+    }
 }
 
 /// The video set that a source reads.
@@ -199,7 +251,8 @@ pub enum Init {
 pub struct Source {
     pub set: String,
     pub split: String,
-    pub hold_out: usize,
+    /// Of a split of which some rows are withheld, which rows are read.
+    pub held: Option<HoldOut>,
     pub height: usize,
     pub width: usize,
     pub streams: Vec<String>,
@@ -236,17 +289,23 @@ impl Inputs {
     pub fn get(&self, name: &str) -> Option<&Port> {
         self.ports.iter().find(|(n, _)| n == name).map(|(_, p)| p)
     }
-    /// A required input: the engine has checked that it is there.
+    /// An input that the kind declares as required: the engine has checked that it is there.
+    ///
+    /// # Panics
+    /// For any other, which is the kind's defect: the check reports it.
     pub fn port(&self, name: &str) -> &Port {
-        self.get(name).unwrap_or_else(|| panic!("required input `{name}` was not checked"))
+        self.get(name).unwrap_or_else(|| panic!("it asks for the input `{name}`, which it does not declare as required"))
     }
     /// All inputs under the names that the graph gave them, in order.
     pub fn all(&self) -> impl Iterator<Item = (&str, &Port)> {
         self.ports.iter().map(|(n, p)| (n.as_str(), p))
     }
     /// A length bound by the declared shapes.
+    ///
+    /// # Panics
+    /// For a name that stands in no shape of a required input, which is the kind's defect: the check reports it.
     pub fn dim(&self, name: &str) -> Dim {
-        self.dims.get(name).cloned().unwrap_or_else(|| panic!("no length `{name}` in the declared input shapes"))
+        self.dims.get(name).cloned().unwrap_or_else(|| panic!("it asks for the length `{name}`, which no shape of its inputs declares"))
     }
     /// A bound length that must be a number here.
     pub fn known(&self, name: &str) -> Result<usize, PortFault> {
@@ -351,7 +410,9 @@ pub struct Entry {
 fn build<K: Kind>(table: &Table, at: crate::source::At, faults: &mut Faults) -> Option<Box<dyn AnyKind>> {
     let before = faults.told();
     let kind: K = settings::deserialise(table, at, K::NAME, faults)?;
-    kind.check(&mut SettingFaults::new(table, at, faults));
+    let mut own = Faults::default();
+    ask(K::NAME, "the check of its settings", at, faults, || kind.check(&mut SettingFaults::new(table, at, &mut own)))?;
+    faults.append(own);
     (faults.told() == before).then(|| Box::new(kind) as Box<dyn AnyKind>)
 }
 
@@ -410,19 +471,36 @@ impl Entry {
     }
 }
 
+/// Names of the settings that a schema describes.
+pub(crate) fn properties(schema: &schemars::Schema) -> Vec<String> {
+    schema.get("properties").and_then(|p| p.as_object()).map(|p| p.keys().cloned().collect()).unwrap_or_default()
+}
+
 /// The kinds that graphs may name.
 pub struct Library {
     entries: Vec<&'static Entry>,
+    /// Names of each one's settings, made when they are first asked for.
+    settings: Vec<OnceLock<Vec<String>>>,
 }
 
 impl Library {
     pub fn new(entries: impl IntoIterator<Item = &'static Entry>) -> Library {
-        Library { entries: entries.into_iter().collect() }
+        let entries: Vec<&'static Entry> = entries.into_iter().collect();
+        Library { settings: entries.iter().map(|_| OnceLock::new()).collect(), entries }
     }
     pub fn get(&self, name: &str) -> Option<&'static Entry> {
         self.entries.iter().copied().find(|e| e.name == name)
     }
     pub fn entries(&self) -> impl Iterator<Item = &'static Entry> + '_ {
         self.entries.iter().copied()
+    }
+    /// Names of a kind's settings.
+    pub(crate) fn settings(&self, name: &str) -> &[String] {
+        let Some(i) = self.entries.iter().position(|e| e.name == name) else { return &[] };
+        self.settings[i].get_or_init(|| properties(&(self.entries[i].schema)()))
+    }
+    /// Whether any kind has a setting of that name.
+    pub(crate) fn has_setting(&self, setting: &str) -> bool {
+        self.entries.iter().any(|e| self.settings(e.name).iter().any(|s| s == setting))
     }
 }

@@ -9,8 +9,8 @@ fn parameter(name: String, shape: Vec<usize>, role: Role, init: Init) -> Paramet
 
 /// A convolution: `weight [out, inputs, kernel...]` and, where asked for, `bias [out]`.
 pub fn convolution(name: &str, inputs: usize, out: usize, kernel: &[usize], bias: bool) -> Vec<Parameter> {
-    let fan_in = inputs * kernel.iter().product::<usize>();
-    let bound = 1.0 / (fan_in as f64).sqrt();
+    let fan_in = kernel.iter().fold(inputs as f64, |n, k| n * *k as f64);
+    let bound = 1.0 / fan_in.sqrt();
     let shape = [&[out, inputs], kernel].concat();
     let mut list = vec![parameter(format!("{name}.weight"), shape, Role::Weight, Init::Uniform(bound))];
     if bias {

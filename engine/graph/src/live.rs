@@ -18,6 +18,34 @@ pub fn upstream(edges: &[Vec<Edge>], from: impl IntoIterator<Item = usize>) -> V
     seen
 }
 
+/// For each node the nodes that come before it, over any number of steps.
+pub struct Ancestors {
+    words: usize,
+    bits: Vec<u64>,
+}
+
+impl Ancestors {
+    /// Whether `other` comes before `node`.
+    pub fn holds(&self, node: usize, other: usize) -> bool {
+        self.bits[node * self.words + other / 64] >> (other % 64) & 1 == 1
+    }
+}
+
+/// `order` has each node after those that come right before it: `earlier[i]` before node i.
+pub fn ancestors(order: &[usize], earlier: &[Vec<usize>]) -> Ancestors {
+    let words = earlier.len().div_ceil(64);
+    let mut bits = vec![0u64; words * earlier.len()];
+    for &i in order {
+        for &j in &earlier[i] {
+            for w in 0..words {
+                bits[i * words + w] |= bits[j * words + w];
+            }
+            bits[i * words + j / 64] |= 1 << (j % 64);
+        }
+    }
+    Ancestors { words, bits }
+}
+
 /// For each node the branches that all of its live users sit behind. `choosers[i]`: node i draws one of its inputs.
 pub fn guards(
     order: &[usize],

@@ -1,15 +1,19 @@
 //! From files to one tree: `extends` files left to right, then `--set`, then tables' `extends`, then values.
 
+use crate::budget::{Meter, DEPTH, FILES, FILE_VALUES, GRAPH_FILE, REMOVALS, TEXT};
 use crate::fault::{nearest, Faults};
 pub use crate::setting::Setting;
 use crate::setting::{key_path, Change, PATH};
+use crate::show::thousands;
 use crate::source::{At, Sources};
 use crate::spelling;
 use crate::tree::{self, Entry, Item, Table, Value};
 use crate::values::substitute;
 use crate::weights;
+use dv_datasets::file::{self, Why};
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 /// The newest `schema` that this dv reads.
 pub const SCHEMA: i64 = 1;
@@ -17,7 +21,7 @@ pub const SCHEMA: i64 = 1;
 /// Reads a graph file with all that it extends, and applies settings and values. Faults are collected; what could be
 /// read comes back.
 pub fn load(path: &Path, settings: &[Setting], sources: &mut Sources, faults: &mut Faults) -> Table {
-    let mut tree = Reader::default().read(path, None, sources, faults);
+    let mut tree = Reader::default().read(path, sources, faults);
     for change in settings.iter().filter_map(|s| Change::of_setting(s, sources, faults)).collect::<Vec<_>>() {
         change.apply(&mut tree, faults);
     }
@@ -27,45 +31,83 @@ pub fn load(path: &Path, settings: &[Setting], sources: &mut Sources, faults: &m
 
 /// What comes after files and settings: tables' `extends`, then values, then the files that paths mean.
 pub(crate) fn resolve(tree: &mut Table, sources: &Sources, faults: &mut Faults) {
-    extend_tables(tree, faults);
-    substitute(tree, sources, faults);
-    weights::anchor(tree, sources, faults);
+    let mut meter = Meter::of_graph();
+    if let Err(at) = meter.table(tree) {
+        faults.stop("too-many", at, format!("the graph comes to {}", meter.words()));
+    }
+    extend_tables(tree, &mut meter, faults);
+    if !faults.stopped() {
+        substitute(tree, sources, faults);
+        weights::anchor(tree, sources, faults);
+    }
 }
 
-#[derive(Default)]
 pub(crate) struct Reader {
     /// Files that wait for what they extend.
     open: Vec<PathBuf>,
-    /// A file that several extend is read once, and so its faults are told once.
-    read: HashMap<PathBuf, Table>,
+    /// A file that several extend is read once, and so its faults are reported once. Here is what it hands down.
+    read: HashMap<PathBuf, Rc<Table>>,
+    /// What all files hold, counted as often as it is merged.
+    meter: Meter,
     /// Whether an `extends` could not be read.
     pub(crate) unread: bool,
 }
 
+impl Default for Reader {
+    fn default() -> Reader {
+        Reader { open: Vec::new(), read: HashMap::new(), meter: Meter::new(FILE_VALUES, FILES * TEXT), unread: false }
+    }
+}
+
 impl Reader {
-    pub(crate) fn read(&mut self, path: &Path, from: Option<At>, sources: &mut Sources, faults: &mut Faults) -> Table {
+    /// The graph itself, with what it extends.
+    pub(crate) fn read(&mut self, path: &Path, sources: &mut Sources, faults: &mut Faults) -> Table {
+        let this = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
+        self.file(path, this, None, sources, faults)
+    }
+
+    /// What a file hands down that another extends at `from`.
+    fn upper(&mut self, path: &Path, from: At, sources: &mut Sources, faults: &mut Faults) -> Rc<Table> {
         let this = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
         if let Some(table) = self.read.get(&this) {
-            return table.clone();
+            return Rc::clone(table);
         }
         if self.open.contains(&this) {
-            faults.add("extends-cycle", from.unwrap_or_default(), format!("{} extends itself", path.display()));
-            return Table::default();
+            faults.add("extends-cycle", from, format!("{} extends itself", path.display()));
+            return Rc::default();
         }
-        let text = match std::fs::read_to_string(path) {
+        if self.open.len() + self.read.len() >= FILES {
+            faults.stop("too-many", from, format!("the graph reads more than {FILES} files"));
+            return Rc::default();
+        }
+        let mut table = self.file(path, this.clone(), Some(from), sources, faults);
+        for own_only in ["name", "about", "sweep", "published"] {
+            table.take(own_only);
+        }
+        let table = Rc::new(table);
+        self.read.insert(this, Rc::clone(&table));
+        table
+    }
+
+    fn file(&mut self, path: &Path, this: PathBuf, from: Option<At>, sources: &mut Sources, faults: &mut Faults) -> Table {
+        let text = match file::read_text(path, GRAPH_FILE) {
             Ok(text) => text,
             Err(e) => {
                 let at = from.unwrap_or_else(|| At { file: sources.add(&path.display().to_string(), ""), ..At::default() });
-                let (why, near) = unreadable(path, &e);
-                let fault = faults.add("no-file", at, format!("cannot read {}: {why}", path.display()));
-                if let Some(near) = near {
-                    fault.help(format!("did you mean `{near}`?"));
+                let fault = faults.add("no-file", at, format!("cannot read {}: {}", path.display(), unreadable(&e.why)));
+                if fault.is_reported() {
+                    beside(path, &e.why).into_iter().for_each(|near| fault.help(format!("did you mean `{near}`?")));
                 }
                 return Table::default();
             }
         };
-        self.open.push(this.clone());
+        self.open.push(this);
         let mut own = tree::parse(&path.display().to_string(), &text, sources, faults);
+        let mut counted = Meter::of_graph();
+        if let Err(at) = counted.table(&own) {
+            faults.stop("too-many", at, format!("the file holds {}", counted.words()));
+            own = Table::default();
+        }
         spelling::mend_top(&mut own, faults);
         schema(&own, faults);
         let mut base = Table::default();
@@ -73,7 +115,7 @@ impl Reader {
         self.unread |= extends.as_ref().is_some_and(|e| !is_texts(&e.item));
         let folder = path.parent().unwrap_or(Path::new(""));
         for upper in extends.iter().flat_map(|e| self.bases(&e.item, folder, sources, faults)).collect::<Vec<_>>() {
-            merge(&mut base, upper);
+            merge(&mut base, Table::clone(&upper));
         }
         self.open.pop();
         if let Some(entry) = own.take("remove") {
@@ -84,42 +126,49 @@ impl Reader {
             }
         }
         merge(&mut base, own);
-        self.read.insert(this, base.clone());
         base
     }
 
     /// The files that an `extends` names, from left to right, without what is not inherited.
-    pub(crate) fn bases(&mut self, extends: &Item, folder: &Path, sources: &mut Sources, faults: &mut Faults) -> Vec<Table> {
-        let names = texts(extends, "extends", faults);
-        let read = |(name, at): (String, At)| {
-            let mut upper = self.read(&folder.join(&name), Some(at), sources, faults);
-            for own_only in ["name", "about", "sweep", "published"] {
-                upper.take(own_only);
+    pub(crate) fn bases(&mut self, extends: &Item, folder: &Path, sources: &mut Sources, faults: &mut Faults) -> Vec<Rc<Table>> {
+        let mut uppers = Vec::new();
+        for (name, at) in texts(extends, "extends", faults) {
+            let upper = self.upper(&folder.join(&name), at, sources, faults);
+            if self.meter.table(&upper).is_err() {
+                faults.stop("too-many", at, format!("the files that are extended come to {}", self.meter.words()));
             }
-            upper
-        };
-        names.into_iter().map(read).collect()
+            if faults.stopped() {
+                break;
+            }
+            uppers.push(upper);
+        }
+        uppers
     }
 }
 
-/// Why a file cannot be read, and the graph beside it that may be meant.
-fn unreadable(path: &Path, error: &std::io::Error) -> (String, Option<String>) {
-    if path.is_dir() {
-        return ("it is a folder, and a graph is a .toml file".into(), None);
-    }
-    match error.kind() {
-        std::io::ErrorKind::InvalidData => ("it is not UTF-8 text".into(), None),
-        std::io::ErrorKind::NotFound => {
-            let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-            let names = std::fs::read_dir(folder).into_iter().flatten().flatten();
-            let names: Vec<String> = names.filter_map(|f| f.file_name().into_string().ok()).filter(|n| n.ends_with(".toml")).collect();
-            let wanted = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
-            let near = nearest(wanted, &names.iter().map(String::as_str).collect::<Vec<_>>()).map(String::from);
-            ("the file does not exist".into(), near)
-        }
-        _ => (error.to_string(), None),
+/// Why a graph cannot be read.
+fn unreadable(why: &Why) -> String {
+    match why {
+        Why::Sort("a folder") => "it is a folder, and a graph is a .toml file".into(),
+        Why::NotText { line } => format!("it is not UTF-8 text (line {line})"),
+        other => other.to_string(),
     }
 }
+
+/// The graph beside one that is not there that may be meant.
+fn beside(path: &Path, why: &Why) -> Option<String> {
+    if !matches!(why, Why::Io(e) if e.kind() == std::io::ErrorKind::NotFound) {
+        return None;
+    }
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let names = std::fs::read_dir(folder).into_iter().flatten().flatten().take(MOST_BESIDE);
+    let names: Vec<String> = names.filter_map(|f| f.file_name().into_string().ok()).filter(|n| n.ends_with(".toml")).collect();
+    let wanted = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
+    nearest(wanted, &names.iter().map(String::as_str).collect::<Vec<_>>()).map(String::from)
+}
+
+/// In a folder of more files none is looked for that may be meant.
+const MOST_BESIDE: usize = 1000;
 
 fn schema(table: &Table, faults: &mut Faults) {
     match table.entry("schema").map(|e| &e.item) {
@@ -187,7 +236,11 @@ fn replaces(old: &Table, new: &Table) -> bool {
 }
 
 pub(crate) fn remove(table: &mut Table, list: &Item, faults: &mut Faults) {
-    for (path, at) in texts(list, "remove", faults) {
+    let paths = texts(list, "remove", faults);
+    if let Some((_, at)) = paths.get(REMOVALS) {
+        return faults.stop("too-many", *at, format!("`remove` names more than {} paths", thousands(REMOVALS)));
+    }
+    for (path, at) in paths {
         let parts = match key_path(&path) {
             Some(parts) => parts,
             None => {
@@ -203,32 +256,32 @@ pub(crate) fn remove(table: &mut Table, list: &Item, faults: &mut Faults) {
             });
         }
         let last = &parts[parts.len() - 1];
-        let names: Vec<String> = place.as_ref().map(|t| t.keys().map(String::from).collect()).unwrap_or_default();
-        if place.and_then(|t| t.take(last)).is_none() {
-            faults.add("remove-missing", at, format!("nothing to remove at `{path}`")).nearest(last, names.iter().map(String::as_str));
+        if place.as_mut().and_then(|t| t.take(last)).is_none() {
+            let names = place.iter().flat_map(|t| t.keys());
+            faults.add("remove-missing", at, format!("nothing to remove at `{path}`")).nearest(last, names);
         }
     }
 }
 
-/// `extends = "sibling"` inside of tables.
-fn extend_tables(table: &mut Table, faults: &mut Faults) {
+/// `extends = "sibling"` inside of tables. `meter` counts what they bring.
+fn extend_tables(table: &mut Table, meter: &mut Meter, faults: &mut Faults) {
     let keys: Vec<String> = table.keys().map(String::from).collect();
     let mut done = BTreeSet::new();
     for key in keys {
-        extend_one(table, &key, &mut Vec::new(), &mut done, faults);
+        extend_one(table, &key, &mut Vec::new(), &mut done, meter, faults);
     }
     for entry in table.0.values_mut() {
         if let Value::Table(t) = &mut entry.item.value {
             if let Some(stray) = t.take("remove") {
                 faults.add("remove-without-extends", stray.key, "`remove` needs `extends` in the same table");
             }
-            extend_tables(t, faults);
+            extend_tables(t, meter, faults);
         }
     }
 }
 
-fn extend_one(table: &mut Table, key: &str, open: &mut Vec<String>, done: &mut BTreeSet<String>, faults: &mut Faults) {
-    if !done.insert(key.to_string()) && !open.contains(&key.to_string()) {
+fn extend_one(table: &mut Table, key: &str, open: &mut Vec<String>, done: &mut BTreeSet<String>, meter: &mut Meter, faults: &mut Faults) {
+    if faults.stopped() || !done.insert(key.to_string()) && !open.iter().any(|o| o == key) {
         return;
     }
     let Some(Entry { item: Item { value: Value::Table(own), .. }, .. }) = table.0.get_mut(key) else { return };
@@ -242,8 +295,17 @@ fn extend_one(table: &mut Table, key: &str, open: &mut Vec<String>, done: &mut B
             faults.add("extends-cycle", at, format!("`{key}` extends itself through `{name}`"));
             continue;
         }
-        extend_one(table, &name, open, done, faults);
+        if open.len() > DEPTH {
+            faults.stop("too-many", at, format!("tables extend each other through more than {DEPTH} others"));
+        }
+        extend_one(table, &name, open, done, meter, faults);
+        if faults.stopped() {
+            break;
+        }
         match table.get(&name).and_then(Item::as_table) {
+            Some(t) if meter.table(t).is_err() => {
+                faults.stop("too-many", at, format!("with `{name}` the graph comes to {}", meter.words()));
+            }
             Some(t) => merge(&mut base, t.clone()),
             None => {
                 faults

@@ -1,9 +1,10 @@
 //! The nodes of one stage: edges, shapes, what is used.
 
 use crate::assemble::{assemble, Wired};
+use crate::defect::ask;
 use crate::drive::element_at;
 use crate::edges::{self, Edge, Role, Target};
-use crate::experiment::{Experiment, StageDecl};
+use crate::experiment::{Experiment, NodeDecl, StageDecl};
 use crate::fault::Faults;
 use crate::infer::{infer, infer_late, Inferred, Known};
 use crate::kind::Parameter;
@@ -13,6 +14,8 @@ use crate::port::{Port, Rate, Type};
 use crate::source::At;
 use crate::stages::Tables;
 use crate::tree::{Table, Value};
+use dv_datasets::file;
+use std::collections::HashSet;
 
 pub(crate) struct PlannedStage {
     pub plan: StagePlan,
@@ -35,7 +38,7 @@ struct Asked {
 pub(crate) fn plan_stage(
     experiment: &Experiment,
     name: &str,
-    wanted: &[&str],
+    wanted: &HashSet<String>,
     tables: &mut Tables,
     faults: &mut Faults,
 ) -> Option<PlannedStage> {
@@ -50,7 +53,7 @@ pub(crate) fn plan_stage(
     let whole: Vec<_> = resolved.into_iter().map(Option::unwrap_or_default).collect();
     let mut edges = whole.clone();
     for (i, node) in stage.nodes.iter().enumerate() {
-        let dropped = node.kind.dropped();
+        let dropped = ask(node.entry.name, "its list of inputs that are off", node.at, faults, || node.kind.dropped()).unwrap_or_default();
         for input in dropped.iter().filter(|d| !node.inputs.iter().any(|i| i.name == **d)) {
             let at = key_at(&node.table, input).unwrap_or(node.at);
             let known = node.inputs.iter().map(|i| i.name.as_str());
@@ -72,7 +75,7 @@ pub(crate) fn plan_stage(
             }
         };
         if !unresolved[i] {
-            inferred[i] = infer(&stage.nodes[i], &edges[i], port, faults);
+            inferred[i] = infer(&stage.nodes[i], &edges[i], settings.batch.unwrap_or(1), port, faults);
         }
         visited[i] = true;
         for (out, port) in stage.nodes[i].entry.outputs.iter().zip(inferred[i].iter().flat_map(|f| &f.outputs)) {
@@ -117,7 +120,7 @@ pub(crate) fn plan_stage(
     }
     let inferred: Vec<Inferred> = inferred.into_iter().flatten().collect();
     let evaluates = |i: usize| inferred[i].rate == Rate::Stage && inferred[i].outputs.iter().any(Port::is_scalar);
-    let is_root = |i: &usize| asked.iter().any(|a| a.node == *i) || wanted.contains(&stage.nodes[*i].path.as_str()) || evaluates(*i);
+    let is_root = |i: &usize| asked.iter().any(|a| a.node == *i) || wanted.contains(&stage.nodes[*i].path) || evaluates(*i);
     let roots: Vec<usize> = (0..stage.nodes.len()).filter(is_root).collect();
     // outside of training nothing is written
     let mut reading = edges.clone();
@@ -143,7 +146,7 @@ pub(crate) fn plan_stage(
         (stage.nodes[i].at, format!("`{path}` reaches no loss, metric or table that is read"), help)
     });
     let unused = unused.collect();
-    let sources: Vec<usize> = (0..stage.nodes.len()).filter(|i| live[*i] && stage.nodes[*i].kind.source().is_some()).collect();
+    let sources: Vec<usize> = (0..stage.nodes.len()).filter(|i| live[*i] && reads_set(&stage.nodes[*i], faults)).collect();
     for second in sources.iter().skip(1) {
         faults.unsupported(stage.nodes[*second].at, "more than one source in a stage");
     }
@@ -162,6 +165,18 @@ pub(crate) fn plan_stage(
     let wired = Wired { experiment, name, stage, edges, order, inferred, live, roots, minimise, reported, files, source };
     let (plan, parameters) = assemble(&wired, faults);
     Some(PlannedStage { plan, parameters, unused })
+}
+
+/// Whether a node reads a packed set, whose name is then that of a folder right below the data's.
+fn reads_set(node: &NodeDecl, faults: &mut Faults) -> bool {
+    let Some(Some(source)) = ask(node.entry.name, "its source", node.at, faults, || node.kind.source()) else { return false };
+    if let Some(reason) = file::not_plain(&source.set) {
+        let at = node.table.iter().find(|(_, e)| e.item.as_str() == Some(&source.set)).map_or(node.at, |(_, e)| e.item.at);
+        faults
+            .add("bad-name", at, format!("`{}` cannot be the name of a packed set: {reason}", source.set))
+            .help("a set is a folder right below the data's folder (--data DIR), named without a path");
+    }
+    true
 }
 
 /// The scalars that the stage's settings name.

@@ -1,6 +1,7 @@
 //! What holds between passes and between stages: who updates buffers first, and where weights come from.
 
-use crate::edges::{self, Edge, Role, Target};
+use crate::assemble::Wired;
+use crate::edges;
 use crate::experiment::{Experiment, Mode, StageDecl};
 use crate::fault::Faults;
 use crate::kind::Parameter;
@@ -8,35 +9,21 @@ use crate::live;
 use crate::plan::StagePlan;
 use crate::source::At;
 use crate::stage::{Checkpoint, Origin};
+use std::collections::BTreeSet;
 
 /// Two passes that update the same buffers, neither feeding the other, need `after`.
 pub(crate) fn check_passes(
-    stage: &StageDecl,
-    edges: &[Vec<Edge>],
-    order: &[usize],
+    wired: &Wired,
+    live: &[usize],
     parameters: &[(String, Vec<Parameter>, At)],
     in_training: &dyn Fn(&str) -> bool,
     faults: &mut Faults,
 ) {
     let buffered = |model: &str| parameters.iter().any(|(m, list, _)| m == model && list.iter().any(|p| !p.role.trained()));
-    let mut edges = edges.to_vec();
-    edges.iter_mut().for_each(|list| list.retain(|e| e.role != Role::Write));
-    for (i, node) in stage.nodes.iter().enumerate() {
-        for (name, at) in &node.after {
-            for (j, other) in stage.nodes.iter().enumerate() {
-                if edges::is_at(&other.path, name) {
-                    edges[i].push(Edge {
-                        role: Role::Read,
-                        input: String::new(),
-                        target: Target::Node { node: j, port: 0 },
-                        item: None,
-                        at: *at,
-                    });
-                }
-            }
-        }
-    }
-    let passes: Vec<usize> = order
+    // an `after` that names nothing was reported with the order
+    let (stage, before) = (wired.stage, edges::earlier(wired.stage, &wired.edges, &mut Faults::default()));
+    let before = live::ancestors(&wired.order, &before);
+    let passes: Vec<usize> = live
         .iter()
         .copied()
         .filter(|i| {
@@ -50,7 +37,11 @@ pub(crate) fn check_passes(
             if stage.nodes[a].model != stage.nodes[b].model {
                 continue;
             }
-            if !live::upstream(&edges, [a])[b] && !live::upstream(&edges, [b])[a] {
+            if !before.holds(a, b) && !before.holds(b, a) {
+                if faults.is_full() {
+                    faults.count_more(1);
+                    continue;
+                }
                 let (first, second) = (&stage.nodes[a].path, &stage.nodes[b].path);
                 let model = stage.nodes[a].model.as_deref().unwrap_or_default();
                 faults
@@ -65,13 +56,18 @@ pub(crate) fn check_passes(
     }
 }
 
-/// Whether a stage needs another, or one that needs it.
-fn waits_for(stages: &[StagePlan], stage: &StagePlan, other: &str) -> bool {
-    // needs lead to earlier stages only
-    stage.needs.iter().any(|n| {
-        let earlier = stages.iter().take_while(|s| s.name != stage.name).find(|s| s.name == *n);
-        n == other || earlier.is_some_and(|s| waits_for(stages, s, other))
-    })
+/// For each stage, those that it needs and those that these need. Needs lead to earlier stages only.
+pub(crate) fn needed(stages: &[StagePlan]) -> Vec<BTreeSet<&str>> {
+    let mut all: Vec<BTreeSet<&str>> = Vec::with_capacity(stages.len());
+    for stage in stages {
+        let mut own: BTreeSet<&str> = stage.needs.iter().map(String::as_str).collect();
+        for (earlier, theirs) in stages.iter().zip(&all).filter(|(s, _)| stage.needs.contains(&s.name)) {
+            own.insert(&earlier.name);
+            own.extend(theirs);
+        }
+        all.push(own);
+    }
+    all
 }
 
 /// Where the origin of a model is written.
@@ -99,6 +95,7 @@ fn check_names(stage: &StagePlan, at: At, faults: &mut Faults) {
 
 /// A model that an earlier stage trained must have an origin, and an origin must be a stage that trains the model.
 pub(crate) fn check_origins(experiment: &Experiment, stages: &[StagePlan], faults: &mut Faults) {
+    let needed = needed(stages);
     for (i, stage) in stages.iter().enumerate() {
         let decl = &experiment.stages[&stage.name];
         let at = decl.table.get("weights").map_or(decl.at, |w| w.at);
@@ -107,7 +104,7 @@ pub(crate) fn check_origins(experiment: &Experiment, stages: &[StagePlan], fault
             match stage.drive.origin(model) {
                 None => {
                     // a stage that trains may be the first to do so; one that only reads never is
-                    let first = |j: usize| if stage.trains() { j > i } else { waits_for(stages, &stages[j], &stage.name) };
+                    let first = |j: usize| if stage.trains() { j > i } else { needed[j].contains(stage.name.as_str()) };
                     let trained: Vec<&str> = (0..stages.len())
                         .filter(|j| *j != i && !first(*j) && stages[*j].models.iter().any(|(m, t)| m == model && *t))
                         .map(|j| stages[j].name.as_str())

@@ -1,11 +1,13 @@
 //! What a stage computes, in what order, and where: the outcome of the check.
 
+use crate::budget::product;
+use crate::draw::{Key, Pass, Sample};
 use crate::kind::{AnyKind, Entry, Parameter, Reference, Source, State};
-use crate::port::{Axis, Port, Rate, Type};
+use crate::port::{Axis, Dim, Port, Rate, Type};
 use crate::source::At;
 use crate::stage::{Drive, During, Ema};
 use crate::tree::Table;
-use indexmap::IndexMap;
+use indexmap::{IndexMap, IndexSet};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -34,18 +36,13 @@ pub struct ModelPlan {
 impl ModelPlan {
     /// Layers in PyTorch's order: what parameters' names have before their last dot.
     pub fn layers(parameters: &[Parameter]) -> Vec<&str> {
-        let mut layers: Vec<&str> = Vec::new();
-        for p in parameters {
-            let layer = p.name.rsplit_once('.').map_or("", |(l, _)| l);
-            if !layers.contains(&layer) {
-                layers.push(layer);
-            }
-        }
-        layers
+        let layers: IndexSet<&str> = parameters.iter().map(|p| p.name.rsplit_once('.').map_or("", |(l, _)| l)).collect();
+        layers.into_iter().collect()
     }
     /// Trained numbers.
     pub fn count(&self) -> usize {
-        self.parameters.iter().filter(|p| p.role.trained()).map(|p| p.shape.iter().product::<usize>()).sum()
+        let trained = self.parameters.iter().filter(|p| p.role.trained());
+        usize::try_from(numbers(trained)).unwrap_or(usize::MAX)
     }
     /// Whether passes in training leave something behind.
     pub fn has_buffers(&self) -> bool {
@@ -69,6 +66,11 @@ impl ModelPlan {
             }
         }
     }
+}
+
+/// Numbers in all of these.
+pub(crate) fn numbers<'a>(parameters: impl Iterator<Item = &'a Parameter>) -> u128 {
+    parameters.fold(0, |sum: u128, p| sum.saturating_add(product(p.shape.iter().copied())))
 }
 
 pub struct StagePlan {
@@ -239,8 +241,33 @@ impl StagePlan {
         let clips = self.nodes.iter().filter(reads).flat_map(|n| &n.outputs).filter(|p| p.ty == Type::Bytes).map(Port::items);
         clips.sum::<usize>().max(1)
     }
+    /// Models that read pixels, and how many clips each sees of a sample.
+    pub fn encoder_rows_per_sample(&self) -> Vec<(String, usize)> {
+        let reads_pixels = |node: &NodePlan| {
+            node.inputs.iter().any(|i| match i.from {
+                From::Node { node, port } => matches!(self.nodes[node].outputs[port].shape[..], [Dim::Known(3), _, _, _]),
+                From::Stage { .. } => false,
+            })
+        };
+        let mut out: Vec<(String, usize)> = Vec::new();
+        for node in &self.nodes {
+            let Some(model) = node.model.as_ref().filter(|_| reads_pixels(node)) else { continue };
+            let rows: usize = node.fold.iter().map(Axis::len).product();
+            match out.iter_mut().find(|(m, _)| m == model) {
+                Some((_, sum)) => *sum += rows,
+                None => out.push((model.clone(), rows)),
+            }
+        }
+        out
+    }
     pub fn trains(&self) -> bool {
         self.minimise.is_some()
+    }
+    /// The branch that a sample takes at a node that chooses.
+    pub fn pick(&self, node: usize, pass: &Pass, sample: &Sample) -> Option<usize> {
+        let plan = &self.nodes[node];
+        let draw = plan.entry.outputs.iter().find(|o| o.draw)?.name;
+        plan.kind.pick(&mut Key::sample(pass, sample, 0, &plan.path, draw).rng(), &self.branches(node))
     }
     /// The branches' names of a node that chooses.
     pub fn branches(&self, node: usize) -> Vec<&str> {

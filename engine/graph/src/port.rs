@@ -1,5 +1,7 @@
 //! Ports: what flows along an edge. A type, a symbolic shape, a rate, and the item axes between the batch and the shape.
 
+use crate::budget::product;
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -89,19 +91,54 @@ impl fmt::Display for Dim {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Axis {
     pub name: String,
-    /// The items' names: `v0`, `v1`; numbered ones where the axis only counts.
-    pub items: Vec<String>,
+    items: Items,
+}
+
+/// The items' names. Of counted ones there are none in memory, however many a graph asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Items {
+    /// `0`, `1`, ...
+    Counted(usize),
+    Named(Arc<[String]>),
 }
 
 impl Axis {
+    /// An axis whose items are numbers from 0. Any count is taken; the check of the graph compares it with what can be computed.
     pub fn counted(name: &str, count: usize) -> Axis {
-        Axis { name: name.to_string(), items: (0..count).map(|i| i.to_string()).collect() }
+        Axis { name: name.to_string(), items: Items::Counted(count) }
+    }
+    /// An axis whose items have names: `v0`, `v1`.
+    pub fn named(name: &str, items: Vec<String>) -> Axis {
+        let counted = items.iter().enumerate().all(|(i, item)| *item == i.to_string());
+        let items = if counted { Items::Counted(items.len()) } else { Items::Named(items.into()) };
+        Axis { name: name.to_string(), items }
     }
     pub fn len(&self) -> usize {
-        self.items.len()
+        match &self.items {
+            Items::Counted(count) => *count,
+            Items::Named(items) => items.len(),
+        }
     }
     pub fn is_empty(&self) -> bool {
-        self.items.is_empty()
+        self.len() == 0
+    }
+    /// The name of the item at a place.
+    pub fn item(&self, place: usize) -> Option<Cow<'_, str>> {
+        match &self.items {
+            Items::Counted(count) => (place < *count).then(|| Cow::Owned(place.to_string())),
+            Items::Named(items) => items.get(place).map(|i| Cow::Borrowed(i.as_str())),
+        }
+    }
+    /// The place of the item of a name.
+    pub fn position(&self, item: &str) -> Option<usize> {
+        match &self.items {
+            Items::Counted(count) => item.parse().ok().filter(|i: &usize| i < count && i.to_string() == item),
+            Items::Named(items) => items.iter().position(|i| i == item),
+        }
+    }
+    /// The items' names in order.
+    pub fn items(&self) -> impl Iterator<Item = Cow<'_, str>> {
+        (0..self.len()).filter_map(|i| self.item(i))
     }
 }
 
@@ -155,7 +192,7 @@ impl Port {
     }
     /// The product of the item axes' lengths.
     pub fn items(&self) -> usize {
-        self.axes.iter().map(Axis::len).product()
+        usize::try_from(product(self.axes.iter().map(Axis::len))).unwrap_or(usize::MAX)
     }
     pub fn is_scalar(&self) -> bool {
         self.ty == Type::Float && !self.rows && self.shape.is_empty()
@@ -176,5 +213,21 @@ impl fmt::Display for Port {
             write!(f, " [{}]", parts.join(", "))?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_axis_of_any_length_costs_nothing_until_its_items_are_asked_for() {
+        let axis = Axis::counted("clip", usize::MAX);
+        assert_eq!((axis.len(), axis.position("9000000000"), axis.position("09")), (usize::MAX, Some(9_000_000_000), None));
+        assert_eq!(axis.items().take(3).collect::<Vec<_>>(), ["0", "1", "2"]);
+        assert_eq!(Port::float([]).with_axis(axis.clone()).with_axis(axis).items(), usize::MAX);
+        let named = |items: &[&str]| Axis::named("view", items.iter().map(|i| i.to_string()).collect());
+        assert_eq!(named(&["0", "1"]), Axis::counted("view", 2));
+        assert_eq!((named(&["a", "b"]).position("b"), named(&["a", "b"]).item(2)), (Some(1), None));
     }
 }

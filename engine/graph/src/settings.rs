@@ -6,7 +6,7 @@ use crate::schema;
 use crate::source::At;
 use crate::tree::{Item, Table, Value};
 
-/// Deserialises the settings of `what`. Unknown, missing and ill-typed settings are all told.
+/// Deserialises the settings of `what`. Unknown, missing and ill-typed settings and numbers out of range are all reported.
 pub fn deserialise<T: serde::de::DeserializeOwned + schemars::JsonSchema>(
     table: &Table,
     at: At,
@@ -25,7 +25,7 @@ pub(crate) fn read<T: serde::de::DeserializeOwned + schemars::JsonSchema>(
     faults: &mut Faults,
 ) -> (Option<T>, bool) {
     let before = faults.told();
-    let schema = serde_json::to_value(schemars::SchemaGenerator::default().into_root_schema_for::<T>()).unwrap_or_default();
+    let schema = schema::of::<T>();
     let mut rest = table.clone();
     for key in schema::check_table(&schema, table, at, what, faults) {
         rest.take(&key);
@@ -63,7 +63,7 @@ fn holds(item: &Item, at: At) -> bool {
         }
 }
 
-/// Where a kind tells what is wrong with its settings beyond their types.
+/// Where a kind reports what is wrong with its settings beyond their types and ranges, such as two that do not go together.
 pub struct SettingFaults<'a> {
     table: &'a Table,
     at: At,
@@ -74,16 +74,16 @@ impl<'a> SettingFaults<'a> {
     pub fn new(table: &'a Table, at: At, faults: &'a mut Faults) -> SettingFaults<'a> {
         SettingFaults { table, at, faults }
     }
-    /// Tells a fault of one setting, best in the words "must be ...".
+    /// Reports a fault of one setting, best in the words "must be ...".
     pub fn add(&mut self, setting: &str, message: impl Into<String>) {
         let (item, message) = (self.table.get(setting), message.into());
         let text = match item {
-            Some(item) if message.starts_with("must ") => format!("`{setting}` {message}; it is {}", schema::given(item)),
+            Some(item) if message.starts_with("must ") => format!("`{setting}` is {}: it {message}", schema::given(item)),
             _ => format!("`{setting}`: {message}"),
         };
         self.faults.add("out-of-range", item.map_or(self.at, |item| item.at), text);
     }
-    /// Tells the fault unless the condition holds.
+    /// Reports the fault unless the condition holds.
     pub fn require(&mut self, holds: bool, setting: &str, message: &str) {
         // a value that breaks one rule is not measured by the next
         let at = self.table.get(setting).map_or(self.at, |item| item.at);

@@ -2,7 +2,7 @@
 
 use crate::experiment::{NODE_KEYS, TOP};
 use crate::fault::{nearest_all, Faults};
-use crate::kind::Library;
+use crate::kind::{properties, Library};
 use crate::merge::merge;
 use crate::stage::StageSettings;
 use crate::tree::{Item, Table, Value};
@@ -39,7 +39,7 @@ fn mend_extend(table: &mut Table, library: &Library, faults: &mut Faults) {
     let near = |k: &&str| !known.contains(k) && !nearest_all(k, &known).is_empty();
     let Some(key) = table.keys().find(near).map(String::from) else { return };
     // a setting may be called alike
-    if !library.entries().any(|e| properties(&(e.schema)()).contains(&key)) {
+    if !library.has_setting(&key) {
         mend(table, &known, "unknown-setting", |key| format!("a table has no `{key}`"), faults);
     }
 }
@@ -77,13 +77,8 @@ fn mend_kind(table: &mut Table, own: &[&str], what: &str, library: &Library, fau
     };
     // of an unknown kind it is open what its settings are called
     let Some(entry) = library.get(kind) else { return };
-    let settings = properties(&(entry.schema)());
-    let known: Vec<&str> = own.iter().copied().chain(settings.iter().map(String::as_str)).collect();
+    let known: Vec<&str> = own.iter().copied().chain(library.settings(entry.name).iter().map(String::as_str)).collect();
     mend(table, &known, "unknown-setting", |key| format!("`{}` has no setting `{key}`", entry.name), faults);
-}
-
-fn properties(schema: &schemars::Schema) -> Vec<String> {
-    schema.get("properties").and_then(|p| p.as_object()).map(|p| p.keys().cloned().collect()).unwrap_or_default()
 }
 
 fn each(table: &mut Table, key: &str, mut change: impl FnMut(&mut Table)) {

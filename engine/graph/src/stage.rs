@@ -3,15 +3,27 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+/// No experiment trains for more epochs.
+pub(crate) const EPOCHS: u32 = 1_000_000;
+/// Samples of a global batch. The largest published ones have some ten thousand.
+const BATCH: u32 = 1_048_576;
+/// Processes of a paper.
+const WORLD: u32 = 65_536;
+/// A learning rate beyond it is a slip of the keyboard.
+const RATE: f64 = 1e6;
+
 /// A stage of the experiment. With `minimise` it trains; without, it extracts or evaluates.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StageSettings {
-    /// Epochs to train, from 1.
+    /// Epochs to train.
+    #[schemars(range(min = 1, max = EPOCHS))]
     pub epochs: Option<u64>,
-    /// The global batch, in samples, from 1.
+    /// The global batch, in samples.
+    #[schemars(range(min = 1, max = BATCH))]
     pub batch: Option<usize>,
-    /// Equal parts into which the mathematics divides the global batch (the paper's number of processes), from 1.
+    /// Equal parts into which the mathematics divides the global batch (the paper's number of processes).
+    #[schemars(range(min = 1, max = WORLD))]
     pub world: Option<usize>,
     /// Whether batch norm sees the whole global batch or one part of the world.
     pub batch_norm: Option<BatchNorm>,
@@ -52,11 +64,14 @@ pub enum Precision {
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Sgd {
-    /// Learning rate, above 0.
+    /// Learning rate.
+    #[schemars(range(max = RATE), extend("exclusiveMinimum" = 0.0))]
     pub lr: f64,
-    /// In `[0, 1)`.
+    /// Share of the last step's buffer that stays.
+    #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0))]
     pub momentum: f64,
-    /// On every trained parameter, batch norm and biases included; from 0.
+    /// On every trained parameter, batch norm and biases included.
+    #[schemars(range(min = 0.0, max = 1000.0))]
     pub weight_decay: f64,
 }
 
@@ -83,10 +98,17 @@ pub enum Momentum {
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CosineMomentum {
-    /// In the first step, from 0 to 1.
+    /// In the first step.
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub from: f64,
-    /// After the last step, from 0 to 1.
+    /// After the last step.
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub to: f64,
+}
+
+/// A momentum that stays the same, as the model's table states it.
+pub(crate) fn momentum_schema() -> serde_json::Value {
+    serde_json::json!({ "type": "number", "minimum": 0.0, "maximum": 1.0 })
 }
 
 impl Momentum {
@@ -112,8 +134,10 @@ pub struct Constant {}
 #[serde(deny_unknown_fields)]
 pub struct Steps {
     /// Epochs, counted from 0, rising.
+    #[schemars(length(max = 10_000), inner(range(min = 0, max = EPOCHS)))]
     pub at: Vec<u64>,
-    /// Above 0.
+    /// What the learning rate is multiplied by at each of them.
+    #[schemars(range(max = 1000.0), extend("exclusiveMinimum" = 0.0))]
     pub factor: f64,
 }
 
@@ -121,7 +145,8 @@ pub struct Steps {
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Cosine {
-    /// Share of all steps that the rise takes, in `[0, 1)`.
+    /// Share of all steps that the rise takes.
+    #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0))]
     pub warm_up: f64,
 }
 
@@ -132,11 +157,14 @@ pub struct Cosine {
 pub struct Plateau {
     /// The metric: `node.port` of this stage (its mean over an epoch), or `stage/node.port` of one that runs during it.
     pub on: String,
-    /// In `(0, 1)`.
+    /// What the learning rate is multiplied by.
+    #[schemars(extend("exclusiveMinimum" = 0.0, "exclusiveMaximum" = 1.0))]
     pub factor: f64,
-    /// Epochs without improvement before the rate drops, from 0.
+    /// Epochs without improvement before the rate drops.
+    #[schemars(range(min = 0, max = EPOCHS))]
     pub patience: u64,
     /// The learning rate never falls below this; no bound if omitted.
+    #[schemars(range(min = 0.0, max = RATE))]
     pub least: Option<f64>,
     /// Which values are better (default: `lowest` for a port named `loss`, else `highest`).
     pub goal: Option<Goal>,
@@ -195,7 +223,8 @@ impl Schedule {
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Keep {
-    /// How many of the newest to keep, from 1 (default: 1).
+    /// How many of the newest; without it the last one.
+    #[schemars(range(min = 1, max = EPOCHS))]
     pub last: Option<u64>,
     /// The metric by which one more is kept: `node.port` of this stage, or `stage/node.port` of one that runs during it.
     pub best: Option<String>,
@@ -209,7 +238,8 @@ pub struct Keep {
 pub struct During {
     /// The stage that trains.
     pub stage: String,
-    /// Every how many of its epochs, from 1; also after its last.
+    /// After each of so many of its epochs, and after its last.
+    #[schemars(range(min = 1, max = EPOCHS))]
     pub every: u64,
 }
 

@@ -1,5 +1,7 @@
 //! The stages of an experiment and what they share: their order, tables, models.
 
+use crate::assemble::same_shapes;
+use crate::budget::{PARAMETERS, TENSORS};
 use crate::during;
 use crate::edges::{self, Target};
 use crate::experiment::{Experiment, StageDecl};
@@ -10,10 +12,11 @@ use crate::nodes::{plan_stage, PlannedStage};
 use crate::passes;
 use crate::plan::*;
 use crate::port::Port;
+use crate::show::thousands;
 use crate::source::{At, Sources};
 use crate::stage::Origin;
 use indexmap::IndexMap;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// Outputs of planned stages, by stage, node and name.
 pub(crate) type Tables = HashMap<(String, String, String), Port>;
@@ -21,23 +24,28 @@ pub(crate) type Tables = HashMap<(String, String, String), Port>;
 /// Plans all stages. What comes back is a plan only where no fault was told.
 pub(crate) fn plan(experiment: &Experiment, sources: &Sources, faults: &mut Faults) -> Option<Plan> {
     // tables that other stages read keep their nodes alive
-    let read: Vec<(String, String, At)> = experiment.stages.values().flat_map(|s| reads(experiment, s)).collect();
+    let mut read: HashMap<String, HashSet<String>> = HashMap::new();
+    for (stage, node, _) in experiment.stages.values().flat_map(|s| reads(experiment, s)) {
+        read.entry(stage).or_default().insert(node);
+    }
     let mut tables = Tables::new();
     let mut stages = Vec::new();
     let mut unused = Vec::new();
     let mut parameters: IndexMap<String, (Vec<Parameter>, String)> = IndexMap::new();
     for name in &stage_order(experiment, faults) {
-        let wanted: Vec<&str> = read.iter().filter(|(s, _, _)| s == name).map(|(_, n, _)| n.as_str()).collect();
+        let wanted = read.remove(name).unwrap_or_default();
         let Some(found) = plan_stage(experiment, name, &wanted, &mut tables, faults) else { continue };
+        if faults.stopped() {
+            return None;
+        }
         let PlannedStage { plan, parameters: found, unused: nodes } = found;
         unused.extend(nodes);
         for (model, list, at) in found {
-            let shapes = |l: &[Parameter]| l.iter().map(|p| (p.name.clone(), p.shape.clone())).collect::<Vec<_>>();
             match parameters.get(&model) {
                 None => {
                     parameters.insert(model, (list, name.clone()));
                 }
-                Some((known, first)) if shapes(known) != shapes(&list) => {
+                Some((known, first)) if !same_shapes(known, &list) => {
                     let other = if first == name { "another pass of this stage".to_string() } else { format!("the stage `{first}`") };
                     let message = format!("`{model}` would have other parameter shapes here than in {other}, because its input differs");
                     faults.add("model-shape", at, message);
@@ -54,6 +62,9 @@ pub(crate) fn plan(experiment: &Experiment, sources: &Sources, faults: &mut Faul
         }
     }
     let models = models(experiment, parameters, sources, faults);
+    if faults.stopped() {
+        return None;
+    }
     during::settle(experiment, &mut stages, faults);
     passes::check_origins(experiment, &stages, faults);
     during::check_averages(experiment, &stages, faults);
@@ -87,8 +98,20 @@ fn models(
     // a node that could not be read might apply any
     let unread = stages().any(|s| s.broken.iter().any(|b| b.entry.is_none() && b.model.is_none()));
     let mut models = IndexMap::new();
+    let (mut numbers, mut tensors) = (0u128, 0);
     for (name, decl) in &experiment.models {
         if let Some((list, _)) = parameters.swap_remove(name) {
+            numbers = numbers.saturating_add(crate::plan::numbers(list.iter()));
+            tensors += list.len();
+            if numbers > PARAMETERS as u128 || tensors > TENSORS {
+                let (there, most) = (thousands(numbers), thousands(PARAMETERS));
+                let message = match numbers > PARAMETERS as u128 {
+                    true => format!("with `{name}` the models come to {there} numbers; the limit is {most}"),
+                    false => format!("with `{name}` the models come to {tensors} parameters and buffers; the limit is {TENSORS}"),
+                };
+                faults.stop("too-large", decl.at, message);
+                return models;
+            }
             let layers = ModelPlan::layers(&list).len();
             if decl.names.len() > 1 && decl.names.len() != layers {
                 faults.add(

@@ -23,11 +23,15 @@ const MEANINGS: &[(&str, &str)] = &[
     ("duplicate key", "the key `{}` is set twice"),
 ];
 
-/// A message in words, and where it belongs: `span` is where the parser stopped.
-pub(crate) fn explain(message: &str, text: &str, span: Range<usize>) -> (Range<usize>, String) {
+/// How many lone quotes before the place where the parser stopped are looked at.
+const QUOTES: usize = 100;
+
+/// A message in words, and where it belongs: `span` is where the parser stopped, `quotes` are the text's ([`quotes`]).
+pub(crate) fn explain(message: &str, quotes: &[Quote], text: &str, span: Range<usize>) -> (Range<usize>, String) {
     let stopped = line(text, span.start);
     // a quote that is missing lets the parser stop far behind it
-    if let Some(quote) = quotes(text).into_iter().rfind(|q| q.affects(&stopped, message)) {
+    let before = quotes.partition_point(|q| q.place.start <= stopped.end);
+    if let Some(quote) = quotes[..before].iter().rev().take(QUOTES).find(|q| q.affects(&stopped, message)) {
         return (quote.place.clone(), quote.message(text));
     }
     let message = message.trim().replace('\n', "; ");
@@ -48,7 +52,7 @@ pub(crate) fn line(text: &str, at: usize) -> Range<usize> {
 }
 
 /// A quote without its fellow.
-struct Quote {
+pub(crate) struct Quote {
     /// What to point at: the string that is not closed, or the word that is closed without being opened.
     place: Range<usize>,
     mark: &'static str,
@@ -76,7 +80,7 @@ impl Quote {
 }
 
 /// Of each line whose quotes do not pair up, the one that lacks its fellow, as far as the letters around it show.
-fn quotes(text: &str) -> Vec<Quote> {
+pub(crate) fn quotes(text: &str) -> Vec<Quote> {
     let mut found = Vec::new();
     let mut at = 0;
     // of the line: the first string that a letter follows at once, as no string can be
@@ -152,7 +156,7 @@ mod tests {
     fn said(text: &str) -> (String, String) {
         let (_, errors) = toml::de::DeTable::parse_recoverable(text);
         let first = errors.first().unwrap_or_else(|| panic!("no error in {text}"));
-        let (span, message) = explain(first.message(), text, first.span().unwrap());
+        let (span, message) = explain(first.message(), &quotes(text), text, first.span().unwrap());
         (text[span].to_string(), message)
     }
 

@@ -4,6 +4,7 @@ use crate::fault::Faults;
 use crate::source::{At, Sources};
 use crate::syntax;
 use indexmap::IndexMap;
+use std::collections::BTreeSet;
 use std::ops::Range;
 use toml::de::{DeTable, DeValue};
 use toml::Spanned;
@@ -116,33 +117,40 @@ fn plain(item: &Item) -> toml::Value {
     }
 }
 
-/// Reads one text. Syntax faults are told, several at once; what could be read comes back all the same.
+/// Reads one text. Syntax faults are reported, several at once; what could be read comes back all the same.
 pub fn parse(name: &str, text: &str, sources: &mut Sources, faults: &mut Faults) -> Table {
     let file = sources.add(name, text);
     let (table, errors) = DeTable::parse_recoverable(text);
     // one a line: what is left of it seems odd once more
-    let mut lines: Vec<Range<usize>> = Vec::new();
+    let quotes = if errors.is_empty() { Vec::new() } else { syntax::quotes(text) };
+    let mut text_at =
+        Text { file, ends: text.bytes().enumerate().filter(|(_, b)| *b == b'\n').map(|(i, _)| i).collect(), bad: BTreeSet::new() };
     for e in errors {
         let span = e.span().unwrap_or(0..0);
-        let line = syntax::line(text, span.start);
-        if !lines.contains(&line) {
-            let (span, message) = syntax::explain(e.message(), text, span);
+        if text_at.bad.insert(text_at.line(span.start)) {
+            let (span, message) = syntax::explain(e.message(), &quotes, text, span);
             faults.add("syntax", place(file, &span), message);
-            lines.extend([line, syntax::line(text, span.start)]);
+            text_at.bad.insert(text_at.line(span.start));
         }
     }
-    convert_table(table.into_inner(), &Text { file, lines: &lines }, faults)
+    convert_table(table.into_inner(), &text_at, faults)
 }
 
 /// Where a text is read: its number, and its lines at fault.
-struct Text<'a> {
+struct Text {
     file: u32,
-    lines: &'a [Range<usize>],
+    /// Where each line ends, but the last.
+    ends: Vec<usize>,
+    bad: BTreeSet<usize>,
 }
 
-impl Text<'_> {
+impl Text {
+    /// The number of the line, from 0, in which a place lies.
+    fn line(&self, at: usize) -> usize {
+        self.ends.partition_point(|end| *end < at)
+    }
     fn at_fault(&self, span: &Range<usize>) -> bool {
-        self.lines.iter().any(|l| l.start <= span.end && span.start <= l.end)
+        !self.bad.is_empty() && self.bad.range(self.line(span.start)..=self.line(span.end)).next().is_some()
     }
 }
 

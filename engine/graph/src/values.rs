@@ -1,5 +1,6 @@
 //! `[values]`: what several nodes share.
 
+use crate::budget::{Meter, DEPTH};
 use crate::fault::{nearest, remove_help, unmeant, Faults};
 use crate::source::{At, Sources};
 use crate::tree::{Entry, Item, Table, Value};
@@ -15,28 +16,36 @@ pub(crate) fn substitute(tree: &mut Table, sources: &Sources, faults: &mut Fault
             Table::default()
         }
     };
-    let mut fill = Fill { values: &values, used: BTreeSet::new(), unknown: BTreeSet::new(), open: Vec::new(), faults };
+    let mut meter = Meter::of_graph();
+    // what is too large without its values was reported
+    let _ = meter.table(tree);
+    let mut fill = Fill { values: &values, used: BTreeSet::new(), unknown: BTreeSet::new(), open: Vec::new(), meter, faults };
     for (key, entry) in tree.0.iter_mut() {
         if !matches!(key.as_str(), "name" | "about" | "published") {
             fill.item(&mut entry.item);
         }
     }
     let (used, unknown) = (fill.used, fill.unknown);
+    if faults.stopped() {
+        return;
+    }
     let unused: Vec<&str> = values.keys().filter(|key| !used.contains(*key)).collect();
     // one that a misspelt name was meant for is told there
     for key in unmeant(unused, &unknown.iter().map(String::as_str).collect::<Vec<_>>()) {
-        let others: Vec<&str> = values.keys().filter(|k| *k != key).collect();
         let at = values.entry(key).map_or(At::default(), |e| e.key);
         let message = format!("nothing reads the value `{key}`");
         if sources.is_inherited(at) {
             faults.note("unused-value", at, message).help(remove_help("values", key));
             continue;
         }
-        let help = match nearest(key, &others) {
-            Some(near) => format!("did you mean `{near}`?"),
-            None => format!("write \"${key}\" where it is meant, or remove it"),
-        };
-        faults.add("unused-value", at, message).help(help);
+        let fault = faults.add("unused-value", at, message);
+        if fault.is_reported() {
+            let others: Vec<&str> = values.keys().filter(|k| *k != key).collect();
+            fault.help(match nearest(key, &others) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("write \"${key}\" where it is meant, or remove it"),
+            });
+        }
     }
 }
 
@@ -47,12 +56,17 @@ struct Fill<'a> {
     unknown: BTreeSet<String>,
     /// Values that are being filled in: a value may name others, never itself.
     open: Vec<String>,
+    /// What the graph comes to.
+    meter: Meter,
     faults: &'a mut Faults,
 }
 
 impl Fill<'_> {
     /// Whether all of it could be filled in. What could not is told once: nothing more about the places that name it.
     fn item(&mut self, item: &mut Item) -> bool {
+        if self.faults.stopped() {
+            return false;
+        }
         let filled = match &mut item.value {
             Value::String(text) => match text.strip_prefix('$') {
                 Some(rest) if rest.starts_with('$') => {
@@ -110,6 +124,14 @@ impl Fill<'_> {
         }
         self.used.insert(name.to_string());
         if self.faults.is_excused(value.at) {
+            return None;
+        }
+        if self.open.len() >= DEPTH {
+            self.faults.stop("too-many", at, format!("values lead into each other through more than {DEPTH} others"));
+            return None;
+        }
+        if self.meter.item(value).is_err() {
+            self.faults.stop("too-many", at, format!("with the value `{name}` the graph comes to {}", self.meter.words()));
             return None;
         }
         self.open.push(name.to_string());

@@ -4,7 +4,7 @@ use crate::experiment::{kind_name, text_list};
 use crate::fault::{nearest, Faults};
 use crate::settings;
 use crate::source::{Sources, COMMAND_LINE};
-use crate::stage::{Checkpoint, Origin};
+use crate::stage::{Checkpoint, Origin, EPOCHS};
 use crate::tree::{Item, Table, Value};
 use std::path::{Component, Path, PathBuf};
 
@@ -79,6 +79,7 @@ fn read_origin(item: &Item, faults: &mut Faults) -> Origin {
                 /// A stage that trains.
                 stage: String,
                 /// Completed epochs.
+                #[schemars(range(min = 1, max = EPOCHS))]
                 epoch: Option<u64>,
                 /// `best`: the checkpoint that the stage's `keep.best` chose.
                 keep: Option<Kept>,

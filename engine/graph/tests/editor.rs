@@ -61,6 +61,8 @@ fn wrong(root: &Value, schema: &Value, value: &Value, at: &str) -> Option<String
             "enum" => !all(rule).contains(value),
             "minimum" => number(value) < number(rule),
             "maximum" => number(value) > number(rule),
+            "exclusiveMinimum" => number(value) <= number(rule),
+            "exclusiveMaximum" => number(value) >= number(rule),
             "minItems" => value.as_array().is_some_and(|v| (v.len() as u64) < rule.as_u64().unwrap()),
             "maxItems" => value.as_array().is_some_and(|v| (v.len() as u64) > rule.as_u64().unwrap()),
             // the two patterns that there are
@@ -106,7 +108,7 @@ fn wrong(root: &Value, schema: &Value, value: &Value, at: &str) -> Option<String
                 }
                 false
             }
-            "$schema" | "title" | "description" | "definitions" | "default" => false,
+            "$schema" | "title" | "description" | "definitions" | "default" | "x-infinity" => false,
             other => panic!("the schema has the keyword {other}, and this test does not know it"),
         };
         if bad {
@@ -165,6 +167,8 @@ fn the_schema_refuses_what_is_misspelt() {
             "size",
         ),
         ("seed   = 0", "seed   = -1", "seed"),
+        ("lr = 0.003", "lr = 0", "optimiser"),
+        ("epochs     = 200", "epochs     = 2000000", "epochs"),
         ("[values]", "[valeus]", "valeus"),
     ] {
         assert!(text.contains(from), "{from}");

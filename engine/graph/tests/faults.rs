@@ -5,7 +5,7 @@
 mod common;
 
 use common::*;
-use dv_datasets::{SetOptions, SetWriter, VideoMeta};
+use dv_datasets::{Row, SetOptions, SetWriter, VideoMeta};
 use dv_graph::check::check_data;
 use dv_graph::codes::{self, CODES};
 use dv_graph::fault::{Fault, Faults};
@@ -54,6 +54,7 @@ fn packed(dir: &Path) {
         let meta = VideoMeta { path: format!("a/{split}{i}.avi"), class: Some(0), splits: vec![split.into()], ..VideoMeta::default() };
         writer.add_video(meta, frames).unwrap();
     }
+    writer.set_split("some", [Row::Video(0), Row::Missing("a/damaged.avi".into()), Row::Video(2)]);
     writer.finish().unwrap();
 }
 

@@ -3,9 +3,10 @@
 mod common;
 
 use common::*;
-use dv_datasets::{PackedSet, SetOptions, SetWriter, VideoMeta};
+use dv_datasets::{PackedSet, Row, SetOptions, SetWriter, VideoMeta};
 use dv_graph::check::check_data;
 use dv_graph::draw::Pass;
+use dv_graph::kind::{HoldOut, Part, Source};
 use dv_graph::plan::Plan;
 use dv_graph::sample::epoch::{Batch, Rows};
 use dv_graph::sample::loader::{Column, HostBatch, Loader};
@@ -52,8 +53,8 @@ fn host(stage: &str, fail: Option<(&str, bool)>) -> HostPlan {
     HostPlan::new(stage, places, &[])
 }
 
-fn rows(dir: &Path, host: &HostPlan) -> Rows {
-    Rows::open(dir, &host.stage.source().unwrap(), "video").unwrap()
+fn rows(dir: &Path, host: &HostPlan) -> Arc<Rows> {
+    Arc::new(Rows::open(dir, &host.stage.source().unwrap(), "video").unwrap())
 }
 
 fn pass(stage: &str) -> Pass {
@@ -92,7 +93,7 @@ fn any_number_of_threads_gives_the_same_batches() {
     let epoch = |threads, depth| {
         let host = host("pretrain", None);
         let rows = rows(dir.path(), &host);
-        let (batches, left) = rows.training(&pass("pretrain"), 4);
+        let (batches, left) = rows.training(&pass("pretrain"), 4, true);
         assert_eq!((batches.len(), left.len()), (2, 3));
         all(Loader::start(host, rows, Box::new(batches.into_iter()), threads, depth)).unwrap()
     };
@@ -119,15 +120,20 @@ fn training_drops_and_lists_the_last_partial_batch() {
     let host = host("pretrain", None);
     let rows = rows(dir.path(), &host);
     for batch in [1, 4, 11, 12] {
-        let (batches, left) = rows.training(&pass("pretrain"), batch);
+        let (batches, left) = rows.training(&pass("pretrain"), batch, true);
         assert_eq!((batches.len(), left.len()), (11 / batch, 11 % batch));
+        let (kept, none) = rows.training(&pass("pretrain"), batch, false);
+        assert_eq!((kept.len(), none.len()), (11usize.div_ceil(batch), 0));
+        assert_eq!(kept[..batches.len()], batches);
+        let last: Vec<usize> = kept[batches.len()..].iter().flat_map(|b| b.positions.clone()).collect();
+        assert_eq!(last, left);
         let mut all: Vec<usize> = batches.iter().flat_map(|b| &b.positions).chain(&left).copied().collect();
         assert!(batches.iter().all(|b| b.positions.len() == batch));
         all.sort_unstable();
         assert_eq!(all, (0..VIDEOS).collect::<Vec<_>>());
     }
     // every epoch in its own order, the same each time
-    let order = |epoch| rows.training(&Pass { epoch, ..pass("pretrain") }, 11).0[0].positions.clone();
+    let order = |epoch| rows.training(&Pass { epoch, ..pass("pretrain") }, 11, true).0[0].positions.clone();
     assert_eq!(order(0), order(0));
     assert_ne!(order(0), order(1));
 }
@@ -139,8 +145,8 @@ fn evaluation_yields_each_sample_once() {
     for threads in [1, 2, 8] {
         let batches = evaluation(dir.path(), None, threads).unwrap();
         assert_eq!(batches.iter().map(|b| b.samples.len()).collect::<Vec<_>>(), [4, 4, 3]);
-        let ids: Vec<u64> = batches.iter().flat_map(|b| b.samples.iter().map(|s| s.id)).collect();
-        assert_eq!(ids, (0..VIDEOS as u64).collect::<Vec<_>>());
+        let paths: Vec<&str> = batches.iter().flat_map(|b| b.samples.iter().map(|s| &*s.path)).collect();
+        assert_eq!(paths, (0..VIDEOS).map(|i| format!("{}/v{i:02}.avi", ["a", "b"][i % 2])).collect::<Vec<_>>());
         let Column::Bytes { shape, data } = batches[2].columns.iter().find(|c| matches!(c, Column::Bytes { .. })).unwrap() else {
             panic!("no clips")
         };
@@ -148,6 +154,65 @@ fn evaluation_yields_each_sample_once() {
         let labels = batches[0].columns.iter().find(|c| matches!(c, Column::Index { .. })).unwrap();
         assert_eq!(*labels, Column::Index { shape: vec![4], data: vec![0, 1, 0, 1] });
     }
+}
+
+/// A video that could not be packed changes neither what is withheld of the others, nor their clips.
+#[test]
+fn a_rejected_video_changes_nothing_for_the_others() {
+    let dir = tempfile::tempdir().unwrap();
+    let source = |set: &str, held: Option<HoldOut>| Source {
+        set: set.into(),
+        split: "train".into(),
+        held,
+        height: 24,
+        width: 20,
+        streams: vec!["rgb".into()],
+    };
+    packed(dir.path(), "tiny");
+    // the same list, of which the fifth video is missing
+    let mut options = SetOptions::new("less", 24, 20);
+    options.fsync = false;
+    options.classes = vec!["a".into(), "b".into()];
+    let mut writer = SetWriter::create(&dir.path().join("less"), options).unwrap();
+    let path = |i: usize| format!("{}/v{i:02}.avi", ["a", "b"][i % 2]);
+    let there: Vec<usize> = (0..VIDEOS).filter(|i| *i != 4).collect();
+    for i in &there {
+        let frames = (0..3 + i % 5).map(|f| (0..24 * 20 * 3).map(|p| (p * 7 + f * 31 + i * 101) as u8).collect::<Vec<u8>>());
+        writer.add_video(VideoMeta { path: path(*i), class: Some((i % 2) as u32), ..VideoMeta::default() }, frames).unwrap();
+    }
+    let row = |i: usize| match there.iter().position(|t| *t == i) {
+        Some(place) => Row::Video(place as u32),
+        None => Row::Missing(path(i)),
+    };
+    writer.set_split("train", (0..VIDEOS).map(row));
+    writer.finish().unwrap();
+    let read = |set: &str, held: Option<HoldOut>| {
+        let rows = Rows::open(dir.path(), &source(set, held), "video").unwrap();
+        (rows.samples.iter().map(|s| s.path.to_string()).collect::<Vec<_>>(), rows.missing.clone())
+    };
+    let mut withheld = 0;
+    for part in [Part::Rest, Part::Withheld] {
+        let held = Some(HoldOut { rows: 4, seed: 666, part });
+        let (all, _) = read("tiny", held.clone());
+        let (less, missing) = read("less", held);
+        assert_eq!(less, all.iter().filter(|p| **p != path(4)).cloned().collect::<Vec<_>>());
+        assert_eq!(missing.len(), all.len() - less.len());
+        withheld += all.len();
+    }
+    assert_eq!(withheld, VIDEOS);
+    // the clips that each video gives are those of the whole set
+    let clips = |set: &str| {
+        let host = HostPlan { stage: host("pretrain", None).stage, ..host("pretrain", None) };
+        let rows = Arc::new(Rows::open(dir.path(), &source(set, None), "video").unwrap());
+        let batches = rows.evaluation(&pass("pretrain"), 1);
+        let list = all(Loader::start(host, rows, Box::new(batches.into_iter()), 2, 2)).unwrap();
+        let index = |c: &Column| matches!(c, Column::Index { shape, .. } if shape.len() == 1);
+        list.into_iter()
+            .map(|b| (b.samples[0].path.to_string(), b.columns.into_iter().filter(|c| !index(c)).collect::<Vec<_>>()))
+            .collect::<Vec<_>>()
+    };
+    let whole: Vec<_> = clips("tiny").into_iter().filter(|(p, _)| *p != path(4)).collect();
+    assert!(whole == clips("less"));
 }
 
 #[test]

@@ -155,5 +155,5 @@ fn items_of_an_array_stand_as_it_has_them() {
     let plan = plan(&text);
     let stage = &plan.stages[0];
     let axis = &stage.nodes[stage.node("views").unwrap()].outputs[0].axes[0];
-    assert_eq!(axis.items.join(" "), "0 1 2 3 4 5 6 7 8 9 10 11");
+    assert_eq!(axis.items().collect::<Vec<_>>().join(" "), "0 1 2 3 4 5 6 7 8 9 10 11");
 }

@@ -88,7 +88,7 @@ fn a_grid_has_a_point_for_each_combination_in_the_files_order() {
 
 #[test]
 fn names_of_points_are_folders_names() {
-    let text = on("[sweep]\n'stages.gallery.nodes.video.set' = ['a b', 'a/b', 'ü']\n'stages.query.nodes.video.set' = ['x']\n'models.proj.widths' = [[8, 6], [4]]\n'stages.pretrain.optimiser' = [{ lr = 0.1 }, { lr = 0.2 }]\n");
+    let text = on("[sweep]\n'stages.gallery.nodes.video.set' = ['a b', 'a:b', 'ü']\n'stages.query.nodes.video.set' = ['x']\n'models.proj.widths' = [[8, 6], [4]]\n'stages.pretrain.optimiser' = [{ lr = 0.1 }, { lr = 0.2 }]\n");
     let swept = points(&[("g.toml", &text), ("good.toml", GOOD), ("none.toml", "")], &["models.proj.names=[]"]);
     // what is not told apart is numbered; of axes that end alike more of the path is said
     let axes: Vec<String> = swept.axes.iter().map(|a| format!("{}: {}", a.name, a.values.join(" "))).collect();

@@ -1,5 +1,6 @@
 // What tch does not reach of libtorch. Every entry catches: an exception through Rust would abort.
 #include <ATen/ATen.h>
+#include <ATen/Version.h>
 #include <ATen/autocast_mode.h>
 #include <cstring>
 #include <string>
@@ -34,12 +35,24 @@ extern "C" {
 
 const char *dv_message() { return message.c_str(); }
 
+// The instructions that kernels on the CPU are chosen for: DEFAULT, AVX2, AVX512.
+int dv_cpu_capability() {
+  return guarded([] { message = at::get_cpu_capability(); });
+}
+
 // torch.optim.SGD over the fused kernel; parameters must not require gradients here (pass detached ones).
 int dv_fused_sgd(at::Tensor *const *parameters, at::Tensor *const *gradients, at::Tensor *const *buffers, size_t n, double lr,
                  double momentum, double weight_decay, int first) {
   return guarded([&] {
     auto p = list(parameters, n), g = list(gradients, n), b = list(buffers, n);
     at::_fused_sgd_(p, g, b, weight_decay, momentum, lr, /*dampening=*/0.0, /*nesterov=*/false, /*maximize=*/false, first != 0);
+  });
+}
+
+// Gradients become undefined, as `zero_grad(set_to_none=True)` leaves them.
+int dv_clear_gradients(at::Tensor *const *parameters, size_t n) {
+  return guarded([&] {
+    for (size_t i = 0; i < n; i++) parameters[i]->mutable_grad() = at::Tensor();
   });
 }
 

@@ -44,20 +44,35 @@ impl<'a> State<'a> {
     }
 }
 
-/// Rows of a whole stage, keyed by sample id, in the source's order.
+/// Rows of a whole stage, each of a sample, in the source's order. Tables are joined by sample, never by position.
 #[derive(Debug)]
 pub struct Table {
-    /// Catalogue ids of the samples.
-    pub ids: Vec<u64>,
+    pub samples: Vec<Sample>,
     /// `[N, ...]`
     pub rows: Tensor,
     /// `[N]` int64, where labels were collected.
     pub label: Option<Tensor>,
+    /// Where the rows hold positions in another table: the samples there.
+    pub of: Option<Vec<Sample>>,
 }
 
 impl Table {
+    pub fn new(samples: Vec<Sample>, rows: Tensor, label: Option<Tensor>) -> Table {
+        Table { samples, rows, label, of: None }
+    }
+    pub fn len(&self) -> usize {
+        self.samples.len()
+    }
+    pub fn is_empty(&self) -> bool {
+        self.samples.is_empty()
+    }
     pub fn shallow_clone(&self) -> Table {
-        Table { ids: self.ids.clone(), rows: self.rows.shallow_clone(), label: self.label.as_ref().map(Tensor::shallow_clone) }
+        Table {
+            samples: self.samples.clone(),
+            rows: self.rows.shallow_clone(),
+            label: self.label.as_ref().map(Tensor::shallow_clone),
+            of: self.of.clone(),
+        }
     }
     /// Parts of one table, in order.
     pub fn concatenate(parts: &[Table]) -> Result<Table> {
@@ -70,7 +85,7 @@ impl Table {
                 Some(Tensor::cat(&labels, 0))
             }
         };
-        Ok(Table { ids: parts.iter().flat_map(|p| p.ids.iter().copied()).collect(), rows, label })
+        Ok(Table { samples: parts.iter().flat_map(|p| p.samples.iter().cloned()).collect(), rows, label, of: first.of.clone() })
     }
 }
 
@@ -96,7 +111,7 @@ impl Value {
 }
 
 /// One row of a batch: a sample, and the item where item axes were folded into the rows (0 without).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row {
     pub sample: Sample,
     pub item: usize,
@@ -114,6 +129,10 @@ pub struct BatchIo<'a> {
     pub(crate) inputs: Vec<(String, Value)>,
     /// Of index inputs, how many values there are.
     pub(crate) ranges: Vec<(String, usize)>,
+    /// Names of the item axes that inputs have between the batch and the shape, where the kind keeps them.
+    pub(crate) axes: Vec<(String, Vec<String>)>,
+    /// Outputs that somebody reads; `None`: all.
+    pub(crate) wanted: Option<Vec<&'static str>>,
     pub(crate) outputs: HashMap<&'static str, Value>,
 }
 
@@ -128,11 +147,39 @@ impl<'a> BatchIo<'a> {
         device: Device,
         inputs: Vec<(String, Value)>,
     ) -> BatchIo<'a> {
-        BatchIo { node, pass, step, rows, world, device, inputs, ranges: Vec::new(), outputs: HashMap::new() }
+        BatchIo {
+            node,
+            pass,
+            step,
+            rows,
+            world,
+            device,
+            inputs,
+            ranges: Vec::new(),
+            axes: Vec::new(),
+            wanted: None,
+            outputs: HashMap::new(),
+        }
     }
     /// How many values the index inputs can take.
     pub fn with_ranges(self, ranges: Vec<(String, usize)>) -> BatchIo<'a> {
         BatchIo { ranges, ..self }
+    }
+    /// The item axes of inputs, for a kind that keeps them.
+    pub fn with_axes(self, axes: Vec<(String, Vec<String>)>) -> BatchIo<'a> {
+        BatchIo { axes, ..self }
+    }
+    /// Names of an input's item axes, in order, where the kind keeps them.
+    pub fn axes(&self, name: &str) -> &[String] {
+        self.axes.iter().find(|(n, _)| n == name).map_or(&[], |(_, axes)| axes)
+    }
+    /// The outputs that somebody reads.
+    pub fn with_wanted(self, wanted: Vec<&'static str>) -> BatchIo<'a> {
+        BatchIo { wanted: Some(wanted), ..self }
+    }
+    /// Whether anybody reads an output: one that is large need not be made otherwise.
+    pub fn wants(&self, name: &str) -> bool {
+        self.wanted.as_ref().is_none_or(|wanted| wanted.contains(&name))
     }
     /// How many values an index input can take: they lie in `0..range`.
     pub fn range(&self, name: &str) -> Result<usize> {
@@ -180,7 +227,7 @@ impl<'a> BatchIo<'a> {
         let value = match self.optional(name) {
             Some(t) => t.to_kind(Dtype::Int64),
             None => {
-                let flat: Vec<i64> = self.row_rngs().flat_map(|(i, mut rng)| draw(&mut rng, i)).collect();
+                let flat: Vec<i64> = self.row_rngs(name).flat_map(|(i, mut rng)| draw(&mut rng, i)).collect();
                 Tensor::from_slice(&flat).reshape([&[self.rows.len() as i64], shape].concat()).to_device(self.device)
             }
         };
@@ -192,20 +239,20 @@ impl<'a> BatchIo<'a> {
         let value = match self.optional(name) {
             Some(t) => t.to_kind(Dtype::Float),
             None => {
-                let flat: Vec<f32> = self.row_rngs().flat_map(|(i, mut rng)| draw(&mut rng, i)).collect();
+                let flat: Vec<f32> = self.row_rngs(name).flat_map(|(i, mut rng)| draw(&mut rng, i)).collect();
                 Tensor::from_slice(&flat).reshape([&[self.rows.len() as i64], shape].concat()).to_device(self.device)
             }
         };
         self.put(name, value.shallow_clone());
         Ok(value)
     }
-    fn row_rngs(&self) -> impl Iterator<Item = (usize, Rng)> + 'a {
+    fn row_rngs(&self, draw: &'static str) -> impl Iterator<Item = (usize, Rng)> + 'a {
         let (pass, node) = (self.pass, self.node);
-        self.rows.iter().enumerate().map(move |(i, row)| (i, Key::sample(pass, row.sample, row.item, node).rng()))
+        self.rows.iter().enumerate().map(move |(i, row)| (i, Key::sample(pass, &row.sample, row.item, node, draw).rng()))
     }
-    /// Numbers for the batch as a whole.
-    pub fn batch_rng(&self) -> Rng {
-        Key::batch(self.pass, self.step, self.node).rng()
+    /// Numbers for the batch as a whole, for the draw of that name.
+    pub fn batch_rng(&self, draw: &str) -> Rng {
+        Key::batch(self.pass, self.step, self.node, draw).rng()
     }
     pub fn finish(self) -> HashMap<&'static str, Value> {
         self.outputs

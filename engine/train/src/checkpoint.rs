@@ -5,12 +5,15 @@ use crate::optimise::Running;
 use crate::store::Store;
 use crate::tensors;
 use anyhow::{bail, Context, Result};
-use dv_graph::schedule::{Best, Plateaued};
+use dv_datasets::file::{self, Limit};
+use dv_graph::schedule::{BestState, PlateauState};
 use dv_graph::stage::Checkpoint;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+
+const STATE: Limit = Limit::new(16_000_000, "the state of a checkpoint");
 
 /// Counters and what the run was, beside the tensors.
 #[derive(Debug, Serialize, Deserialize)]
@@ -26,17 +29,17 @@ pub struct State {
     pub device: String,
     /// Fingerprints of the packed sets that were read.
     pub data: BTreeMap<String, String>,
-    pub plateau: Plateaued,
-    pub best: Option<Best>,
+    pub plateau: PlateauState,
+    pub best: Option<BestState>,
 }
 
-fn folder(run: &Path, stage: &str, epoch: u64) -> PathBuf {
-    run.join("checkpoints").join(stage).join(format!("{epoch:05}"))
+fn folder(run: &Path, stage: &str, epoch: u64) -> Result<PathBuf> {
+    Ok(file::below(&run.join("checkpoints"), stage)?.join(format!("{epoch:05}")))
 }
 
 /// Writes a checkpoint after a completed epoch.
 pub fn save(run: &Path, state: &State, store: &Store, optimiser: &Running, fsync: bool) -> Result<()> {
-    let dir = folder(run, &state.stage, state.epoch);
+    let dir = folder(run, &state.stage, state.epoch)?;
     fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
     // of a stage that runs again and again: what is written anew does not count until it is whole
     match fs::remove_file(dir.join("state.json")) {
@@ -57,7 +60,8 @@ pub fn save(run: &Path, state: &State, store: &Store, optimiser: &Running, fsync
 
 /// The finished checkpoints of a stage, oldest first.
 pub fn epochs(run: &Path, stage: &str) -> Vec<u64> {
-    let Ok(entries) = fs::read_dir(run.join("checkpoints").join(stage)) else { return Vec::new() };
+    let Ok(folder) = file::below(&run.join("checkpoints"), stage) else { return Vec::new() };
+    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
     let mut list: Vec<u64> =
         entries.flatten().filter(|e| e.path().join("state.json").exists()).filter_map(|e| e.file_name().to_str()?.parse().ok()).collect();
     list.sort_unstable();
@@ -70,7 +74,7 @@ pub fn prune(run: &Path, stage: &str, last: u64, named: &[u64]) -> Result<()> {
     let keep_from = all.len().saturating_sub(last as usize);
     for epoch in &all[..keep_from] {
         if !named.contains(epoch) {
-            let dir = folder(run, stage, *epoch);
+            let dir = folder(run, stage, *epoch)?;
             // first what makes it count
             fs::remove_file(dir.join("state.json")).with_context(|| format!("cannot remove {}", dir.display()))?;
             fs::remove_dir_all(&dir).with_context(|| format!("cannot remove {}", dir.display()))?;
@@ -93,7 +97,7 @@ pub fn load(run: &Path, stage: &str, at: Checkpoint, name: &str, store: &mut Sto
         }
     };
     let file = if store.models.contains_key(name) { "models.safetensors" } else { "registers.safetensors" };
-    let path = folder(run, stage, epoch).join(file);
+    let path = folder(run, stage, epoch)?.join(file);
     let values = tensors::read(&path)?;
     for tensor in store.names_of(name) {
         let value = values.get(&format!("{name}/{tensor}")).with_context(|| format!("{} has no `{name}/{tensor}`", path.display()))?;
@@ -103,7 +107,7 @@ pub fn load(run: &Path, stage: &str, at: Checkpoint, name: &str, store: &mut Sto
 }
 
 fn read_state(run: &Path, stage: &str, epoch: u64) -> Result<State> {
-    let path = folder(run, stage, epoch).join("state.json");
-    let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let path = folder(run, stage, epoch)?.join("state.json");
+    let text = file::read_text(&path, STATE)?;
     serde_json::from_str(&text).with_context(|| format!("{} is damaged", path.display()))
 }

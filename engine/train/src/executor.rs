@@ -1,7 +1,9 @@
 //! Runs a stage's device nodes on one batch, and its end nodes once.
 
 mod choice;
+mod feeds;
 mod fold;
+mod needed;
 mod registers;
 
 use crate::batch::{BatchIo, NodeEntry, Row, Run, State, Table, Value};
@@ -11,9 +13,13 @@ use crate::store::{bound, Lengths, Store};
 use crate::transfer::HostColumns;
 use anyhow::{anyhow, bail, Context, Result};
 use dv_graph::draw::{Pass, Sample};
+use dv_graph::kind::Axes;
 use dv_graph::plan::{From, InputPlan, NodePlan, Place, StagePlan};
 use dv_graph::stage::{BatchNorm, Precision};
+use feeds::rows_of;
+pub use feeds::Feeds;
 use fold::{join, WHOLE};
+use needed::Needed;
 use std::collections::HashMap;
 use std::sync::Arc;
 use tch::{Device, Kind, Tensor};
@@ -29,28 +35,6 @@ impl Registry {
     }
     fn run(&self, name: &str) -> Result<Run> {
         self.entries.get(name).map(|e| e.run).ok_or_else(|| anyhow!("the kind `{name}` has no code to run"))
-    }
-}
-
-/// Values that a person gives in place of what would be computed.
-#[derive(Default)]
-pub struct Feeds {
-    /// By node and output.
-    pub outputs: HashMap<(usize, usize), Tensor>,
-    /// By node and input, where no output has that name.
-    pub inputs: HashMap<(usize, String), Tensor>,
-    /// Tables of earlier stages: by stage, node and output.
-    pub tables: HashMap<(String, String, String), Table>,
-}
-
-impl Feeds {
-    /// Whether nothing but draws of a node is fed.
-    fn only_draws(&self, plan: &NodePlan, node: usize) -> bool {
-        self.outputs.keys().filter(|(n, _)| *n == node).all(|(_, port)| plan.entry.outputs[*port].draw)
-            && !self.inputs.keys().any(|(n, _)| *n == node)
-    }
-    fn touches(&self, node: usize) -> bool {
-        self.outputs.keys().any(|(n, _)| *n == node) || self.inputs.keys().any(|(n, _)| *n == node)
     }
 }
 
@@ -86,6 +70,8 @@ pub struct Executor<'a> {
     pub all_gradients: bool,
     /// Lengths that only the data knows.
     pub lengths: Lengths,
+    /// Outputs that are asked for besides those that the stage needs: by a person, or by other stages.
+    pub asked: Vec<(usize, usize)>,
 }
 
 impl<'a> Executor<'a> {
@@ -93,70 +79,21 @@ impl<'a> Executor<'a> {
     pub fn new(stage: Arc<StagePlan>, registry: &'a Registry, device: Device) -> Executor<'a> {
         let places = stage.nodes.iter().map(|n| n.place).collect();
         let active = vec![true; stage.nodes.len()];
-        Executor { stage, places, active, registry, device, feeds: Feeds::default(), all_gradients: false, lengths: Lengths::new() }
+        Executor {
+            stage,
+            places,
+            active,
+            registry,
+            device,
+            feeds: Feeds::default(),
+            all_gradients: false,
+            lengths: Lengths::new(),
+            asked: Vec::new(),
+        }
     }
 
-    /// Only what the asked outputs need, given the feeds; with `commits` also what is written to the registers among that.
-    /// Host nodes that a feed touches move to the device.
-    pub fn for_outputs(
-        stage: Arc<StagePlan>,
-        registry: &'a Registry,
-        device: Device,
-        feeds: Feeds,
-        asked: &[(usize, usize)],
-        commits: bool,
-    ) -> Executor<'a> {
-        let mut executor = Executor::new(stage, registry, device);
-        executor.feeds = feeds;
-        let n = executor.stage.nodes.len();
-        executor.active = vec![false; n];
-        let mut open: Vec<(usize, usize)> = asked.to_vec();
-        let mut seen: Vec<(usize, usize)> = Vec::new();
-        while let Some((node, port)) = open.pop() {
-            if seen.contains(&(node, port)) {
-                continue;
-            }
-            seen.push((node, port));
-            let plan = &executor.stage.nodes[node];
-            let draw = plan.entry.outputs[port].draw;
-            if executor.feeds.outputs.contains_key(&(node, port)) && !draw {
-                continue;
-            }
-            if executor.feeds.outputs.contains_key(&(node, port)) && seen.iter().all(|(n, p)| *n != node || *p == port) {
-                // only the fed draw is asked for
-                continue;
-            }
-            executor.active[node] = true;
-            let reads = plan.inputs.iter().chain(plan.register.iter().flat_map(|r| &r.initial));
-            let writes = plan.register.iter().flat_map(|r| &r.writes).filter(|_| commits);
-            for input in reads.chain(writes) {
-                if executor.feeds.inputs.contains_key(&(node, input.name.clone())) {
-                    continue;
-                }
-                if let From::Node { node, port } = input.from {
-                    open.push((node, port));
-                }
-            }
-        }
-        for i in 0..n {
-            let fed = executor.feeds.touches(i)
-                || executor.stage.nodes[i].inputs.iter().any(|input| match input.from {
-                    From::Node { node, port } => {
-                        executor.feeds.outputs.contains_key(&(node, port))
-                            || (executor.active[node] && executor.places[node] != Place::Host)
-                    }
-                    From::Stage { .. } => false,
-                });
-            // what runs on the host alone takes fed draws there
-            let stays = !executor.stage.nodes[i].entry.batch && executor.feeds.only_draws(&executor.stage.nodes[i], i);
-            if executor.places[i] == Place::Host && fed && !stays {
-                executor.places[i] = Place::Device;
-            }
-        }
-        executor
-    }
-
-    /// Runs the device's nodes.
+    /// Runs the device's nodes. What comes back are the values that the step still needs: loss, metrics, tables, what is written to
+    /// registers, and what is asked for. The others are freed after their last reader.
     pub fn run(&self, store: &Store, step: &Step, host: Option<HostColumns>) -> Result<Values> {
         let mut values = Values { values: HashMap::new(), rows: HashMap::new() };
         if let Some(host) = host {
@@ -167,18 +104,30 @@ impl<'a> Executor<'a> {
         for ((node, port), tensor) in &self.feeds.outputs {
             values.values.insert((*node, *port), Value::Tensor(tensor.shallow_clone()));
         }
+        let needed = Needed::of(self);
         let mut choices: HashMap<usize, Vec<usize>> = HashMap::new();
         for i in 0..self.stage.nodes.len() {
             if !self.active[i] || self.places[i] != Place::Device {
                 continue;
             }
-            self.node(i, store, step, &mut values, &mut choices)
+            self.node(i, store, step, &needed, &mut values, &mut choices)
                 .with_context(|| format!("node `{}` ({})", self.stage.nodes[i].path, self.stage.nodes[i].entry.name))?;
+            for at in needed.last_read_by(i) {
+                values.values.remove(at);
+            }
         }
         Ok(values)
     }
 
-    fn node(&self, i: usize, store: &Store, step: &Step, values: &mut Values, choices: &mut HashMap<usize, Vec<usize>>) -> Result<()> {
+    fn node(
+        &self,
+        i: usize,
+        store: &Store,
+        step: &Step,
+        needed: &Needed,
+        values: &mut Values,
+        choices: &mut HashMap<usize, Vec<usize>>,
+    ) -> Result<()> {
         let plan = &self.stage.nodes[i];
         let mut rows: Vec<usize> = (0..step.samples.len()).collect();
         for g in &plan.guards {
@@ -230,11 +179,13 @@ impl<'a> Executor<'a> {
             }
         }
         self.start(plan, store, step, values)?;
+        let wanted = needed.outputs(plan, i);
         let outputs = match plan.passes {
-            None => self.pass(plan, store, step, &rows, &inputs, None)?,
+            None => self.pass(plan, store, step, &rows, &inputs, &wanted, None)?,
             // one pass for each item, in order; then side by side again
             Some(axis) => {
-                let passes = (0..plan.fold[axis].len()).map(|item| self.pass(plan, store, step, &rows, &inputs, Some((axis, item))));
+                let passes =
+                    (0..plan.fold[axis].len()).map(|item| self.pass(plan, store, step, &rows, &inputs, &wanted, Some((axis, item))));
                 join(plan, axis, passes.collect::<Result<_>>()?)
             }
         };
@@ -298,6 +249,7 @@ impl<'a> Executor<'a> {
         positions: &[usize],
         items: usize,
         mut inputs: Vec<(String, Value)>,
+        wanted: &[&'static str],
     ) -> Result<HashMap<&'static str, Value>> {
         let run = self.registry.run(plan.entry.name)?;
         if plan.model.is_none() {
@@ -312,7 +264,8 @@ impl<'a> Executor<'a> {
         }
         let drive = &self.stage.drive;
         let ranges = plan.inputs.iter().filter_map(|i| Some((i.name.clone(), self.range(i)?))).collect();
-        let mut io = BatchIo::new(&plan.path, step.pass, step.step, rows, drive.world(), self.device, inputs).with_ranges(ranges);
+        let io = BatchIo::new(&plan.path, step.pass, step.step, rows, drive.world(), self.device, inputs);
+        let mut io = io.with_ranges(ranges).with_axes(self.item_axes(plan)).with_wanted(wanted.to_vec());
         let bf16 = plan.model.is_some() && drive.settings.precision == Some(Precision::Bf16);
         // a guard, not `no_grad(f)`: that would leave gradients off after a panic
         let _off = (!plan.gradient && !self.all_gradients).then(tch::no_grad_guard);
@@ -342,6 +295,20 @@ impl<'a> Executor<'a> {
         bound(self.stage.nodes[node].outputs[port].range.as_ref()?, &self.lengths)
     }
 
+    /// Names of the item axes that each input of a kind that keeps them brings.
+    fn item_axes(&self, plan: &NodePlan) -> Vec<(String, Vec<String>)> {
+        if plan.entry.axes != Axes::Keep {
+            return Vec::new();
+        }
+        let names = |input: &InputPlan| {
+            let From::Node { node, port } = input.from else { return None };
+            let axes = self.stage.nodes[node].outputs[port].axes.iter().enumerate();
+            let left = axes.filter(|(a, _)| input.item.is_none_or(|(taken, _)| taken != *a));
+            Some((input.name.clone(), left.map(|(_, axis)| axis.name.clone()).collect()))
+        };
+        plan.inputs.iter().filter_map(names).collect()
+    }
+
     /// Rows of each part of the world, where batch norm sees these one by one.
     fn parts(&self, positions: &[usize], items: usize, step: &Step) -> Vec<i64> {
         let drive = &self.stage.drive;
@@ -357,9 +324,10 @@ impl<'a> Executor<'a> {
     pub fn run_end(
         &self,
         tables: HashMap<(usize, usize), Table>,
-        earlier: &dyn Fn(&str, &str, &str) -> Option<Table>,
+        earlier: &dyn Fn(&str, &str, &str) -> Result<Option<Table>>,
         pass: &Pass,
     ) -> Result<Values> {
+        let needed = Needed::of(self);
         let mut values = Values { values: tables.into_iter().map(|(k, t)| (k, Value::Table(t))).collect(), rows: HashMap::new() };
         for (i, plan) in self.stage.nodes.iter().enumerate() {
             if !self.active[i] || self.places[i] != Place::End {
@@ -369,14 +337,14 @@ impl<'a> Executor<'a> {
             for input in &plan.inputs {
                 let value = match &input.from {
                     From::Node { node, port } => values.values.get(&(*node, *port)).map(Value::shallow_clone),
-                    From::Stage { stage, node, port } => earlier(stage, node, port).map(Value::Table),
+                    From::Stage { stage, node, port } => earlier(stage, node, port)?.map(Value::Table),
                 };
                 let value = value.ok_or_else(|| anyhow!("node `{}`: nothing at its input `{}`", plan.path, input.name))?;
                 inputs.push((input.name.clone(), value));
             }
             let step = Step { pass, step: 0, samples: &[] };
             let outputs = self
-                .call(plan, &Store::default(), &step, &[], &[], 1, inputs)
+                .call(plan, &Store::default(), &step, &[], &[], 1, inputs, &needed.outputs(plan, i))
                 .with_context(|| format!("node `{}` ({})", plan.path, plan.entry.name))?;
             for (port, declared) in plan.entry.outputs.iter().enumerate() {
                 if let Some(value) = outputs.get(declared.name) {
@@ -386,13 +354,4 @@ impl<'a> Executor<'a> {
         }
         Ok(values)
     }
-}
-
-/// A fed value on some rows of the batch; whole where it does not go by rows.
-fn rows_of(fed: &Tensor, rows: &[usize], step: &Step) -> Tensor {
-    if rows.len() == step.samples.len() || fed.size().first() != Some(&(step.samples.len() as i64)) {
-        return fed.shallow_clone();
-    }
-    let at: Vec<i64> = rows.iter().map(|r| *r as i64).collect();
-    fed.index_select(0, &Tensor::from_slice(&at).to_device(fed.device()))
 }

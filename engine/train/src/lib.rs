@@ -7,6 +7,7 @@ mod evaluate;
 pub mod executor;
 pub mod folder;
 pub mod import;
+mod metrics;
 mod mismatch;
 pub mod optimise;
 pub mod probe;

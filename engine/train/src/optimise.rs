@@ -2,7 +2,7 @@
 
 use crate::shim;
 use crate::store::Store;
-use anyhow::Result;
+use anyhow::{ensure, Context, Result};
 use dv_graph::stage::{Optimiser, ParameterGroup, Sgd};
 use std::collections::BTreeMap;
 use tch::Tensor;
@@ -38,7 +38,8 @@ impl Running {
         Running { parameters, steps: 0 }
     }
 
-    /// One step at what `rate` makes of each learning rate; gradients are taken and cleared. A parameter without a gradient stays.
+    /// One step at what `rate` makes of each learning rate; gradients are taken and cleared. A parameter that has no gradient in this step is skipped
+    /// (no momentum, no weight decay), whether or not it had one before: as torch 2, which sets gradients to none.
     pub fn step(&mut self, rate: impl Fn(f64) -> f64) -> Result<()> {
         let mut done: Vec<&Sgd> = Vec::new();
         for settings in self.parameters.iter().map(|p| &p.settings) {
@@ -62,10 +63,7 @@ impl Running {
             }
         }
         self.steps += 1;
-        for own in &mut self.parameters {
-            own.tensor.zero_grad();
-        }
-        Ok(())
+        shim::clear_gradients(self.parameters.iter().map(|own| &own.tensor))
     }
 
     /// The state as tensors: momentum buffers under `momentum/<path>`, and `steps`.
@@ -74,6 +72,20 @@ impl Running {
             self.parameters.iter().map(|p| (format!("momentum/{}", p.path), p.buffer.shallow_clone())).collect();
         out.insert("steps".into(), Tensor::from(self.steps as i64));
         out
+    }
+
+    /// Takes a state that [`Running::state`] gave. Errors: a buffer is missing, has another shape, or belongs to no parameter here.
+    pub fn load(&mut self, mut state: BTreeMap<String, Tensor>) -> Result<()> {
+        for own in &self.parameters {
+            let name = format!("momentum/{}", own.path);
+            let value = state.remove(&name).with_context(|| format!("the optimiser's state has no `{name}`"))?;
+            ensure!(value.size() == own.buffer.size(), "`{name}` has the shape {:?}, the parameter {:?}", value.size(), own.buffer.size());
+            own.buffer.shallow_clone().copy_(&value);
+        }
+        let steps = state.remove("steps").context("the optimiser's state has no `steps`")?;
+        self.steps = u64::try_from(i64::try_from(&steps)?).context("`steps`")?;
+        ensure!(state.is_empty(), "the optimiser knows nothing of {}", state.keys().cloned().collect::<Vec<_>>().join(", "));
+        Ok(())
     }
 }
 
@@ -114,6 +126,56 @@ mod tests {
             }
             start = x.detach();
         }
+    }
+
+    fn two() -> (Store, Tensor, Tensor) {
+        let mut store = Store::default();
+        let parameter = || Tensor::ones([2], (Kind::Float, tch::Device::Cpu)).set_requires_grad(true);
+        let (x, y) = (parameter(), parameter());
+        let tensors = HashMap::from([("x".to_string(), x.shallow_clone()), ("y".to_string(), y.shallow_clone())]);
+        store.models.insert("m".into(), Model { tensors, order: vec![("x".into(), Role::Weight), ("y".into(), Role::Weight)] });
+        (store, x, y)
+    }
+
+    /// Against `torch.optim.SGD` of torch 2.11: `y` has a gradient in the first step only, and stays where that left it.
+    #[test]
+    fn a_parameter_that_had_a_gradient_is_skipped_without_one() {
+        let (store, x, y) = two();
+        let mut sgd = Running::new(&Optimiser::Sgd(Sgd { lr: 0.5, momentum: 0.9, weight_decay: 0.1 }), &[], &store, &["m".into()]);
+        (&x + &y).sum(Kind::Float).backward();
+        sgd.step(|lr| lr).unwrap();
+        for _ in 0..2 {
+            x.sum(Kind::Float).backward();
+            sgd.step(|lr| lr).unwrap();
+        }
+        let first = |t: &Tensor| t.detach().double_value(&[0]);
+        // 1 - 0.5 * (1 + 0.1)
+        assert!((first(&y) - 0.45).abs() < 1e-6, "{}", first(&y));
+        // momentum and decay go on
+        assert!(first(&x) < -1.5, "{}", first(&x));
+    }
+
+    #[test]
+    fn a_state_that_was_kept_goes_on_bit_by_bit() {
+        let optimiser = Optimiser::Sgd(Sgd { lr: 0.1, momentum: 0.9, weight_decay: 0.01 });
+        let step = |sgd: &mut Running, x: &Tensor| {
+            x.square().sum(Kind::Float).backward();
+            sgd.step(|lr| lr).unwrap();
+        };
+        let (store, x, _) = two();
+        let mut straight = Running::new(&optimiser, &[], &store, &["m".into()]);
+        (0..2).for_each(|_| step(&mut straight, &x));
+        let (other, y, _) = two();
+        tch::no_grad(|| y.shallow_clone().copy_(&x));
+        let mut resumed = Running::new(&optimiser, &[], &other, &["m".into()]);
+        let copy = |state: BTreeMap<String, Tensor>| state.into_iter().map(|(n, t)| (n, t.copy())).collect::<BTreeMap<_, _>>();
+        resumed.load(copy(straight.state())).unwrap();
+        (0..2).for_each(|_| step(&mut straight, &x));
+        (0..2).for_each(|_| step(&mut resumed, &y));
+        assert!(x.equal(&y));
+        let mut less = copy(straight.state());
+        less.remove("momentum/m/y");
+        assert!(resumed.load(less).unwrap_err().to_string().contains("momentum/m/y"));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 mod host;
 mod tables;
 
+use crate::caught::torch_text;
 use crate::executor::{Executor, Feeds, Registry, Step};
 use crate::import::{first_axis_last, WeightsFile};
 use crate::optimise::Running;
@@ -125,7 +126,7 @@ pub fn probe(plan: &mut Plan, registry: &Registry, probe: &Probe) -> Result<BTre
         let host = host_batch(&stage, &executor, &probe.data, &pass, rows, &wanted)?;
         let samples: Vec<Sample> = match &host {
             Some((_, samples)) => samples.clone(),
-            None => (0..rows.unwrap_or(0) as u64).map(|id| Sample { id, occurrence: 0 }).collect(),
+            None => Sample::numbered(rows.unwrap_or(0) as usize),
         };
         let _off = (loss.is_none() && probe.gradients.is_empty()).then(tch::no_grad_guard);
         if probe.train || optimiser.is_some() {
@@ -153,16 +154,21 @@ pub fn probe(plan: &mut Plan, registry: &Registry, probe: &Probe) -> Result<BTre
             if paths.is_empty() && !loss.requires_grad() {
                 // all that could learn is fed
             } else if paths.is_empty() {
-                loss.f_backward().map_err(|e| anyhow::anyhow!("libtorch, backward: {e}"))?;
+                loss.f_backward().map_err(|e| anyhow::anyhow!("backward: {}", torch_text(&e.to_string())))?;
             } else if optimiser.is_none() {
                 let inputs: Vec<&Tensor> = paths.iter().map(|(_, t)| t).collect();
-                let found = Tensor::f_run_backward(&[loss], &inputs, false, false)
-                    .map_err(|e| anyhow::anyhow!("--grad: the loss does not depend on one of {}: {e}", probe.gradients.join(", ")))?;
+                let found = Tensor::f_run_backward(&[loss], &inputs, false, false).map_err(|e| {
+                    anyhow::anyhow!(
+                        "--grad: the loss does not depend on one of {}: {}",
+                        probe.gradients.join(", "),
+                        torch_text(&e.to_string())
+                    )
+                })?;
                 for ((name, _), g) in paths.iter().zip(found) {
                     out.insert(format!("grad.{name}"), g.detach().contiguous());
                 }
             } else {
-                loss.f_backward().map_err(|e| anyhow::anyhow!("libtorch, backward: {e}"))?;
+                loss.f_backward().map_err(|e| anyhow::anyhow!("backward: {}", torch_text(&e.to_string())))?;
                 for (name, t) in &paths {
                     kept.entry(format!("grad.{name}")).or_default().push(t.grad().copy().contiguous());
                 }
@@ -220,7 +226,7 @@ fn host_batch(
     let open = Rows::open(data, &source, &stage.nodes[stage.source.unwrap_or(0)].path)
         .context("the asked edges need videos (feed what comes before them, or name the data)")?;
     let count = rows.map_or(stage.drive.settings.batch.unwrap_or(1), |r| r as usize);
-    let mut batches = if stage.trains() { open.training(pass, count).0 } else { open.evaluation(pass, count) };
+    let mut batches = if stage.trains() { open.training(pass, count, true).0 } else { open.evaluation(pass, count) };
     batches.truncate(1);
     let mut host = HostPlan::new(Arc::clone(stage), executor.places.clone(), &[]);
     let positions = batches.first().map(|b| b.positions.clone()).unwrap_or_default();
@@ -228,7 +234,7 @@ fn host_batch(
     host.outputs = needed;
     host.outputs.dedup();
     let outputs = host.outputs.clone();
-    let mut loader = Loader::start(host, open, Box::new(batches.into_iter()), 2, 1);
+    let mut loader = Loader::start(host, Arc::new(open), Box::new(batches.into_iter()), 2, 1);
     let batch = loader.next_batch()?.context("the set has fewer samples than a batch")?;
     Ok(Some((to_device(&batch, &outputs, executor.device), batch.samples)))
 }

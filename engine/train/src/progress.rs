@@ -1,8 +1,13 @@
 //! What a person sees while a stage runs: a bar on a terminal, else one line an epoch.
 
 use indicatif::{ProgressBar, ProgressStyle};
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::time::Instant;
+
+/// A line that a person should see, on stderr.
+pub(crate) fn note(text: &str) {
+    let _ = writeln!(std::io::stderr(), "note: {text}");
+}
 
 pub struct Progress {
     bar: Option<ProgressBar>,

@@ -7,6 +7,7 @@ use torch_sys::C_tensor;
 
 extern "C" {
     fn dv_message() -> *const c_char;
+    fn dv_cpu_capability() -> c_int;
     fn dv_fused_sgd(
         parameters: *const *const C_tensor,
         gradients: *const *const C_tensor,
@@ -17,17 +18,29 @@ extern "C" {
         weight_decay: f64,
         first: c_int,
     ) -> c_int;
+    fn dv_clear_gradients(parameters: *const *const C_tensor, n: usize) -> c_int;
     fn dv_autocast_enter(cuda: c_int) -> c_int;
     fn dv_autocast_leave(cuda: c_int) -> c_int;
 }
 
 fn outcome(status: c_int) -> Result<()> {
     if status != 0 {
-        // SAFETY: the shim keeps the message as a NUL-ended string of this thread until its next call.
-        let text = unsafe { CStr::from_ptr(dv_message()) };
-        bail!("libtorch: {}", text.to_string_lossy());
+        bail!("{}", crate::caught::torch_text(&message()));
     }
     Ok(())
+}
+
+fn message() -> String {
+    // SAFETY: the shim keeps the message as a NUL-ended string of this thread until its next call.
+    let text = unsafe { CStr::from_ptr(dv_message()) };
+    text.to_string_lossy().into_owned()
+}
+
+/// Which of libtorch's kernels this CPU runs (`DEFAULT`, `AVX2`, `AVX512`): others round differently. `ATEN_CPU_CAPABILITY` chooses lesser ones.
+pub fn cpu_capability() -> Result<String> {
+    // SAFETY: the call reads a constant of the process; exceptions are caught.
+    outcome(unsafe { dv_cpu_capability() })?;
+    Ok(message())
 }
 
 /// One step of SGD on all parameters at once, in place. `first`: the buffers hold nothing yet and take the gradient.
@@ -46,6 +59,14 @@ pub fn fused_sgd(
     // SAFETY: each pointer is an `at::Tensor` that the slices keep alive over the call; the three lists have the same
     // length `n`; the shim catches every exception.
     outcome(unsafe { dv_fused_sgd(p.as_ptr(), g.as_ptr(), b.as_ptr(), p.len(), lr, momentum, weight_decay, first as c_int) })
+}
+
+/// Takes the parameters' gradients away: they are undefined until a backward pass reaches the parameter again.
+pub fn clear_gradients<'a>(parameters: impl Iterator<Item = &'a Tensor>) -> Result<()> {
+    let pointers: Vec<*const C_tensor> = parameters.map(|t| t.as_ptr()).collect();
+    // SAFETY: each pointer is an `at::Tensor` that its owner keeps alive over the call, since the iterator borrows it; the shim only
+    // replaces the tensors' gradients and catches every exception.
+    outcome(unsafe { dv_clear_gradients(pointers.as_ptr(), pointers.len()) })
 }
 
 /// While it lives, models compute in bfloat16 where that is safe.

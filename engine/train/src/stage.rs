@@ -30,6 +30,19 @@ pub struct Machine {
     pub compute_threads: i32,
 }
 
+impl Machine {
+    /// What of the machine may change how a result rounds, for who compares results.
+    pub fn describe(&self) -> Result<serde_json::Value> {
+        Ok(json!({
+            "device": format!("{:?}", self.device).to_lowercase(),
+            "cpu_capability": crate::shim::cpu_capability()?,
+            "cores": std::thread::available_parallelism().map_or(1, |n| n.get()),
+            "threads": self.threads,
+            "compute_threads": self.compute_threads,
+        }))
+    }
+}
+
 /// Tables that stages of this call left, by stage, node and output.
 pub type Tables = HashMap<(String, String, String), Table>;
 
@@ -90,16 +103,20 @@ pub(crate) fn run_during(cx: &mut StageContext, stage: &StagePlan, store: &Store
 fn run(cx: &mut StageContext, stage: &Arc<StagePlan>, outer: Option<&Outer>) -> Result<Metrics> {
     let start = Instant::now();
     let rows = match stage.source() {
-        Some(source) => Some(Rows::open(&cx.machine.data, &source, &stage.nodes[stage.source.unwrap_or(0)].path)?),
+        Some(source) => Some(Arc::new(Rows::open(&cx.machine.data, &source, &stage.nodes[stage.source.unwrap_or(0)].path)?)),
         None => None,
     };
-    let mut store = store(cx, stage, &lengths(rows.as_ref()), outer)?;
+    if let Some(rows) = rows.as_ref().filter(|r| !r.missing.is_empty()) {
+        let (stage, missing) = (&stage.name, &rows.missing);
+        cx.folder.log(&json!({"stage": stage, "missing": missing, "why": "listed in the split and not in the packed set"}))?;
+    }
+    let mut store = store(cx, stage, &lengths(rows.as_deref()), outer)?;
     let data: BTreeMap<String, String> = rows.iter().zip(stage.source()).map(|(r, s)| (s.set, r.set.fingerprint.clone())).collect();
     let metrics = if stage.trains() {
         let rows = rows.context("a stage that trains has a source")?;
         train(cx, stage, &mut store, rows, &data)?
     } else {
-        evaluate(cx, stage, &store, rows, &data)?
+        evaluate(cx, stage, &store, rows, &data, outer.map_or(0, |o| o.epoch))?
     };
     let seconds = start.elapsed().as_secs_f64();
     let mut line = json!({"stage": stage.name, "seconds": seconds, "metrics": to_json(&metrics)});
@@ -115,10 +132,11 @@ pub(crate) fn to_json(metrics: &[(String, f64)]) -> serde_json::Value {
     metrics.iter().map(|(n, v)| (n.clone(), json!(v))).collect::<serde_json::Map<_, _>>().into()
 }
 
-/// The lengths that a stage's data knows: `videos`, the rows that its source reads, and `classes`.
+/// The lengths that a stage's data knows: `videos` (the rows that its source reads), `classes`, and `groups`.
 pub fn lengths(rows: Option<&Rows>) -> Lengths {
     let Some(rows) = rows else { return Lengths::new() };
-    Lengths::from([("videos".to_string(), rows.ids.len()), ("classes".to_string(), rows.set.classes.len())])
+    let known = [("videos", rows.len()), ("classes", rows.set.classes.len()), ("groups", rows.group_count)];
+    known.into_iter().map(|(name, n)| (name.to_string(), n)).collect()
 }
 
 /// The stage's models and registers from their origins.

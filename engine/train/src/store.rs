@@ -2,6 +2,7 @@
 
 use crate::weights::Weights;
 use anyhow::{bail, Context, Result};
+use dv_graph::budget::{product, EDGE_BYTES};
 use dv_graph::draw::Key;
 use dv_graph::kind::{Init, Parameter, Role};
 use dv_graph::plan::{ModelPlan, Register};
@@ -54,15 +55,14 @@ fn initial(seed: u64, path: &str, p: &Parameter) -> Tensor {
 }
 
 fn drawn(seed: u64, path: &str, shape: &[usize], init: Init) -> Tensor {
-    let n: usize = shape.iter().product();
-    let row = n / shape.first().copied().unwrap_or(1).max(1);
+    let length = shape.last().copied().unwrap_or(1).max(1);
     let shape: Vec<i64> = shape.iter().map(|d| *d as i64).collect();
     let mut rng = Key::initial(seed, path).rng();
     match init {
         Init::Constant(value) => Tensor::full(&shape[..], value, (Kind::Float, Device::Cpu)),
         Init::Uniform(bound) => filled(&shape, 1, |v| v[0] = rng.uniform(-bound, bound) as f32),
         Init::Normal(deviation) => filled(&shape, 1, |v| v[0] = (rng.normal() * deviation) as f32),
-        Init::UnitRows => filled(&shape, row.max(1), |v| {
+        Init::UnitLength => filled(&shape, length, |v| {
             let drawn: Vec<f64> = v.iter().map(|_| rng.normal()).collect();
             let length = drawn.iter().map(|x| x * x).sum::<f64>().sqrt().max(1e-12);
             v.iter_mut().zip(drawn).for_each(|(v, x)| *v = (x / length) as f32);
@@ -104,14 +104,13 @@ impl Model {
             }
         }
     }
-    /// Replaces a tensor's values; shape and dtype must agree.
+    /// Replaces a tensor's values. Errors: another shape, integers for floats or floats for a counter, a value that is not finite, a variance below 0.
     pub fn set(&mut self, name: &str, value: &Tensor) -> Result<()> {
         let own = self.tensors.get(name).with_context(|| format!("no parameter `{name}`"))?;
-        if own.size() != value.size() {
-            bail!("`{name}` has the shape {:?}, the file {:?}", own.size(), value.size());
-        }
-        tch::no_grad(|| own.shallow_clone().copy_(value));
-        Ok(())
+        let role = self.order.iter().find(|(n, _)| n == name).map(|(_, role)| *role);
+        // of buffers only running variances are never negative
+        let least = (role == Some(Role::Buffer) && name.ends_with("running_var")).then_some(0.0);
+        replace(own, name, value, least)
     }
 }
 
@@ -128,6 +127,10 @@ impl RegisterState {
                         .with_context(|| format!("the register `{path}`: the length `{d}` is known only with the data (--data)"))
                 })
                 .collect::<Result<_>>()?;
+            let numbers = product(shape.iter().copied());
+            if numbers.saturating_mul(8) > EDGE_BYTES {
+                bail!("the register `{path}`: `{}` would have {numbers} numbers ({shape:?}), more than can be held", s.name);
+            }
             let mut tensor = drawn(seed, &format!("{path}/{}", s.name), &shape, s.init);
             if s.ty == Type::Index {
                 tensor = tensor.to_kind(Kind::Int64);
@@ -143,15 +146,34 @@ impl RegisterState {
         self.tensors.insert(name.to_string(), tensor);
         self.order.push(name.to_string());
     }
-    /// Replaces a tensor's values; the shape must agree.
+    /// Replaces a tensor's values. Errors: another shape, integers for floats or floats for integers, a value that is not finite.
     pub fn set(&mut self, name: &str, value: &Tensor) -> Result<()> {
         let own = self.tensors.get(name).with_context(|| format!("no tensor `{name}`"))?;
-        if own.size() != value.size() {
-            bail!("`{name}` has the shape {:?}, the file {:?}", own.size(), value.size());
-        }
-        tch::no_grad(|| own.shallow_clone().copy_(value));
-        Ok(())
+        replace(own, name, value, None)
     }
+}
+
+/// Copies values that a tensor can hold. What would become another number in it is an error.
+fn replace(own: &Tensor, name: &str, value: &Tensor, least: Option<f64>) -> Result<()> {
+    if own.size() != value.size() {
+        bail!("`{name}` has the shape {:?}, the file {:?}", own.size(), value.size());
+    }
+    let word = |t: &Tensor| if t.is_floating_point() { "floating point" } else { "integers" };
+    let integer = |t: &Tensor| matches!(t.kind(), Kind::Int64 | Kind::Int | Kind::Int16 | Kind::Int8 | Kind::Uint8);
+    if own.is_floating_point() != value.is_floating_point() || !(value.is_floating_point() || integer(value)) {
+        bail!("`{name}` holds {}, and the file {:?} values", word(own), value.kind());
+    }
+    if value.is_floating_point() && value.numel() > 0 {
+        let bad = i64::try_from(value.isfinite().logical_not().sum(Kind::Int64))?;
+        if bad > 0 {
+            bail!("`{name}`: {bad} of {} values are not finite", value.numel());
+        }
+        if let Some(least) = least.filter(|least| f64::try_from(value.min()).is_ok_and(|min| min < *least)) {
+            bail!("`{name}`: a variance is below {least}");
+        }
+    }
+    tch::no_grad(|| own.shallow_clone().copy_(value));
+    Ok(())
 }
 
 impl Store {

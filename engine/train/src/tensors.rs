@@ -1,10 +1,11 @@
 //! Tensors in safetensors files. Writing is atomic: a temporary file, fsync, rename, fsync of the folder.
 
-use anyhow::{bail, Context, Result};
-use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use anyhow::{bail, ensure, Context, Result};
+use dv_datasets::file;
+use safetensors::tensor::{Dtype, Metadata, SafeTensors, TensorView};
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::Path;
 use tch::{Device, Kind, Tensor};
 
@@ -93,12 +94,31 @@ pub fn write_headed(path: &Path, tensors: &BTreeMap<String, Tensor>, header: Opt
     write_atomically(path, &content, fsync)
 }
 
+/// The largest header that the format knows.
+const HEADER: u64 = 100_000_000;
+
+/// The bytes of a safetensors file, once its header says that they are all tensors'. So what is none, however large, is not read.
+fn content(path: &Path) -> Result<Vec<u8>> {
+    let named = || format!("{} is no safetensors file", path.display());
+    let mut file = file::open(path)?;
+    let length = file.metadata().with_context(named)?.len();
+    let mut head = [0; 8];
+    file.read_exact(&mut head).with_context(named)?;
+    let header = u64::from_le_bytes(head);
+    ensure!(header <= HEADER && header + 8 <= length, "{}: its first bytes are not the length of a header", named());
+    let mut content = Vec::from(head);
+    (&file).take(header).read_to_end(&mut content).with_context(named)?;
+    let metadata: Metadata = serde_json::from_slice(&content[8..]).with_context(named)?;
+    let expected = (metadata.data_len() as u64).checked_add(8 + header);
+    ensure!(expected == Some(length), "{}: it has {length} bytes, and its header describes another number", named());
+    content.try_reserve_exact((length - content.len() as u64) as usize).with_context(|| format!("no memory for {}", path.display()))?;
+    file.take(length - content.len() as u64).read_to_end(&mut content).with_context(named)?;
+    Ok(content)
+}
+
 /// Reads all tensors of a file.
 pub fn read(path: &Path) -> Result<BTreeMap<String, Tensor>> {
-    if path.is_dir() {
-        bail!("{} is a folder, not a safetensors file", path.display());
-    }
-    let content = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let content = content(path)?;
     let file = SafeTensors::deserialize(&content).with_context(|| format!("{} is not a safetensors file", path.display()))?;
     file.tensors()
         .into_iter()
@@ -135,5 +155,23 @@ mod tests {
         assert!(read(&dir.path().join("none")).is_err());
         std::fs::write(&path, b"text").unwrap();
         assert!(read(&path).is_err());
+    }
+
+    /// What is no safetensors file, or is longer than its tensors, is refused by its first bytes: eight gigabytes of nothing are not read.
+    #[test]
+    fn a_file_is_read_only_where_its_header_accounts_for_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("t.safetensors");
+        let told = || format!("{:#}", read(&path).unwrap_err());
+        std::fs::File::create(&path).unwrap().set_len(1 << 33).unwrap();
+        assert!(told().contains("no safetensors file"), "{}", told());
+        write(&path, &BTreeMap::from([("a".to_string(), Tensor::from_slice(&[1f32, 2.0]))])).unwrap();
+        let length = std::fs::metadata(&path).unwrap().len();
+        assert!(read(&path).is_ok());
+        for other in [length - 1, 1 << 33] {
+            std::fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(other).unwrap();
+            assert!(told().contains(&format!("it has {other} bytes")), "{}", told());
+        }
+        assert!(format!("{:#}", read(Path::new("/dev/zero")).unwrap_err()).contains("it is a device, not a regular file"));
     }
 }

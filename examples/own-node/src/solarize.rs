@@ -1,7 +1,6 @@
 use anyhow::Result;
 use dv_graph::kind::{In, Inputs, Kind, Out, PortFault};
 use dv_graph::port::Port;
-use dv_graph::settings::SettingFaults;
 use dv_nodes::pixels::{clip_size, unit_floats, PIXELS};
 use dv_train::batch::{BatchIo, BatchKind};
 use schemars::JsonSchema;
@@ -11,7 +10,8 @@ use serde::Deserialize;
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Solarize {
-    /// From 0 to 1, where 1 is white.
+    /// Where 1 is white.
+    #[schemars(range(min = 0.0, max = 1.0))]
     threshold: f64,
 }
 
@@ -20,9 +20,6 @@ impl Kind for Solarize {
     const INPUTS: &'static [In] = &[In::new("clips", PIXELS, "3 T H W", "clips, before they are normalised")];
     const OUTPUTS: &'static [Out] = &[Out::new("clips", "3 T H W", "the clips, as floats from 0 to 1")];
 
-    fn check(&self, faults: &mut SettingFaults) {
-        faults.require((0.0..=1.0).contains(&self.threshold), "threshold", "must be from 0 to 1");
-    }
     fn ports(&self, inputs: &Inputs) -> Result<Vec<Port>, PortFault> {
         let [time, height, width] = clip_size(inputs, "clips")?;
         Ok(vec![Port::float([3, time, height, width].map(Into::into))])

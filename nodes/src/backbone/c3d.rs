@@ -1,9 +1,9 @@
+use crate::limits;
 use crate::pixels::{channels_last, clip_size};
 use anyhow::Result;
 use dv_graph::kind::{In, Inputs, Kind, ModelDeclaration, Out, Parameter, PortFault};
 use dv_graph::layer::{batch_norm, convolution};
 use dv_graph::port::{Port, Type};
-use dv_graph::settings::SettingFaults;
 use dv_train::batch::{BatchIo, ModelKind};
 use dv_train::weights::Weights;
 use schemars::JsonSchema;
@@ -16,6 +16,7 @@ use serde::Deserialize;
 #[serde(deny_unknown_fields)]
 pub struct C3d {
     /// Channels of the first convolution, 64 in the papers; the others have 2, 4, 4 and four times 8 times as many.
+    #[schemars(range(min = 1, max = limits::WIDTH))]
     width: usize,
 }
 
@@ -37,9 +38,6 @@ impl Kind for C3d {
         &[In::new("clips", &[Type::Float], "3 T H W", "normalised clips of at least 8 frames and 16 x 16 pixels")];
     const OUTPUTS: &'static [Out] = &[Out::new("map", "C T' H' W'", "the last layer's map, after its ReLU; C = 8 * width")];
 
-    fn check(&self, faults: &mut SettingFaults) {
-        faults.require(self.width > 0, "width", "must be at least 1 channel");
-    }
     fn ports(&self, inputs: &Inputs) -> Result<Vec<Port>, PortFault> {
         let [time, height, width] = clip_size(inputs, "clips")?;
         if time < 8 || height < 16 || width < 16 {

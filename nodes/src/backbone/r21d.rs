@@ -1,9 +1,9 @@
 use super::{ten, Conv};
+use crate::limits;
 use anyhow::Result;
 use dv_graph::kind::{In, Inputs, Kind, ModelDeclaration, Out, Parameter, PortFault};
 use dv_graph::layer::{batch_norm, convolution};
 use dv_graph::port::Port;
-use dv_graph::settings::SettingFaults;
 use dv_train::batch::{BatchIo, ModelKind};
 use dv_train::weights::Weights;
 use schemars::JsonSchema;
@@ -18,6 +18,7 @@ use tch::Tensor;
 #[serde(deny_unknown_fields)]
 pub struct R21d {
     /// Channels of the stem, 64 in the papers; the blocks have 1, 2, 4 and 8 times as many.
+    #[schemars(range(min = 1, max = limits::WIDTH))]
     width: usize,
 }
 
@@ -53,9 +54,6 @@ impl Kind for R21d {
     const INPUTS: &'static [In] = ten::INPUTS;
     const OUTPUTS: &'static [Out] = ten::OUTPUTS;
 
-    fn check(&self, faults: &mut SettingFaults) {
-        faults.require(self.width > 0, "width", "must be at least 1 channel");
-    }
     fn ports(&self, inputs: &Inputs) -> Result<Vec<Port>, PortFault> {
         ten::ports(self.width, inputs)
     }

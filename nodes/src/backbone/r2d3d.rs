@@ -1,10 +1,10 @@
 use super::{pool, windows, Conv};
+use crate::limits;
 use crate::pixels::{channels_last, clip_size};
 use anyhow::Result;
 use dv_graph::kind::{In, Init, Inputs, Kind, ModelDeclaration, Out, Parameter, PortFault};
 use dv_graph::layer::batch_norm;
 use dv_graph::port::{Port, Type};
-use dv_graph::settings::SettingFaults;
 use dv_train::batch::{BatchIo, ModelKind};
 use dv_train::weights::Weights;
 use schemars::JsonSchema;
@@ -20,9 +20,11 @@ use tch::Tensor;
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct R2d3d {
-    /// 18 or 50.
+    /// Layers.
+    #[schemars(extend("enum" = [18, 50]))]
     depth: usize,
     /// Channels of the stem, 64 in the papers.
+    #[schemars(range(min = 1, max = limits::WIDTH))]
     width: usize,
 }
 
@@ -88,10 +90,6 @@ impl Kind for R2d3d {
     const OUTPUTS: &'static [Out] =
         &[Out::new("map", "C T' H' W'", "the last block's map; C = 4 * width in depth 18, 32 * width in depth 50")];
 
-    fn check(&self, faults: &mut SettingFaults) {
-        faults.require(matches!(self.depth, 18 | 50), "depth", "must be 18 or 50");
-        faults.require(self.width > 0, "width", "must be at least 1 channel");
-    }
     fn ports(&self, inputs: &Inputs) -> Result<Vec<Port>, PortFault> {
         let [time, height, width] = clip_size(inputs, "clips")?;
         let time = if self.deep() { time.div_ceil(2) } else { time };
@@ -101,7 +99,7 @@ impl Kind for R2d3d {
 
 impl ModelDeclaration for R2d3d {
     fn parameters(&self, _: &Inputs) -> Vec<Parameter> {
-        let normal = |conv: &Conv| Init::Normal((2.0 / (conv.out * conv.kernel.iter().product::<usize>()) as f64).sqrt());
+        let normal = |conv: &Conv| Init::Normal((2.0 / conv.kernel.iter().fold(conv.out as f64, |n, k| n * *k as f64)).sqrt());
         let mut list = self.stem().parameters("conv1", normal(&self.stem()));
         list.extend(batch_norm("bn1", self.width));
         for block in self.blocks() {

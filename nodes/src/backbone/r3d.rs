@@ -1,9 +1,9 @@
 use super::ten;
+use crate::limits;
 use anyhow::Result;
 use dv_graph::kind::{In, Inputs, Kind, ModelDeclaration, Out, Parameter, PortFault};
 use dv_graph::layer::convolution;
 use dv_graph::port::Port;
-use dv_graph::settings::SettingFaults;
 use dv_train::batch::{BatchIo, ModelKind};
 use dv_train::weights::Weights;
 use schemars::JsonSchema;
@@ -16,6 +16,7 @@ use serde::Deserialize;
 #[serde(deny_unknown_fields)]
 pub struct R3d {
     /// Channels of the stem, 64 in the papers; the blocks have 1, 2, 4 and 8 times as many.
+    #[schemars(range(min = 1, max = limits::WIDTH))]
     width: usize,
 }
 
@@ -24,9 +25,6 @@ impl Kind for R3d {
     const INPUTS: &'static [In] = ten::INPUTS;
     const OUTPUTS: &'static [Out] = ten::OUTPUTS;
 
-    fn check(&self, faults: &mut SettingFaults) {
-        faults.require(self.width > 0, "width", "must be at least 1 channel");
-    }
     fn ports(&self, inputs: &Inputs) -> Result<Vec<Port>, PortFault> {
         ten::ports(self.width, inputs)
     }

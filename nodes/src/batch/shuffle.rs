@@ -48,7 +48,7 @@ impl BatchKind for Shuffle {
                 given.to_kind(Dtype::Int64).reshape([n])
             }
             None => {
-                let drawn: Vec<i64> = io.batch_rng().permutation(n as usize).into_iter().map(|i| i as i64).collect();
+                let drawn: Vec<i64> = io.batch_rng("order").permutation(n as usize).into_iter().map(|i| i as i64).collect();
                 Tensor::from_slice(&drawn).to_device(rows.device())
             }
         };

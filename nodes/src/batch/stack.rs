@@ -45,7 +45,7 @@ impl Kind for Stack {
         }
         let mut stacked = first.clone();
         let items = ports.iter().map(|(name, _)| name.to_string()).collect();
-        stacked.axes.insert(0, Axis { name: self.axis.clone(), items });
+        stacked.axes.insert(0, Axis::named(&self.axis, items));
         Ok(vec![stacked])
     }
 }
@@ -84,7 +84,7 @@ mod tests {
         let inputs = names.iter().zip(&rows).map(|(name, t)| (name.as_str(), t.shallow_clone())).collect();
         assert_eq!(*testing::run(&kind, 2, inputs).tensor("clips"), Tensor::stack(&rows, 1));
         let inputs = Inputs::new(names.iter().map(|name| (name.clone(), Port::float([3.into()]))).collect());
-        assert_eq!(kind.ports(&inputs).unwrap()[0].axes[0].items, names);
+        assert_eq!(kind.ports(&inputs).unwrap()[0].axes[0].items().collect::<Vec<_>>(), names);
         let port = Port::float([3.into()]).with_axis(Axis::counted("clip", 10));
         let inputs = Inputs::new(vec![("v1".into(), port.clone()), ("v0".into(), port)]);
         assert_eq!(kind.ports(&inputs).unwrap()[0].to_string(), "float [B, view 2, clip 10, 3]");

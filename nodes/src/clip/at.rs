@@ -1,9 +1,9 @@
-use super::{check_length_and_stride, clip_port, FRAMES};
+use super::{clip_port, FRAMES};
+use crate::limits;
 use anyhow::Result;
 use dv_graph::host::{SampleIo, SampleKind, Value};
 use dv_graph::kind::{In, Inputs, Kind, Out, PortFault};
 use dv_graph::port::Port;
-use dv_graph::settings::SettingFaults;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -15,8 +15,10 @@ pub struct At {
     /// Where the clip lies: at the video's first frame, in its middle, or so that it ends with the last frame.
     position: Position,
     /// Frames of the clip.
+    #[schemars(range(min = 1, max = limits::FRAMES))]
     length: usize,
     /// Distance of neighbouring frames of the clip, in frames of the video.
+    #[schemars(range(min = 1, max = limits::FRAMES))]
     stride: usize,
 }
 
@@ -46,9 +48,6 @@ impl Kind for At {
     const INPUTS: &'static [In] = &[FRAMES];
     const OUTPUTS: &'static [Out] = &[Out::new("clips", "3 T H W", "the clip")];
 
-    fn check(&self, faults: &mut SettingFaults) {
-        check_length_and_stride(self.length, self.stride, faults);
-    }
     fn ports(&self, inputs: &Inputs) -> Result<Vec<Port>, PortFault> {
         Ok(vec![clip_port(inputs, self.length)])
     }

@@ -13,7 +13,6 @@ use anyhow::{ensure, Result};
 use dv_graph::host::SampleIo;
 use dv_graph::kind::{In, Inputs};
 use dv_graph::port::{Axis, Dim, Port, Type};
-use dv_graph::settings::SettingFaults;
 use dv_train::batch::NodeEntry;
 
 pub static NODES: &[NodeEntry] = &[
@@ -37,11 +36,6 @@ fn clip_port(inputs: &Inputs, length: usize) -> Port {
 
 fn with_clips(port: Port, clips: usize) -> Port {
     port.with_axis(Axis::counted("clip", clips))
-}
-
-fn check_length_and_stride(length: usize, stride: usize, faults: &mut SettingFaults) {
-    faults.require(length > 0, "length", "must be at least 1 frame");
-    faults.require(stride > 0, "stride", "must be at least 1 frame");
 }
 
 /// Of a video too short for a clip: every `stride`-th frame from `start` on, the rest of the clip its first frame before them

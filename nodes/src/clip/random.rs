@@ -1,9 +1,9 @@
-use super::{check_length_and_stride, clip_port, random_start, FRAMES};
+use super::{clip_port, random_start, FRAMES};
+use crate::limits;
 use anyhow::Result;
 use dv_graph::host::{SampleIo, SampleKind, Value};
 use dv_graph::kind::{In, Inputs, Kind, Out, PortFault};
 use dv_graph::port::Port;
-use dv_graph::settings::SettingFaults;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -13,8 +13,10 @@ use serde::Deserialize;
 #[serde(deny_unknown_fields)]
 pub struct Random {
     /// Frames of the clip.
+    #[schemars(range(min = 1, max = limits::FRAMES))]
     length: usize,
     /// Distance of neighbouring frames of the clip, in frames of the video.
+    #[schemars(range(min = 1, max = limits::FRAMES))]
     stride: usize,
 }
 
@@ -30,9 +32,6 @@ impl Kind for Random {
     const OUTPUTS: &'static [Out] =
         &[Out::new("clips", "3 T H W", "the clip"), Out::draw("start", "1", "the clip's first frame, in frames of the video")];
 
-    fn check(&self, faults: &mut SettingFaults) {
-        check_length_and_stride(self.length, self.stride, faults);
-    }
     fn ports(&self, inputs: &Inputs) -> Result<Vec<Port>, PortFault> {
         let frames = inputs.port("frames").shape[1].clone();
         Ok(vec![clip_port(inputs, self.length), Port::index([1.into()]).with_range(frames)])

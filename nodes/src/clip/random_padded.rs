@@ -1,10 +1,10 @@
-use super::{check_length_and_stride, clip_port, padded, FRAMES};
+use super::{clip_port, padded, FRAMES};
+use crate::limits;
 use anyhow::{ensure, Result};
 use dv_graph::draw::Rng;
 use dv_graph::host::{SampleIo, SampleKind, Value};
 use dv_graph::kind::{In, Inputs, Kind, Out, PortFault};
 use dv_graph::port::Port;
-use dv_graph::settings::SettingFaults;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -15,17 +15,18 @@ use serde::Deserialize;
 #[serde(deny_unknown_fields)]
 pub struct RandomPadded {
     /// Frames of a clip.
+    #[schemars(range(min = 1, max = limits::FRAMES))]
     length: usize,
     /// Distance of neighbouring frames of a clip, in frames of the video.
+    #[schemars(range(min = 1, max = limits::FRAMES))]
     stride: usize,
 }
 
 impl RandomPadded {
-    /// The clip's first frame (of a short video among its first `stride`), and the coin: one stream of numbers, whichever of the two is asked for.
-    fn draw(&self, rng: &mut Rng, total: usize) -> (Vec<i64>, Vec<i64>) {
+    /// The clip's first frame; of a short video among its first `stride`.
+    fn start(&self, rng: &mut Rng, total: usize) -> i64 {
         let span = self.length * self.stride;
-        let start = rng.below(if total > span { total - span } else { self.stride });
-        (vec![start as i64], vec![i64::from(rng.chance(0.5))])
+        rng.below(if total > span { total - span } else { self.stride }) as i64
     }
     fn positions(&self, total: usize, start: usize, before: bool) -> Vec<usize> {
         if total > self.length * self.stride {
@@ -44,9 +45,6 @@ impl Kind for RandomPadded {
         Out::draw("before", "1", "1 where a short video's clip is filled with its first frame before, 0 with its last behind"),
     ];
 
-    fn check(&self, faults: &mut SettingFaults) {
-        check_length_and_stride(self.length, self.stride, faults);
-    }
     fn ports(&self, inputs: &Inputs) -> Result<Vec<Port>, PortFault> {
         let frames = inputs.port("frames").shape[1].clone();
         Ok(vec![clip_port(inputs, self.length), Port::index([1.into()]).with_range(frames), Port::index([1.into()]).with_range(2.into())])
@@ -57,8 +55,8 @@ impl SampleKind for RandomPadded {
     fn run(&self, io: &mut SampleIo) -> Result<()> {
         let video = io.video("frames")?;
         let total = video.frames();
-        let start = io.draw_index("start", &[1], |rng| self.draw(rng, total).0)?[0];
-        let before = io.draw_index("before", &[1], |rng| self.draw(rng, total).1)?[0];
+        let start = io.draw_index("start", &[1], |rng| vec![self.start(rng, total)])?[0];
+        let before = io.draw_index("before", &[1], |rng| vec![i64::from(rng.chance(0.5))])?[0];
         ensure!((0..total.max(self.stride) as i64).contains(&start), "`start` must lie in the video's {total} frames");
         io.put("clips", Value::Bytes(video.clip(&self.positions(total, start as usize, before != 0))?));
         Ok(())
@@ -79,7 +77,7 @@ mod tests {
     fn a_long_video_gives_a_whole_clip() {
         assert_eq!(kind().positions(20, 7, true), [7, 10, 13, 16]);
         // as published the last place is never drawn: 13 frames leave one
-        let drawn = |seed| kind().draw(&mut Key::initial(seed, "x").rng(), 13).0[0];
+        let drawn = |seed| kind().start(&mut Key::initial(seed, "x").rng(), 13);
         assert!((0..20).all(|seed| drawn(seed) == 0));
     }
 

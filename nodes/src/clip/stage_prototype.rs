@@ -1,10 +1,9 @@
-use super::{check_length_and_stride, clip_port, FRAMES};
+use super::{clip_port, FRAMES};
+use crate::limits;
 use anyhow::{ensure, Result};
-use dv_graph::draw::Rng;
 use dv_graph::host::{SampleIo, SampleKind, Value};
 use dv_graph::kind::{In, Inputs, Kind, Out, PortFault};
 use dv_graph::port::Port;
-use dv_graph::settings::SettingFaults;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -15,19 +14,17 @@ use serde::Deserialize;
 #[serde(deny_unknown_fields)]
 pub struct StagePrototype {
     /// Frames of a clip.
+    #[schemars(range(min = 1, max = limits::FRAMES))]
     length: usize,
     /// Distance of neighbouring frames of a clip, in frames of the video.
+    #[schemars(range(min = 1, max = limits::FRAMES))]
     stride: usize,
-    /// Probability in 0..=1 that both clips are reversed in time, together (DualVar's `rand_flip`: 0.5).
+    /// Probability that both clips are reversed in time, together (DualVar's `rand_flip`: 0.5).
+    #[schemars(range(min = 0.0, max = 1.0))]
     time_flip: f64,
 }
 
 impl StagePrototype {
-    /// Centres, and whether both clips are reversed: one stream of numbers, whichever of the two is asked for.
-    fn draw(&self, rng: &mut Rng, total: usize) -> (Vec<i64>, Vec<i64>) {
-        let centres = vec![rng.below(total) as i64, rng.below(total) as i64];
-        (centres, vec![i64::from(rng.chance(self.time_flip))])
-    }
     fn positions(&self, total: usize, centre: usize, reversed: bool) -> Vec<usize> {
         let frame = |j: usize| (centre + j * self.stride).saturating_sub(self.length / 2 * self.stride).min(total - 1);
         let mut positions: Vec<usize> = (0..self.length).map(frame).collect();
@@ -48,10 +45,6 @@ impl Kind for StagePrototype {
         Out::draw("reversed", "1", "1 where both clips run backwards"),
     ];
 
-    fn check(&self, faults: &mut SettingFaults) {
-        check_length_and_stride(self.length, self.stride, faults);
-        faults.require((0.0..=1.0).contains(&self.time_flip), "time_flip", "must be a probability, 0 to 1");
-    }
     fn ports(&self, inputs: &Inputs) -> Result<Vec<Port>, PortFault> {
         let clip = clip_port(inputs, self.length);
         let frames = inputs.port("frames").shape[1].clone();
@@ -63,8 +56,8 @@ impl SampleKind for StagePrototype {
     fn run(&self, io: &mut SampleIo) -> Result<()> {
         let video = io.video("frames")?;
         let total = video.frames();
-        let centres = io.draw_index("centres", &[2], |rng| self.draw(rng, total).0)?;
-        let reversed = io.draw_index("reversed", &[1], |rng| self.draw(rng, total).1)?;
+        let centres = io.draw_index("centres", &[2], |rng| vec![rng.below(total) as i64, rng.below(total) as i64])?;
+        let reversed = io.draw_index("reversed", &[1], |rng| vec![i64::from(rng.chance(self.time_flip))])?;
         for (name, centre) in ["first", "second"].into_iter().zip(centres) {
             let centre = usize::try_from(centre).unwrap_or(total);
             ensure!(centre < total, "`centres` must lie in 0..{total}, the video's frames");

@@ -1,4 +1,5 @@
 use super::FRAMES;
+use crate::limits;
 use anyhow::{ensure, Result};
 use dv_graph::host::{SampleIo, SampleKind, Value};
 use dv_graph::kind::{In, Inputs, Kind, Out, PortFault};
@@ -11,8 +12,10 @@ use serde::Deserialize;
 #[serde(deny_unknown_fields)]
 pub struct Trim {
     /// Frames left out at the start.
+    #[schemars(range(min = 0, max = limits::VIDEO_FRAMES))]
     first: usize,
     /// Frames left out at the end.
+    #[schemars(range(min = 0, max = limits::VIDEO_FRAMES))]
     last: usize,
 }
 
@@ -31,7 +34,7 @@ impl Kind for Trim {
 impl SampleKind for Trim {
     fn run(&self, io: &mut SampleIo) -> Result<()> {
         let video = io.video("frames")?;
-        let (found, left_out) = (video.frames(), self.first.saturating_add(self.last));
+        let (found, left_out) = (video.frames(), self.first + self.last);
         ensure!(left_out < found, "a video of {found} frames has none left without {left_out}");
         io.put("frames", Value::Video(video.part(self.first, found - left_out)?));
         Ok(())

@@ -1,9 +1,9 @@
-use super::{check_length_and_stride, clip_port, random_start, with_clips, FRAMES};
+use super::{clip_port, random_start, with_clips, FRAMES};
+use crate::limits;
 use anyhow::Result;
 use dv_graph::host::{Array, SampleIo, SampleKind, Value};
 use dv_graph::kind::{In, Inputs, Kind, Out, PortFault};
 use dv_graph::port::Port;
-use dv_graph::settings::SettingFaults;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -13,12 +13,16 @@ use serde::Deserialize;
 #[serde(deny_unknown_fields)]
 pub struct Tuple {
     /// Clips: the length of the item axis `clip`.
+    #[schemars(range(min = 1, max = limits::CLIPS))]
     clips: usize,
     /// Frames of a clip.
+    #[schemars(range(min = 1, max = limits::FRAMES))]
     length: usize,
     /// Distance of neighbouring frames of a clip, in frames of the video.
+    #[schemars(range(min = 1, max = limits::FRAMES))]
     stride: usize,
     /// Frames of the video between one clip's last frame and the next one's first.
+    #[schemars(range(min = 0, max = limits::FRAMES))]
     gap: usize,
 }
 
@@ -41,10 +45,6 @@ impl Kind for Tuple {
         Out::draw("start", "1", "the first clip's first frame, in frames of the video"),
     ];
 
-    fn check(&self, faults: &mut SettingFaults) {
-        faults.require(self.clips > 0, "clips", "must be at least 1");
-        check_length_and_stride(self.length, self.stride, faults);
-    }
     fn ports(&self, inputs: &Inputs) -> Result<Vec<Port>, PortFault> {
         let frames = inputs.port("frames").shape[1].clone();
         Ok(vec![with_clips(clip_port(inputs, self.length), self.clips), Port::index([1.into()]).with_range(frames)])

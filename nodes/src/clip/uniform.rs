@@ -1,9 +1,9 @@
-use super::{check_length_and_stride, clip_port, with_clips, FRAMES};
+use super::{clip_port, with_clips, FRAMES};
+use crate::limits;
 use anyhow::Result;
 use dv_graph::host::{Array, SampleIo, SampleKind, Value};
 use dv_graph::kind::{In, Inputs, Kind, Out, PortFault};
 use dv_graph::port::Port;
-use dv_graph::settings::SettingFaults;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -14,10 +14,13 @@ use serde::Deserialize;
 #[serde(deny_unknown_fields)]
 pub struct Uniform {
     /// Clips of each video: the length of the item axis `clip`.
+    #[schemars(range(min = 1, max = limits::CLIPS))]
     clips: usize,
     /// Frames of a clip.
+    #[schemars(range(min = 1, max = limits::FRAMES))]
     length: usize,
     /// Distance of neighbouring frames of a clip, in frames of the video.
+    #[schemars(range(min = 1, max = limits::FRAMES))]
     stride: usize,
 }
 
@@ -41,10 +44,6 @@ impl Kind for Uniform {
     const INPUTS: &'static [In] = &[FRAMES];
     const OUTPUTS: &'static [Out] = &[Out::new("clips", "clip.. 3 T H W", "the clips, on an item axis `clip`, in the order of time")];
 
-    fn check(&self, faults: &mut SettingFaults) {
-        faults.require(self.clips > 0, "clips", "must be at least 1");
-        check_length_and_stride(self.length, self.stride, faults);
-    }
     fn ports(&self, inputs: &Inputs) -> Result<Vec<Port>, PortFault> {
         Ok(vec![with_clips(clip_port(inputs, self.length), self.clips)])
     }

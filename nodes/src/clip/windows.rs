@@ -1,9 +1,9 @@
-use super::{check_length_and_stride, clip_port, padded, with_clips, FRAMES};
+use super::{clip_port, padded, with_clips, FRAMES};
+use crate::limits;
 use anyhow::Result;
 use dv_graph::host::{Array, SampleIo, SampleKind, Value};
 use dv_graph::kind::{In, Inputs, Kind, Out, PortFault};
 use dv_graph::port::Port;
-use dv_graph::settings::SettingFaults;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -14,10 +14,13 @@ use serde::Deserialize;
 #[serde(deny_unknown_fields)]
 pub struct Windows {
     /// Windows of each video: the length of the item axis `clip`. Later ones are left out.
+    #[schemars(range(min = 1, max = limits::CLIPS))]
     clips: usize,
     /// Frames of a clip.
+    #[schemars(range(min = 1, max = limits::FRAMES))]
     length: usize,
     /// Distance of neighbouring frames of a clip, in frames of the video.
+    #[schemars(range(min = 1, max = limits::FRAMES))]
     stride: usize,
 }
 
@@ -42,10 +45,6 @@ impl Kind for Windows {
         Out::draw("before", "1", "1 where a short video's clip is filled with its first frame before, 0 with its last behind"),
     ];
 
-    fn check(&self, faults: &mut SettingFaults) {
-        faults.require(self.clips > 0, "clips", "must be at least 1");
-        check_length_and_stride(self.length, self.stride, faults);
-    }
     fn ports(&self, inputs: &Inputs) -> Result<Vec<Port>, PortFault> {
         Ok(vec![with_clips(clip_port(inputs, self.length), self.clips), Port::index([1.into()]).with_range(2.into())])
     }

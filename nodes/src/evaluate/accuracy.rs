@@ -6,14 +6,17 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use tch::{Kind as Dtype, Tensor};
 
-/// Accuracy of a table of logits or probabilities. Of equally large ones the first class counts as larger.
+/// Accuracy of a table of logits or probabilities. Of equally large ones the first class counts as larger. Where rows keep an item axis
+/// (`keep = ["crop"]` of the `collect`), it is the mean of the items' accuracies: DualVar's published five- and ten-crop accuracy. Averaged over the
+/// crops first (`over = ["clip", "crop"]`), it is the accuracy of the mean probabilities.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Accuracy {}
 
 impl Kind for Accuracy {
     const NAME: &'static str = "evaluate/accuracy";
-    const INPUTS: &'static [In] = &[In::new("table", &[Type::Table], "classes", "logits or probabilities of each video, with labels")];
+    const INPUTS: &'static [In] =
+        &[In::new("table", &[Type::Table], "... classes", "logits or probabilities of each video, with labels").counts("classes")];
     const OUTPUTS: &'static [Out] = &[
         Out::new("top1", "", "fraction of videos whose class is the largest"),
         Out::new("top5", "", "fraction of videos whose class is among the five largest"),
@@ -32,14 +35,17 @@ impl BatchKind for Accuracy {
     fn run(&self, io: &mut BatchIo) -> Result<()> {
         let table = io.table("table")?;
         let label = table.label.as_ref().ok_or_else(|| anyhow!("the rows have no labels"))?.to_device(table.rows.device());
-        let classes = table.rows.size()[1];
+        let classes = *table.rows.size().last().filter(|_| table.rows.dim() > 1).ok_or_else(|| anyhow!("a row holds no classes"))?;
+        ensure!(bool::try_from(table.rows.isfinite().all())?, "the table holds values that are not finite");
+        // each kept item is a row of its own: all have the same videos, so the mean over all is the mean of the items' accuracies
+        let rows = table.rows.reshape([-1, classes]);
+        let label = label.repeat_interleave_self_int(rows.size()[0] / label.size()[0].max(1), None, None);
         let highest = label.max().int64_value(&[]);
         ensure!(highest < classes, "there is a label {highest}, but there are {classes} classes");
         let column = label.unsqueeze(1);
-        let own = table.rows.gather(1, &column, false);
-        let before = Tensor::arange(classes, (Dtype::Int64, table.rows.device())).unsqueeze(0).lt_tensor(&column);
-        // not below, so that NaN counts against
-        let above = table.rows.le_tensor(&own).logical_not().logical_or(&table.rows.eq_tensor(&own).logical_and(&before));
+        let own = rows.gather(1, &column, false);
+        let before = Tensor::arange(classes, (Dtype::Int64, rows.device())).unsqueeze(0).lt_tensor(&column);
+        let above = rows.gt_tensor(&own).logical_or(&rows.eq_tensor(&own).logical_and(&before));
         let rank = above.sum_dim_intlist([1i64].as_slice(), false, Dtype::Int64);
         let videos = label.bincount::<Tensor>(None, classes).to_kind(Dtype::Double);
         for (k, name, by_class) in [(1, "top1", "class_mean_top1"), (5, "top5", "class_mean_top5")] {
@@ -59,7 +65,8 @@ mod tests {
     use crate::collect::mean::Mean;
     use crate::head::softmax::Softmax;
     use crate::{parity::Case, testing};
-    use dv_train::batch::Value;
+    use dv_graph::draw::Sample;
+    use dv_train::batch::{Table, Value};
 
     fn accuracy(case: &Case, probabilities: bool) -> (Tensor, testing::Outputs) {
         let logits = case.given("logits");
@@ -69,10 +76,32 @@ mod tests {
             rows = testing::run(&testing::kind::<Softmax>(""), (videos * clips) as usize, vec![("logits", rows)]).take("probabilities");
         }
         let inputs = vec![("rows", rows.reshape([videos, clips, classes])), ("label", case.given("label"))];
-        let collected = testing::run(&testing::kind::<Mean>("over = ['clip']"), videos as usize, inputs);
+        let collected = testing::run_items(&testing::kind::<Mean>("over = ['clip']"), videos as usize, inputs, &["clip"]);
         let table = collected.table("rows").shallow_clone();
         let mean = table.rows.shallow_clone();
         (mean, testing::run_values(&testing::kind::<Accuracy>(""), 0, 1, vec![("table", Value::Table(table))]).unwrap())
+    }
+
+    /// Two videos, two crops: the mean of the crops' accuracies is not the accuracy of the mean.
+    #[test]
+    fn kept_crops_count_one_by_one() {
+        let rows = Tensor::from_slice(&[0.9f32, 0.1, 0.4, 0.6, 0.2, 0.8, 0.3, 0.7]).reshape([2, 2, 2]);
+        let label = Tensor::from_slice(&[0i64, 1]);
+        let table = |rows: Tensor| Value::Table(Table::new(Sample::numbered(2), rows, Some(label.shallow_clone())));
+        let top1 = |rows: Tensor| {
+            let out = testing::run_values(&testing::kind::<Accuracy>(""), 0, 1, vec![("table", table(rows))]).unwrap();
+            (out.tensor("top1").double_value(&[]), out.tensor("class_mean_top1").double_value(&[]))
+        };
+        assert_eq!(top1(rows.shallow_clone()), (0.75, 0.75));
+        assert_eq!(top1(rows.mean_dim([1i64].as_slice(), false, Dtype::Float)), (1.0, 1.0));
+    }
+
+    #[test]
+    fn values_that_are_not_finite_are_an_error() {
+        let rows = Tensor::from_slice(&[f32::NAN, 0.0]).reshape([1, 2]);
+        let table = Table::new(Sample::numbered(1), rows, Some(Tensor::from_slice(&[0i64])));
+        let error = testing::run_values(&testing::kind::<Accuracy>(""), 0, 1, vec![("table", Value::Table(table))]).err().unwrap();
+        assert!(error.to_string().contains("not finite"), "{error}");
     }
 
     #[test]

@@ -1,7 +1,6 @@
-use anyhow::{anyhow, bail, ensure, Result};
+use anyhow::{anyhow, ensure, Result};
 use dv_graph::kind::{Axes, In, Inputs, Kind, Out, PortFault, RowsNeeded};
 use dv_graph::port::{Dim, Port, Rate, Type};
-use dv_graph::settings::SettingFaults;
 use dv_train::batch::{BatchIo, BatchKind, Table};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -15,7 +14,8 @@ pub struct Retrieval {
     /// What is subtracted before rows are brought to unit length: the own mean of each of the two tables (DualVar), the
     /// gallery's mean from both, or nothing (IIC).
     centre: Centre,
-    /// The `k` to report, of 1, 5, 10, 20, 50; at most the rows of the gallery.
+    /// The `k` to report; at most the rows of the gallery.
+    #[schemars(length(min = 1, max = 5), extend("items" = { "type": "integer", "enum": CUTS.map(|(k, _)| k) }))]
     k: Vec<usize>,
 }
 
@@ -32,8 +32,8 @@ enum Centre {
 }
 
 const CUTS: [(usize, &str); 5] = [(1, "top1"), (5, "top5"), (10, "top10"), (20, "top20"), (50, "top50")];
-/// Queries handled at a time.
-const CHUNK: i64 = 256;
+/// Bytes of the similarities that are handled at a time.
+const CHUNK_BYTES: i64 = 64 << 20;
 
 impl Kind for Retrieval {
     const NAME: &'static str = "evaluate/retrieval";
@@ -47,21 +47,13 @@ impl Kind for Retrieval {
         Out::new("top10", "", "at k = 10"),
         Out::new("top20", "", "at k = 20"),
         Out::new("top50", "", "at k = 50"),
-        Out::new("similarity", "queries gallery", "the cosines"),
-        Out::new("neighbours", "k", "of each query, the ids of as many nearest rows as the largest `k` asks for, the nearest first"),
+        Out::new("similarity", "queries gallery", "the cosines; made only where something reads them"),
+        Out::new("neighbours", "k", "of each query, the positions in the gallery of as many nearest rows as the largest `k` asks for, the nearest first; made only where something reads them"),
         Out::new("ranks", "1", "of each query, how many rows of the gallery come before the first of its class"),
     ];
     const RATE: Rate = Rate::Stage;
     const AXES: Axes = Axes::None;
 
-    fn check(&self, faults: &mut SettingFaults) {
-        faults.require(!self.k.is_empty(), "k", "must ask for at least one");
-        for k in &self.k {
-            if !CUTS.iter().any(|(cut, _)| cut == k) {
-                faults.add("k", format!("{k} is none of 1, 5, 10, 20, 50"));
-            }
-        }
-    }
     fn rows_needed(&self) -> Option<RowsNeeded> {
         Some(RowsNeeded { input: "gallery", setting: "k", rows: self.most() })
     }
@@ -81,33 +73,27 @@ impl Retrieval {
 impl BatchKind for Retrieval {
     fn run(&self, io: &mut BatchIo) -> Result<()> {
         let (gallery, query) = (io.table("gallery")?, io.table("query")?);
-        let (g, q) = (rows(&gallery), rows(&query));
         let [gallery_label, query_label] = [label(&gallery, "gallery")?, label(&query, "query")?];
         for k in &self.k {
-            ensure!(*k <= gallery.ids.len(), "`k` asks for {k} neighbours in a gallery of {}", gallery.ids.len());
+            ensure!(*k <= gallery.len(), "`k` asks for {k} neighbours in a gallery of {}", gallery.len());
         }
-        let mean = |x: &Tensor| x.mean_dim([0i64].as_slice(), true, None);
-        let (g, q) = match self.centre {
-            Centre::None => (g, q),
-            Centre::Each => (&g - mean(&g), &q - mean(&q)),
-            Centre::Gallery => (&g - mean(&g), q - mean(&g)),
-        };
-        let (g, q) = (unit(&g), unit(&q));
-        let mut ranks = Vec::new();
-        let mut similarities = Vec::new();
-        let ids: Vec<i64> = gallery.ids.iter().map(|id| *id as i64).collect();
-        let ids = Tensor::from_slice(&ids).to_device(g.device());
-        let mut neighbours = Vec::new();
-        for start in (0..q.size()[0]).step_by(CHUNK as usize) {
-            let size = CHUNK.min(q.size()[0] - start);
+        let (g, q) = self.unit_rows(&gallery, &query);
+        for (name, rows) in [("gallery", &g), ("query", &q)] {
+            ensure!(bool::try_from(rows.isfinite().all())?, "`{name}` holds features that are not finite");
+        }
+        let (nearest_wanted, similarity_wanted) = (io.wants("neighbours"), io.wants("similarity"));
+        let (mut ranks, mut neighbours, mut similarities) = (Vec::new(), Vec::new(), Vec::new());
+        let (queries, chunk) = (q.size()[0], (CHUNK_BYTES / 8 / gallery.len() as i64).max(1));
+        for start in (0..queries).step_by(chunk as usize) {
+            let size = chunk.min(queries - start);
             let similarity = q.narrow(0, start, size).matmul(&g.transpose(0, 1));
-            if !bool::try_from(similarity.isfinite().all())? {
-                bail!("there are features that are not finite");
+            ranks.push(first_rank(&similarity, &query_label.narrow(0, start, size), &gallery_label)?);
+            if nearest_wanted {
+                neighbours.push(nearest(&similarity, self.most() as i64)?);
             }
-            ranks.push(first_rank(&similarity, &query_label.narrow(0, start, size), &gallery_label));
-            let nearest = similarity.argsort_stable(true, 1, true).narrow(1, 0, self.most() as i64);
-            neighbours.push(ids.index_select(0, &nearest.flatten(0, -1)).reshape(nearest.size()));
-            similarities.push(similarity.to_kind(Dtype::Float));
+            if similarity_wanted {
+                similarities.push(similarity.to_kind(Dtype::Float));
+            }
         }
         let ranks = Tensor::cat(&ranks, 0);
         for (k, name) in CUTS {
@@ -115,39 +101,77 @@ impl BatchKind for Retrieval {
                 io.put(name, ranks.lt(k as i64).to_kind(Dtype::Double).mean(Dtype::Double));
             }
         }
-        io.put("similarity", Tensor::cat(&similarities, 0));
-        let neighbours = Tensor::cat(&neighbours, 0);
-        io.put_table(
-            "neighbours",
-            Table { ids: query.ids.clone(), rows: neighbours, label: query.label.as_ref().map(Tensor::shallow_clone) },
-        );
-        io.put_table("ranks", Table { ids: query.ids, rows: ranks.unsqueeze(1), label: query.label });
+        if similarity_wanted {
+            io.put("similarity", Tensor::cat(&similarities, 0));
+        }
+        if nearest_wanted {
+            let label = query.label.as_ref().map(Tensor::shallow_clone);
+            let neighbours = Table { of: Some(gallery.samples), ..Table::new(query.samples.clone(), Tensor::cat(&neighbours, 0), label) };
+            io.put_table("neighbours", neighbours);
+        }
+        io.put_table("ranks", Table::new(query.samples, ranks.unsqueeze(1), query.label));
         Ok(())
     }
 }
 
-fn rows(table: &Table) -> Tensor {
-    table.rows.to_kind(Dtype::Double).flatten(1, -1)
+impl Retrieval {
+    /// Both tables as rows of unit length, centred as the settings say. Copied once each, then changed in place: a gallery may be large.
+    fn unit_rows(&self, gallery: &Table, query: &Table) -> (Tensor, Tensor) {
+        let rows = |table: &Table| table.rows.to_dtype(Dtype::Double, false, true).flatten(1, -1);
+        let (mut g, mut q) = (rows(gallery), rows(query));
+        let mean = |x: &Tensor| x.mean_dim([0i64].as_slice(), true, None);
+        match self.centre {
+            Centre::None => {}
+            Centre::Each => {
+                let means = (mean(&g), mean(&q));
+                (g, q) = (g.g_sub_(&means.0), q.g_sub_(&means.1));
+            }
+            Centre::Gallery => {
+                let mean = mean(&g);
+                (g, q) = (g.g_sub_(&mean), q.g_sub_(&mean));
+            }
+        }
+        let unit = |mut x: Tensor| {
+            let length = x.norm_scalaropt_dim(2, [1i64].as_slice(), true).clamp_min(1e-12);
+            x.g_div_(&length)
+        };
+        (unit(g), unit(q))
+    }
 }
 
 fn label(table: &Table, name: &str) -> Result<Tensor> {
     table.label.as_ref().map(|l| l.to_device(table.rows.device())).ok_or_else(|| anyhow!("the rows of `{name}` have no labels"))
 }
 
-fn unit(x: &Tensor) -> Tensor {
-    x / x.norm_scalaropt_dim(2, [1i64].as_slice(), true).clamp_min(1e-12)
+/// Positions of the `k` nearest rows of the gallery, the nearest first; of equally near ones the first.
+fn nearest(similarity: &Tensor, k: i64) -> Result<Tensor> {
+    // one more shows whether equals lie on both sides of the cut
+    let seen = (k + 1).min(similarity.size()[1]);
+    let (values, positions) = similarity.topk(seen, 1, true, true);
+    let level = values.narrow(1, 0, seen - 1).eq_tensor(&values.narrow(1, 1, seen - 1)).any_dim(1, false);
+    let mut positions = positions.narrow(1, 0, k);
+    if bool::try_from(level.any())? {
+        // of equals `topk` takes any
+        let rows = level.nonzero().flatten(0, -1);
+        let sorted = similarity.index_select(0, &rows).argsort_stable(true, 1, true).narrow(1, 0, k);
+        positions = positions.index_copy(0, &rows, &sorted);
+    }
+    Ok(positions)
 }
 
 /// How many rows of the gallery come before the first of the query's class; all of them where none is.
-fn first_rank(similarity: &Tensor, query: &Tensor, gallery: &Tensor) -> Tensor {
+fn first_rank(similarity: &Tensor, query: &Tensor, gallery: &Tensor) -> Result<Tensor> {
     let count = |x: Tensor| x.sum_dim_intlist([1i64].as_slice(), false, Dtype::Int64);
     let other = query.unsqueeze(1).ne_tensor(&gallery.unsqueeze(0));
     let best = similarity.masked_fill(&other, f64::NEG_INFINITY).amax([1i64].as_slice(), true);
     let nearer = count(similarity.gt_tensor(&best));
     // of equally near rows those before the first of the class
     let level = similarity.eq_tensor(&best);
+    if !bool::try_from(count(level.shallow_clone()).gt(1).any())? {
+        return Ok(nearer);
+    }
     let seen = level.logical_and(&other.logical_not()).to_kind(Dtype::Int64).cumsum(1, Dtype::Int64);
-    nearer + count(level.logical_and(&seen.eq(0)))
+    Ok(nearer + count(level.logical_and(&seen.eq(0))))
 }
 
 #[cfg(test)]
@@ -155,13 +179,14 @@ mod tests {
     use super::*;
     use crate::collect::mean::Mean;
     use crate::{parity::Case, testing};
+    use dv_graph::draw::Sample;
     use dv_train::batch::Value;
 
     fn table(case: &Case, set: &str) -> Table {
         let features = case.given(&format!("{set}_feature"));
         let rows = features.size()[0] as usize;
         let inputs = vec![("rows", features), ("label", case.given(&format!("{set}_label")))];
-        testing::run(&testing::kind::<Mean>("over = ['clip']"), rows, inputs).table("rows").shallow_clone()
+        testing::run_items(&testing::kind::<Mean>("over = ['clip']"), rows, inputs, &["clip"]).table("rows").shallow_clone()
     }
 
     fn score(kind: &str, gallery: Table, query: Table) -> Result<testing::Outputs> {
@@ -206,7 +231,7 @@ mod tests {
 
     fn small(rows: &[f32], label: &[i64]) -> Table {
         let rows = Tensor::from_slice(rows).reshape([label.len() as i64, 2]);
-        Table { ids: (0..label.len() as u64).collect(), rows, label: Some(Tensor::from_slice(label)) }
+        Table::new(Sample::numbered(label.len()), rows, Some(Tensor::from_slice(label)))
     }
 
     #[test]
@@ -222,11 +247,34 @@ mod tests {
     }
 
     #[test]
-    fn neighbours_are_ids_the_nearest_first_and_of_equals_the_first() {
-        let mut gallery = small(&[1., 0., 0., 1., 2., 0., 1., 1., -1., 0.], &[0, 1, 1, 2, 3]);
-        gallery.ids = vec![10, 11, 12, 13, 14];
+    fn neighbours_are_positions_the_nearest_first_and_of_equals_the_first() {
+        let gallery = small(&[1., 0., 0., 1., 2., 0., 1., 1., -1., 0.], &[0, 1, 1, 2, 3]);
         let out = score("centre = 'none'\nk = [1, 5]", gallery, small(&[1., 0.1], &[0])).unwrap();
-        assert_eq!(Vec::<i64>::try_from(out.table("neighbours").rows.flatten(0, -1)).unwrap(), [10, 12, 13, 11, 14]);
+        let table = out.table("neighbours");
+        assert_eq!(Vec::<i64>::try_from(table.rows.flatten(0, -1)).unwrap(), [0, 2, 3, 1, 4]);
+        assert_eq!(table.of.as_ref().unwrap(), &Sample::numbered(5));
+    }
+
+    /// Equals on both sides of the cut, in a gallery of which only some is asked for.
+    #[test]
+    fn the_nearest_of_many_equals_are_the_first() {
+        let row = |i: i64| if i % 3 == 0 { [1f32, 0.] } else { [i as f32, 1.] };
+        let rows: Vec<f32> = (0..600).flat_map(row).collect();
+        let similarity = {
+            let g = Tensor::from_slice(&rows).reshape([600, 2]).to_kind(Dtype::Double);
+            let g = &g / g.norm_scalaropt_dim(2, [1i64].as_slice(), true);
+            Tensor::from_slice(&[1f64, 0., 0., 1.]).reshape([2, 2]).matmul(&g.transpose(0, 1))
+        };
+        for k in [1, 20, 50, 199, 600] {
+            let all = similarity.argsort_stable(true, 1, true).narrow(1, 0, k);
+            assert!(nearest(&similarity, k).unwrap().equal(&all), "{k}");
+        }
+    }
+
+    #[test]
+    fn features_that_are_not_finite_are_an_error() {
+        let error = score("centre = 'none'\nk = [1]", small(&[1., 0.], &[0]), small(&[f32::NAN, 0.], &[0])).err().unwrap();
+        assert!(error.to_string().contains("`query`") && error.to_string().contains("not finite"), "{error}");
     }
 
     #[test]

@@ -1,10 +1,10 @@
 use super::{dropout, unit_norm};
+use crate::limits;
 use crate::pixels::length;
 use anyhow::Result;
 use dv_graph::kind::{In, Init, Inputs, Kind, ModelDeclaration, Out, Parameter, PortFault, Role};
 use dv_graph::layer;
 use dv_graph::port::{Port, Type};
-use dv_graph::settings::SettingFaults;
 use dv_train::batch::{BatchIo, ModelKind};
 use dv_train::weights::Weights;
 use schemars::JsonSchema;
@@ -16,9 +16,11 @@ use serde::Deserialize;
 #[serde(deny_unknown_fields)]
 pub struct Classifier {
     /// Classes, and so logits.
+    #[schemars(range(min = 1, max = limits::CLASSES))]
     classes: usize,
-    /// Probability from 0 to below 1 that dropout sets a feature to 0 in training, before the linear layer; 0 has none. With it
+    /// Probability that dropout sets a feature to 0 in training, before the linear layer; 0 has none. With it
     /// the linear layer is `final_fc.1`, without `final_fc.0`, as in the reference.
+    #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0))]
     dropout: f64,
     /// Whether features are divided by their L2 norm first (`use_l2_norm`).
     l2_norm: bool,
@@ -45,10 +47,6 @@ impl Kind for Classifier {
         dropout::KEPT,
     ];
 
-    fn check(&self, faults: &mut SettingFaults) {
-        faults.require(self.classes > 0, "classes", "must be at least 1");
-        dropout::check(self.dropout, faults);
-    }
     fn ports(&self, inputs: &Inputs) -> Result<Vec<Port>, PortFault> {
         let channels = length(inputs, "features", 0)?;
         Ok(vec![Port::float([self.classes.into()]), Port::float([channels.into()]), dropout::port(channels)])

@@ -3,7 +3,6 @@
 use anyhow::{ensure, Result};
 use dv_graph::kind::Out;
 use dv_graph::port::{Dim, Port};
-use dv_graph::settings::SettingFaults;
 use dv_train::batch::BatchIo;
 use dv_train::weights::Weights;
 use tch::{Kind, Tensor};
@@ -12,10 +11,6 @@ pub const KEPT: Out = Out::draw("kept", "width", "1 where dropout keeps a value;
 
 pub fn port(width: impl Into<Dim>) -> Port {
     Port::index([width.into()]).with_range(2.into())
-}
-
-pub fn check(probability: f64, faults: &mut SettingFaults) {
-    faults.require((0.0..1.0).contains(&probability), "dropout", "must be a probability from 0 to below 1");
 }
 
 /// `x [rows, width]` with values set to 0 at this probability, and the others scaled to make up for it, in training.

@@ -1,9 +1,9 @@
+use crate::limits;
 use crate::pixels::length;
 use anyhow::Result;
 use dv_graph::kind::{In, Inputs, Kind, ModelDeclaration, Out, Parameter, PortFault};
 use dv_graph::layer;
 use dv_graph::port::{Port, Type};
-use dv_graph::settings::SettingFaults;
 use dv_train::batch::{BatchIo, ModelKind};
 use dv_train::weights::Weights;
 use schemars::JsonSchema;
@@ -14,6 +14,7 @@ use serde::Deserialize;
 #[serde(deny_unknown_fields)]
 pub struct Linear {
     /// Classes, and so logits.
+    #[schemars(range(min = 1, max = limits::CLASSES))]
     classes: usize,
 }
 
@@ -22,9 +23,6 @@ impl Kind for Linear {
     const INPUTS: &'static [In] = &[In::new("features", &[Type::Float], "C", "features")];
     const OUTPUTS: &'static [Out] = &[Out::new("logits", "classes", "one logit for each class")];
 
-    fn check(&self, faults: &mut SettingFaults) {
-        faults.require(self.classes > 0, "classes", "must be at least 1");
-    }
     fn ports(&self, inputs: &Inputs) -> Result<Vec<Port>, PortFault> {
         length(inputs, "features", 0)?;
         Ok(vec![Port::float([self.classes.into()])])

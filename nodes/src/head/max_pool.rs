@@ -1,9 +1,9 @@
 use super::MAP;
+use crate::limits;
 use crate::pixels::length;
 use anyhow::Result;
 use dv_graph::kind::{In, Inputs, Kind, Out, PortFault};
 use dv_graph::port::Port;
-use dv_graph::settings::SettingFaults;
 use dv_train::batch::{BatchIo, BatchKind};
 use dv_train::weights::Weights;
 use schemars::JsonSchema;
@@ -15,6 +15,7 @@ use serde::Deserialize;
 #[serde(deny_unknown_fields)]
 pub struct MaxPool {
     /// Extent of a window in time, height and width, in cells of the map.
+    #[schemars(inner(range(min = 1, max = limits::PIXELS)))]
     window: [usize; 3],
 }
 
@@ -23,9 +24,6 @@ impl Kind for MaxPool {
     const INPUTS: &'static [In] = &[MAP];
     const OUTPUTS: &'static [Out] = &[Out::new("features", "C*T'*H'*W'", "the maxima, channel by channel, then time, height, width")];
 
-    fn check(&self, faults: &mut SettingFaults) {
-        faults.require(!self.window.contains(&0), "window", "must be at least 1 along each axis");
-    }
     fn ports(&self, inputs: &Inputs) -> Result<Vec<Port>, PortFault> {
         let mut values = length(inputs, "map", 0)?;
         for (axis, window) in self.window.iter().enumerate() {

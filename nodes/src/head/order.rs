@@ -1,10 +1,10 @@
 use super::dropout;
+use crate::limits;
 use crate::pixels::length;
 use anyhow::{ensure, Result};
 use dv_graph::kind::{Axes, In, Inputs, Kind, ModelDeclaration, Out, Parameter, PortFault};
 use dv_graph::layer;
 use dv_graph::port::{Port, Type};
-use dv_graph::settings::SettingFaults;
 use dv_train::batch::{BatchIo, ModelKind};
 use dv_train::weights::Weights;
 use schemars::JsonSchema;
@@ -18,10 +18,13 @@ use tch::Tensor;
 #[serde(deny_unknown_fields)]
 pub struct Order {
     /// Orders that there are, and so logits: the range of `order/class`.
+    #[schemars(range(min = 1, max = limits::CLASSES))]
     classes: usize,
     /// Channels of a pair; 512 in VCOP.
+    #[schemars(range(min = 1, max = limits::CHANNELS))]
     width: usize,
-    /// Probability from 0 to below 1 that dropout sets a pair's channel to 0 in training; 0.5 in VCOP.
+    /// Probability that dropout sets a pair's channel to 0 in training; 0.5 in VCOP.
+    #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0))]
     dropout: f64,
 }
 
@@ -36,11 +39,6 @@ impl Kind for Order {
     const OUTPUTS: &'static [Out] = &[Out::new("logits", "classes", "one logit for each order"), dropout::KEPT];
     const AXES: Axes = Axes::Keep;
 
-    fn check(&self, faults: &mut SettingFaults) {
-        faults.require(self.classes > 0, "classes", "must be at least 1");
-        faults.require(self.width > 0, "width", "must be at least 1 channel");
-        dropout::check(self.dropout, faults);
-    }
     fn ports(&self, inputs: &Inputs) -> Result<Vec<Port>, PortFault> {
         length(inputs, "features", 0)?;
         match inputs.axes("features") {

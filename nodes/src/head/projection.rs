@@ -1,9 +1,9 @@
 use super::{pool, stack, stack_parameters, unit_norm, MAP};
+use crate::limits;
 use crate::pixels::length;
 use anyhow::Result;
 use dv_graph::kind::{In, Inputs, Kind, ModelDeclaration, Out, Parameter, PortFault};
 use dv_graph::port::Port;
-use dv_graph::settings::SettingFaults;
 use dv_train::batch::{BatchIo, ModelKind};
 use dv_train::weights::Weights;
 use schemars::JsonSchema;
@@ -15,6 +15,7 @@ use serde::Deserialize;
 #[serde(deny_unknown_fields)]
 pub struct Projection {
     /// Channels after each convolution; the last is the length of a feature.
+    #[schemars(length(min = 1, max = 64), inner(range(min = 1, max = limits::CHANNELS)))]
     widths: Vec<usize>,
 }
 
@@ -23,10 +24,6 @@ impl Kind for Projection {
     const INPUTS: &'static [In] = &[MAP];
     const OUTPUTS: &'static [Out] = &[Out::new("features", "D", "features of unit length")];
 
-    fn check(&self, faults: &mut SettingFaults) {
-        faults.require(!self.widths.is_empty(), "widths", "must hold at least one width");
-        faults.require(!self.widths.contains(&0), "widths", "must be at least 1 channel each");
-    }
     fn ports(&self, inputs: &Inputs) -> Result<Vec<Port>, PortFault> {
         length(inputs, "map", 0)?;
         Ok(vec![Port::float(self.widths.last().map(|w| (*w).into()))])

@@ -1,9 +1,9 @@
 use super::{pool, stack, stack_parameters, unit_norm, MAP};
+use crate::limits;
 use crate::pixels::length;
 use anyhow::Result;
 use dv_graph::kind::{In, Inputs, Kind, ModelDeclaration, Out, Parameter, PortFault};
 use dv_graph::port::Port;
-use dv_graph::settings::SettingFaults;
 use dv_train::batch::{BatchIo, ModelKind};
 use dv_train::weights::Weights;
 use schemars::JsonSchema;
@@ -16,8 +16,10 @@ use serde::Deserialize;
 #[serde(deny_unknown_fields)]
 pub struct Series {
     /// Segments of a clip.
+    #[schemars(range(min = 1, max = limits::ITEMS))]
     segments: usize,
     /// Length of a segment's feature.
+    #[schemars(range(min = 1, max = limits::CHANNELS))]
     dim: usize,
 }
 
@@ -26,10 +28,6 @@ impl Kind for Series {
     const INPUTS: &'static [In] = &[MAP];
     const OUTPUTS: &'static [Out] = &[Out::new("series", "N D", "a feature of unit length for each segment")];
 
-    fn check(&self, faults: &mut SettingFaults) {
-        faults.require(self.segments > 0, "segments", "must be at least 1");
-        faults.require(self.dim > 0, "dim", "must be at least 1");
-    }
     fn ports(&self, inputs: &Inputs) -> Result<Vec<Port>, PortFault> {
         length(inputs, "map", 0)?;
         Ok(vec![Port::float([self.segments.into(), self.dim.into()])])

@@ -1,8 +1,8 @@
 use super::{first_column_in_top, first_column_loss, symbol};
+use crate::limits;
 use anyhow::{ensure, Result};
 use dv_graph::kind::{Axes, In, Inputs, Kind, Out, PortFault};
 use dv_graph::port::{Dim, Port, Rate, Type};
-use dv_graph::settings::SettingFaults;
 use dv_train::batch::{BatchIo, BatchKind};
 use dv_train::weights::Weights;
 use schemars::JsonSchema;
@@ -16,6 +16,7 @@ use tch::{Kind as Dtype, Tensor};
 #[serde(deny_unknown_fields)]
 pub struct InfoNce {
     /// What products are divided by; 0.07 in MoCo and in DualVar.
+    #[schemars(range(max = limits::TEMPERATURE), extend("exclusiveMinimum" = 0.0))]
     temperature: f64,
 }
 
@@ -58,9 +59,6 @@ impl Kind for InfoNce {
     const RATE: Rate = Rate::Batch;
     const AXES: Axes = Axes::None;
 
-    fn check(&self, faults: &mut SettingFaults) {
-        faults.require(self.temperature > 0.0, "temperature", "must be above 0");
-    }
     fn ports(&self, inputs: &Inputs) -> Result<Vec<Port>, PortFault> {
         Ok(ports(&inputs.port("negatives").shape[0]))
     }

@@ -1,10 +1,10 @@
 use super::first_column_in_top;
 use super::nce_constant::estimate;
 use super::scores::{self, scores, DRAWN, FEATURES, INDEX, NEGATIVES, POSITIVES};
+use crate::limits;
 use anyhow::Result;
 use dv_graph::kind::{Axes, In, Inputs, Kind, Out, PortFault};
 use dv_graph::port::{Port, Rate, Type};
-use dv_graph::settings::SettingFaults;
 use dv_train::batch::{BatchIo, BatchKind};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -17,6 +17,7 @@ use tch::{Kind as Dtype, Tensor};
 #[serde(deny_unknown_fields)]
 pub struct Nce {
     /// What products are divided by; 0.07 in IIC.
+    #[schemars(range(max = limits::TEMPERATURE), extend("exclusiveMinimum" = 0.0))]
     temperature: f64,
 }
 
@@ -50,9 +51,6 @@ impl Kind for Nce {
     const RATE: Rate = Rate::Batch;
     const AXES: Axes = Axes::None;
 
-    fn check(&self, faults: &mut SettingFaults) {
-        faults.require(self.temperature > 0.0, "temperature", "must be above 0");
-    }
     fn ports(&self, inputs: &Inputs) -> Result<Vec<Port>, PortFault> {
         Ok(vec![Port::scalar(), scores::port(inputs), Port::scalar(), Port::scalar()])
     }

@@ -1,8 +1,8 @@
 use super::scores::{scores, DRAWN, FEATURES, INDEX, NEGATIVES, POSITIVES};
+use crate::limits;
 use anyhow::Result;
 use dv_graph::kind::{Axes, In, Inputs, Kind, Out, PortFault};
 use dv_graph::port::{Port, Rate};
-use dv_graph::settings::SettingFaults;
 use dv_train::batch::{BatchIo, BatchKind};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -14,6 +14,7 @@ use tch::{Kind as Dtype, Tensor};
 #[serde(deny_unknown_fields)]
 pub struct NceConstant {
     /// What products are divided by, as in the loss.
+    #[schemars(range(max = limits::TEMPERATURE), extend("exclusiveMinimum" = 0.0))]
     temperature: f64,
 }
 
@@ -29,9 +30,6 @@ impl Kind for NceConstant {
     const RATE: Rate = Rate::Batch;
     const AXES: Axes = Axes::None;
 
-    fn check(&self, faults: &mut SettingFaults) {
-        faults.require(self.temperature > 0.0, "temperature", "must be above 0");
-    }
     fn ports(&self, _: &Inputs) -> Result<Vec<Port>, PortFault> {
         Ok(vec![Port::scalar()])
     }

@@ -1,9 +1,9 @@
 use super::scores::{self, scores, DRAWN, FEATURES, INDEX, NEGATIVES, POSITIVES};
 use super::{first_column_in_top, first_column_loss};
+use crate::limits;
 use anyhow::Result;
 use dv_graph::kind::{Axes, In, Inputs, Kind, Out, PortFault};
 use dv_graph::port::{Port, Rate};
-use dv_graph::settings::SettingFaults;
 use dv_train::batch::{BatchIo, BatchKind};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -16,6 +16,7 @@ use tch::Kind as Dtype;
 #[serde(deny_unknown_fields)]
 pub struct NceSoftmax {
     /// What products are divided by; 0.07 in IIC.
+    #[schemars(range(max = limits::TEMPERATURE), extend("exclusiveMinimum" = 0.0))]
     temperature: f64,
 }
 
@@ -31,9 +32,6 @@ impl Kind for NceSoftmax {
     const RATE: Rate = Rate::Batch;
     const AXES: Axes = Axes::None;
 
-    fn check(&self, faults: &mut SettingFaults) {
-        faults.require(self.temperature > 0.0, "temperature", "must be above 0");
-    }
     fn ports(&self, inputs: &Inputs) -> Result<Vec<Port>, PortFault> {
         Ok(vec![Port::scalar(), scores::port(inputs), Port::scalar(), Port::scalar()])
     }

@@ -1,8 +1,8 @@
 use super::{contrast, first_column_in_top, first_column_loss, matrix, part_size, Gradient};
+use crate::limits;
 use anyhow::{ensure, Result};
 use dv_graph::kind::{Axes, In, Inputs, Kind, Out, PortFault};
 use dv_graph::port::{Port, Rate, Type};
-use dv_graph::settings::SettingFaults;
 use dv_train::batch::{BatchIo, BatchKind};
 use dv_train::weights::Weights;
 use schemars::JsonSchema;
@@ -16,6 +16,7 @@ use tch::Tensor;
 #[serde(deny_unknown_fields)]
 pub struct NtXent {
     /// What similarities are divided by; 0.07 in DualVar.
+    #[schemars(range(max = limits::TEMPERATURE), extend("exclusiveMinimum" = 0.0))]
     temperature: f64,
     /// Whose gradient over a `world` of several parts: `published` is 1/world of `exact`.
     gradient: Gradient,
@@ -34,9 +35,6 @@ impl Kind for NtXent {
     const RATE: Rate = Rate::Batch;
     const AXES: Axes = Axes::None;
 
-    fn check(&self, faults: &mut SettingFaults) {
-        faults.require(self.temperature > 0.0, "temperature", "must be above 0");
-    }
     fn ports(&self, _: &Inputs) -> Result<Vec<Port>, PortFault> {
         Ok(vec![Port::scalar(), matrix("2B", "2B-1"), Port::scalar(), Port::scalar()])
     }
@@ -46,7 +44,8 @@ impl BatchKind for NtXent {
     fn run(&self, io: &mut BatchIo) -> Result<()> {
         let all = Weights::full(&Tensor::cat(&[io.tensor("a")?, io.tensor("b")?], 0));
         let n = all.size()[0];
-        ensure!(n >= 4, "there is nothing to contrast in a batch of {}", n / 2);
+        // the last batch of a stage that evaluates may have one row: its loss is 0
+        ensure!(n >= 4 || !all.requires_grad(), "there is nothing to contrast in a batch of {}", n / 2);
         let rows: Vec<usize> = (0..n as usize).collect();
         let logits = contrast(&all, &all, &rows, self.temperature);
         let mut loss = first_column_loss(&logits);

@@ -1,9 +1,9 @@
 use super::{first_column_in_top, matrix, positive_first};
+use crate::limits;
 use crate::pixels::length;
 use anyhow::Result;
 use dv_graph::kind::{Axes, In, Inputs, Kind, Out, PortFault};
 use dv_graph::port::{Port, Rate, Type};
-use dv_graph::settings::SettingFaults;
 use dv_train::batch::{BatchIo, BatchKind};
 use dv_train::weights::Weights;
 use schemars::JsonSchema;
@@ -18,8 +18,10 @@ use tch::{Kind as Dtype, Tensor};
 #[serde(deny_unknown_fields)]
 pub struct Rank {
     /// Scale of the margins; DualVar's SimCLR takes 0.05 by default, its MoCo always.
+    #[schemars(range(max = limits::TEMPERATURE), extend("exclusiveMinimum" = 0.0))]
     theta: f64,
-    /// Largest scaled margin; 5 in DualVar's SimCLR, none (`inf`) in its MoCo.
+    /// Largest scaled margin; 5 in DualVar's SimCLR, `inf`, which is none, in its MoCo.
+    #[schemars(range(min = 0.0, max = 1e6), extend("x-infinity" = true))]
     clamp: f64,
 }
 
@@ -37,10 +39,6 @@ impl Kind for Rank {
     const RATE: Rate = Rate::Batch;
     const AXES: Axes = Axes::None;
 
-    fn check(&self, faults: &mut SettingFaults) {
-        faults.require(self.theta > 0.0, "theta", "must be above 0");
-        faults.require(!self.clamp.is_nan(), "clamp", "must be a number");
-    }
     fn ports(&self, inputs: &Inputs) -> Result<Vec<Port>, PortFault> {
         let segments = length(inputs, "series", 0)?;
         if segments < 2 {

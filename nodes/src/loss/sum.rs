@@ -1,7 +1,7 @@
+use crate::limits;
 use anyhow::{anyhow, Result};
 use dv_graph::kind::{Axes, In, Inputs, Kind, Out, PortFault};
 use dv_graph::port::{Port, Rate, Type};
-use dv_graph::settings::SettingFaults;
 use dv_train::batch::{BatchIo, BatchKind};
 use schemars::{json_schema, JsonSchema, Schema, SchemaGenerator};
 use serde::de::{self, Deserializer, Visitor};
@@ -55,7 +55,8 @@ impl JsonSchema for Weight {
         "Weight".into()
     }
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "anyOf": [{ "type": "number" }, { "const": false }] })
+        let number = json_schema!({ "type": "number", "minimum": -limits::WEIGHT, "maximum": limits::WEIGHT });
+        json_schema!({ "anyOf": [number, { "const": false }] })
     }
 }
 
@@ -66,13 +67,6 @@ impl Kind for Sum {
     const RATE: Rate = Rate::Batch;
     const AXES: Axes = Axes::None;
 
-    fn check(&self, faults: &mut SettingFaults) {
-        for (name, weight) in &self.weights {
-            if !weight.0.is_none_or(f64::is_finite) {
-                faults.add("weights", format!("the weight of `{name}` must be finite"));
-            }
-        }
-    }
     fn ports(&self, inputs: &Inputs) -> Result<Vec<Port>, PortFault> {
         for (name, port) in inputs.all() {
             if !self.weights.contains_key(name) {

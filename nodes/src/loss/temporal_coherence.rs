@@ -1,8 +1,8 @@
 use super::{contrast, first_column_in_top, first_column_loss, matrix, part_size, symbol, Gradient};
+use crate::limits;
 use anyhow::{ensure, Result};
 use dv_graph::kind::{Axes, In, Inputs, Kind, Out, PortFault};
 use dv_graph::port::{Port, Rate, Type};
-use dv_graph::settings::SettingFaults;
 use dv_train::batch::{BatchIo, BatchKind};
 use dv_train::weights::Weights;
 use schemars::JsonSchema;
@@ -16,6 +16,7 @@ use tch::Tensor;
 #[serde(deny_unknown_fields)]
 pub struct TemporalCoherence {
     /// What similarities are divided by; 0.07 in DualVar.
+    #[schemars(range(max = limits::TEMPERATURE), extend("exclusiveMinimum" = 0.0))]
     temperature: f64,
     /// Over a `world` of several parts: `exact` contrasts in the whole batch; in `published` each part takes its own rows
     /// as anchors, features of other parts bring no gradient, and parts are averaged. The values agree.
@@ -41,9 +42,6 @@ impl Kind for TemporalCoherence {
     const RATE: Rate = Rate::Batch;
     const AXES: Axes = Axes::None;
 
-    fn check(&self, faults: &mut SettingFaults) {
-        faults.require(self.temperature > 0.0, "temperature", "must be above 0");
-    }
     fn ports(&self, _: &Inputs) -> Result<Vec<Port>, PortFault> {
         let parts = Port::whole(Type::Float, [symbol("parts")]);
         Ok(vec![Port::scalar(), matrix("2B", "2B-1"), Port::scalar(), parts])

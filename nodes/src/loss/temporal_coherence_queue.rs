@@ -1,9 +1,9 @@
 use super::info_nce;
+use crate::limits;
 use crate::pixels::length;
 use anyhow::{ensure, Result};
 use dv_graph::kind::{Axes, In, Inputs, Kind, Out, PortFault};
 use dv_graph::port::{Port, Rate, Type};
-use dv_graph::settings::SettingFaults;
 use dv_train::batch::{BatchIo, BatchKind};
 use dv_train::weights::Weights;
 use schemars::JsonSchema;
@@ -17,6 +17,7 @@ use tch::Tensor;
 #[serde(deny_unknown_fields)]
 pub struct TemporalCoherenceQueue {
     /// What similarities are divided by; 0.07 in DualVar.
+    #[schemars(range(max = limits::TEMPERATURE), extend("exclusiveMinimum" = 0.0))]
     temperature: f64,
 }
 
@@ -31,9 +32,6 @@ impl Kind for TemporalCoherenceQueue {
     const RATE: Rate = Rate::Batch;
     const AXES: Axes = Axes::None;
 
-    fn check(&self, faults: &mut SettingFaults) {
-        faults.require(self.temperature > 0.0, "temperature", "must be above 0");
-    }
     fn ports(&self, inputs: &Inputs) -> Result<Vec<Port>, PortFault> {
         let (segments, dim) = (length(inputs, "query", 0)?, length(inputs, "query", 1)?);
         let queue = &inputs.port("negatives").shape;

@@ -1,7 +1,6 @@
 use anyhow::Result;
 use dv_graph::kind::{In, Init, Inputs, Kind, Out, PortFault, Reference, RegisterDeclaration, State as Declared};
 use dv_graph::port::{Dim, Port, Type};
-use dv_graph::settings::SettingFaults;
 use dv_train::batch::{BatchIo, RegisterKind, State};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -12,7 +11,8 @@ use tch::Kind as Dtype;
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Bank {
-    /// Share of the old row, in `[0, 1)`.
+    /// Share of the old row.
+    #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0))]
     momentum: f64,
 }
 
@@ -30,9 +30,6 @@ impl Kind for Bank {
     ];
     const OUTPUTS: &'static [Out] = &[Out::new("rows", "videos D", "all rows, from before the step")];
 
-    fn check(&self, faults: &mut SettingFaults) {
-        faults.require((0.0..1.0).contains(&self.momentum), "momentum", "from 0 to below 1");
-    }
     fn ports(&self, inputs: &Inputs) -> Result<Vec<Port>, PortFault> {
         Ok(vec![Port::whole(Type::Float, [videos(inputs)?, inputs.written("rows")?.shape[0].clone()])])
     }

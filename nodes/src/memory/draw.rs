@@ -1,7 +1,7 @@
+use crate::limits;
 use anyhow::Result;
 use dv_graph::kind::{In, Inputs, Kind, Out, PortFault};
 use dv_graph::port::{Port, Type};
-use dv_graph::settings::SettingFaults;
 use dv_train::batch::{BatchIo, BatchKind};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -11,6 +11,7 @@ use serde::Deserialize;
 #[serde(deny_unknown_fields)]
 pub struct Draw {
     /// How many are drawn for each sample.
+    #[schemars(range(min = 1, max = limits::DRAWN))]
     count: usize,
 }
 
@@ -19,9 +20,6 @@ impl Kind for Draw {
     const INPUTS: &'static [In] = &[In::new("index", &[Type::Index], "", "the source's index, which knows how many rows there are")];
     const OUTPUTS: &'static [Out] = &[Out::draw("indices", "count", "rows of the bank")];
 
-    fn check(&self, faults: &mut SettingFaults) {
-        faults.require(self.count > 0, "count", "must be at least 1");
-    }
     fn ports(&self, inputs: &Inputs) -> Result<Vec<Port>, PortFault> {
         let Some(range) = inputs.get("index").and_then(|p| p.range.clone()) else {
             return Err(PortFault::input("index", "it does not say how many samples there are: take the source's `index`"));

@@ -1,18 +1,19 @@
+use crate::limits;
 use anyhow::{ensure, Result};
 use dv_graph::kind::{In, Init, Inputs, Kind, Out, PortFault, Reference, RegisterDeclaration, State as Declared};
 use dv_graph::port::{Port, Type};
-use dv_graph::settings::SettingFaults;
 use dv_train::batch::{BatchIo, RegisterKind, State};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use tch::{Kind as Dtype, Tensor};
 
 /// The newest rows that were written: a step replaces the oldest ones by its batch, in sample order, and goes round at the
-/// end (MoCo, algorithm 1). It starts with random rows of length 1.
+/// end (MoCo, algorithm 1). It starts with random values of unit length along the last axis (MoCo; of rows of segments each segment).
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Queue {
     /// How many rows it holds, at least the batch.
+    #[schemars(range(min = 1, max = limits::ROWS))]
     rows: usize,
 }
 
@@ -23,9 +24,6 @@ impl Kind for Queue {
     const OUTPUTS: &'static [Out] =
         &[Out::new("rows", "K ...", "all rows, from before the step"), Out::new("filled", "", "how many of them were written, as a float")];
 
-    fn check(&self, faults: &mut SettingFaults) {
-        faults.require(self.rows > 0, "rows", "must be at least 1");
-    }
     fn batch_at_most(&self) -> Option<(&'static str, usize)> {
         Some(("rows", self.rows))
     }
@@ -40,7 +38,7 @@ impl RegisterDeclaration for Queue {
     fn state(&self, inputs: &Inputs) -> Vec<Declared> {
         let written = inputs.written("rows").map(|p| p.shape.clone()).unwrap_or_default();
         let shape = std::iter::once(self.rows.into()).chain(written).collect();
-        let rows = Declared { name: "rows", shape, ty: Type::Float, init: Init::UnitRows, reference: Reference::FirstAxisLast };
+        let rows = Declared { name: "rows", shape, ty: Type::Float, init: Init::UnitLength, reference: Reference::FirstAxisLast };
         let zero = Init::Constant(0.0);
         let pointer = Declared { name: "pointer", shape: vec![1.into()], ty: Type::Index, init: zero, reference: Reference::Same };
         let filled = Declared { name: "filled", shape: vec![], ty: Type::Index, init: zero, reference: Reference::None };
@@ -79,6 +77,10 @@ mod tests {
         let batch = |from: i64| Tensor::arange_start(from, from + 3, (Dtype::Float, tch::Device::Cpu)).unsqueeze(1);
         let state = testing::state(&queue, vec![("rows", Port::float([1.into()]))]);
         assert!(f64::try_from((state["rows"].abs() - 1.0).abs().max()).unwrap() < 1e-6, "rows start with length 1");
+        let segments = testing::state(&queue, vec![("rows", Port::float([2.into(), 8.into()]))]);
+        let lengths = segments["rows"].norm_scalaropt_dim(2, [-1i64].as_slice(), false);
+        assert_eq!(lengths.size(), [5, 2]);
+        assert!(f64::try_from((lengths - 1.0).abs().max()).unwrap() < 1e-6, "each segment starts with length 1");
         testing::write(&queue, &state, 3, vec![("rows", batch(10))]).unwrap();
         testing::write(&queue, &state, 3, vec![("rows", batch(20))]).unwrap();
         let shown = testing::read(&queue, &state, 3);

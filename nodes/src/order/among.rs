@@ -1,5 +1,6 @@
 //! The permutations that have a class.
 
+use crate::limits;
 use schemars::{json_schema, JsonSchema, Schema, SchemaGenerator};
 use serde::de::{self, Deserialize, Deserializer, SeqAccess, Visitor};
 use std::borrow::Cow;
@@ -13,6 +14,8 @@ pub enum Among {
 
 /// More items have more permutations than there could be classes.
 const MOST: usize = 10;
+/// Permutations in a list: each is compared with all before it.
+const LISTED: usize = 10_000;
 
 impl<'de> Deserialize<'de> for Among {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Among, D::Error> {
@@ -48,8 +51,9 @@ impl JsonSchema for Among {
         "Among".into()
     }
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        let order = json_schema!({ "type": "array", "items": { "type": "integer", "minimum": 0 } });
-        json_schema!({ "anyOf": [{ "const": "all" }, { "type": "array", "items": order }] })
+        let item = json_schema!({ "type": "integer", "minimum": 0, "maximum": limits::ITEMS - 1 });
+        let order = json_schema!({ "type": "array", "items": item, "minItems": 1, "maxItems": limits::ITEMS });
+        json_schema!({ "anyOf": [{ "const": "all" }, { "type": "array", "items": order, "minItems": 1, "maxItems": LISTED }] })
     }
 }
 

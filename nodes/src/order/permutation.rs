@@ -1,9 +1,9 @@
+use crate::limits;
 use anyhow::Result;
 use dv_graph::draw::Rng;
 use dv_graph::host::{SampleIo, SampleKind};
 use dv_graph::kind::{In, Inputs, Kind, Out, PortFault};
 use dv_graph::port::Port;
-use dv_graph::settings::SettingFaults;
 use dv_train::batch::{BatchIo, BatchKind};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -13,6 +13,7 @@ use serde::Deserialize;
 #[serde(deny_unknown_fields)]
 pub struct Permutation {
     /// How many items are permuted.
+    #[schemars(range(min = 1, max = limits::ITEMS))]
     items: usize,
 }
 
@@ -27,9 +28,6 @@ impl Kind for Permutation {
     const INPUTS: &'static [In] = &[];
     const OUTPUTS: &'static [Out] = &[Out::draw("order", "N", "each of 0..items once")];
 
-    fn check(&self, faults: &mut SettingFaults) {
-        faults.require(self.items > 0, "items", "must be at least 1");
-    }
     fn ports(&self, _: &Inputs) -> Result<Vec<Port>, PortFault> {
         Ok(vec![Port::index([self.items.into()]).with_range(self.items.into())])
     }

@@ -1,9 +1,9 @@
+use crate::limits;
 use anyhow::Result;
 use dv_graph::draw::Rng;
 use dv_graph::host::{SampleIo, SampleKind};
 use dv_graph::kind::{In, Inputs, Kind, Out, PortFault};
 use dv_graph::port::Port;
-use dv_graph::settings::SettingFaults;
 use dv_train::batch::{BatchIo, BatchKind};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -14,6 +14,7 @@ use serde::Deserialize;
 #[serde(deny_unknown_fields)]
 pub struct Swap {
     /// How many items there are.
+    #[schemars(range(min = 2, max = limits::ITEMS))]
     items: usize,
 }
 
@@ -32,9 +33,6 @@ impl Kind for Swap {
     const INPUTS: &'static [In] = &[];
     const OUTPUTS: &'static [Out] = &[Out::draw("order", "N", "0..items with two exchanged")];
 
-    fn check(&self, faults: &mut SettingFaults) {
-        faults.require(self.items > 1, "items", "must be at least 2");
-    }
     fn ports(&self, _: &Inputs) -> Result<Vec<Port>, PortFault> {
         Ok(vec![Port::index([self.items.into()]).with_range(self.items.into())])
     }

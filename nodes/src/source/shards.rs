@@ -1,6 +1,7 @@
+use crate::limits;
 use anyhow::Result;
 use dv_graph::host::{Array, SampleIo, SampleKind, Value};
-use dv_graph::kind::{In, Inputs, Kind, Out, PortFault, Source};
+use dv_graph::kind::{HoldOut, In, Inputs, Kind, Out, Part, PortFault, Source};
 use dv_graph::port::{Dim, Port};
 use dv_graph::settings::SettingFaults;
 use schemars::JsonSchema;
@@ -14,11 +15,20 @@ pub struct Shards {
     set: String,
     /// Name of the split: `train01`, `test01`.
     split: String,
-    /// Rows of a training split withheld for validation; 0 reads all.
+    /// Rows of the split's list that are withheld for validation; 0: none, all are read.
+    #[schemars(range(min = 0, max = limits::ROWS))]
     hold_out: usize,
+    /// The seed of the draw. Required where `hold_out` is above 0 (DualVar: 666). The withheld rows are the first `hold_out` of numpy's
+    /// `RandomState(hold_out_seed).permutation(rows)` over all rows of the list, also those that were rejected while packing; these are left out afterwards.
+    #[schemars(range(min = 0, max = u32::MAX))]
+    hold_out_seed: Option<u32>,
+    /// Which rows are read. Required where `hold_out` is above 0.
+    part: Option<Part>,
     /// Height in pixels at which the set was packed.
+    #[schemars(range(min = 1, max = limits::PACKED_PIXELS))]
     height: usize,
     /// Width in pixels at which the set was packed.
+    #[schemars(range(min = 1, max = limits::PACKED_PIXELS))]
     width: usize,
 }
 
@@ -29,13 +39,25 @@ impl Kind for Shards {
         Out::new("frames", "3 frames H W", "the video: 8-bit RGB, as many frames as it has"),
         Out::new("label", "", "class, in 0..classes; sets without classes have none"),
         Out::new("index", "", "position among the rows that the source reads"),
+        Out::new("group", "", "group of the video, in 0..groups by name: clips of one source share one (`gNN` in UCF101's file names, or the column `group` of a CSV); else each video is its own"),
     ];
 
     fn check(&self, faults: &mut SettingFaults) {
         faults.require(!self.set.is_empty(), "set", "must name a set");
         faults.require(!self.split.is_empty(), "split", "must name a split");
-        faults.require(self.height > 0, "height", "must be at least 1");
-        faults.require(self.width > 0, "width", "must be at least 1");
+        match (self.hold_out, self.hold_out_seed, self.part) {
+            (0, None, None) | (1.., Some(_), Some(_)) => {}
+            (0, Some(_), _) => faults.add("hold_out_seed", "no rows are withheld (hold_out = 0): remove it"),
+            (0, None, Some(_)) => faults.add("part", "no rows are withheld (hold_out = 0): remove it"),
+            (_, seed, part) => {
+                let needs = match (seed, part) {
+                    (None, None) => "`hold_out_seed` (DualVar: 666) and `part` (\"rest\" or \"withheld\")",
+                    (None, _) => "`hold_out_seed` (DualVar: 666)",
+                    _ => "`part` (\"rest\" or \"withheld\")",
+                };
+                faults.add("hold_out", format!("above 0 it needs {needs}"));
+            }
+        }
     }
     fn ports(&self, _: &Inputs) -> Result<Vec<Port>, PortFault> {
         let symbol = |name: &str| Dim::Symbol(name.into());
@@ -43,17 +65,24 @@ impl Kind for Shards {
             Port::video([3.into(), symbol("frames"), self.height.into(), self.width.into()]),
             Port::index([]).with_range(symbol("classes")),
             Port::index([]).with_range(symbol("videos")),
+            Port::index([]).with_range(symbol("groups")),
         ])
     }
     fn source(&self) -> Option<Source> {
         Some(Source {
             set: self.set.clone(),
             split: self.split.clone(),
-            hold_out: self.hold_out,
+            held: self.held(),
             height: self.height,
             width: self.width,
             streams: vec!["rgb".to_string()],
         })
+    }
+}
+
+impl Shards {
+    fn held(&self) -> Option<HoldOut> {
+        Some(HoldOut { rows: self.hold_out, seed: self.hold_out_seed?, part: self.part? }).filter(|held| held.rows > 0)
     }
 }
 
@@ -63,6 +92,7 @@ impl SampleKind for Shards {
         let scalar = |n: i64| Value::Index(Array::new(vec![], vec![n]));
         io.put("frames", Value::Video(source.video.clone()));
         io.put("index", scalar(source.position as i64));
+        io.put("group", scalar(source.group as i64));
         if let Some(label) = source.label {
             io.put("label", scalar(i64::from(label)));
         }
@@ -77,11 +107,23 @@ mod tests {
 
     #[test]
     fn the_port_is_the_packed_size_with_symbols_for_what_the_data_knows() {
-        let kind: Shards = testing::kind("set = 'u'\nsplit = 'train01'\nhold_out = 3\nheight = 171\nwidth = 128");
+        let kind: Shards =
+            testing::kind("set = 'u'\nsplit = 'train01'\nhold_out = 3\nhold_out_seed = 666\npart = 'withheld'\nheight = 171\nwidth = 128");
         let ports = kind.ports(&Inputs::new(vec![])).unwrap();
         assert_eq!(ports[0].to_string(), "video [B, 3, frames, 171, 128]");
         assert_eq!(ports[1].range, Some(Dim::Symbol("classes".into())));
         let source = kind.source().unwrap();
-        assert_eq!((source.set.as_str(), source.split.as_str(), source.hold_out), ("u", "train01", 3));
+        assert_eq!((source.set.as_str(), source.split.as_str()), ("u", "train01"));
+        assert_eq!(source.held, Some(HoldOut { rows: 3, seed: 666, part: Part::Withheld }));
+    }
+
+    #[test]
+    fn what_is_withheld_needs_its_seed_and_which_part_is_read() {
+        let faults = |held: &str| testing::faults::<Shards>(&format!("set = 'u'\nsplit = 't'\n{held}\nheight = 8\nwidth = 8"));
+        assert!(faults("hold_out = 0").is_empty());
+        assert!(faults("hold_out = 2\nhold_out_seed = 0\npart = 'rest'").is_empty());
+        for held in ["hold_out = 2", "hold_out = 2\npart = 'rest'", "hold_out = 2\nhold_out_seed = 1", "hold_out = 0\nhold_out_seed = 1"] {
+            assert_eq!(faults(held).len(), 1, "{held}");
+        }
     }
 }

@@ -1,3 +1,4 @@
+use crate::limits;
 use anyhow::{ensure, Result};
 use dv_graph::draw::Rng;
 use dv_graph::kind::{Axes, In, Inputs, Kind, Out, PortFault};
@@ -15,6 +16,7 @@ use tch::Tensor;
 pub struct Choose {
     /// How likely each branch is, by its input's name; the sum need not be 1. A draw equal to a cumulative weight takes
     /// the next branch, in the order in which `in` names them.
+    #[schemars(extend("additionalProperties" = { "type": "number", "minimum": 0.0, "maximum": limits::WEIGHT }))]
     odds: BTreeMap<String, f64>,
 }
 
@@ -30,7 +32,6 @@ impl Kind for Choose {
     const CHOOSES: bool = true;
 
     fn check(&self, faults: &mut SettingFaults) {
-        faults.require(self.odds.values().all(|w| w.is_finite() && *w >= 0.0), "odds", "must be finite and not negative");
         faults.require(self.odds.values().sum::<f64>() > 0.0, "odds", "must have a sum above 0");
     }
     fn ports(&self, inputs: &Inputs) -> Result<Vec<Port>, PortFault> {

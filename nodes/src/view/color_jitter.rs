@@ -1,10 +1,9 @@
-use super::{check_probability, CLIPS};
+use super::CLIPS;
 use crate::pixels::{clip_size, device_size, draw_float, draw_index, unit_floats};
 use anyhow::{ensure, Result};
 use dv_graph::draw::Rng;
 use dv_graph::kind::{In, Inputs, Kind, Out, PortFault};
 use dv_graph::port::Port;
-use dv_graph::settings::SettingFaults;
 use dv_train::batch::{BatchIo, BatchKind};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -18,14 +17,19 @@ use tch::Tensor;
 #[schemars(inline)]
 pub struct ColorJitter {
     /// The factor is uniform in `1 - brightness` (at least 0) to `1 + brightness`.
+    #[schemars(range(min = 0.0, max = 100.0))]
     brightness: f64,
     /// The factor is uniform in `1 - contrast` (at least 0) to `1 + contrast`.
+    #[schemars(range(min = 0.0, max = 100.0))]
     contrast: f64,
     /// The factor is uniform in `1 - saturation` (at least 0) to `1 + saturation`.
+    #[schemars(range(min = 0.0, max = 100.0))]
     saturation: f64,
-    /// The shift is uniform in `-hue` to `hue`, in turns of the colour circle; at most 0.5.
+    /// The shift is uniform in `-hue` to `hue`, in turns of the colour circle.
+    #[schemars(range(min = 0.0, max = 0.5))]
     hue: f64,
-    /// Probability in 0..=1 that a clip is changed at all. DualVar's effective one is 0.64: 0.8 twice.
+    /// Probability that a clip is changed at all. DualVar's effective one is 0.64: 0.8 twice.
+    #[schemars(range(min = 0.0, max = 1.0))]
     probability: f64,
 }
 
@@ -34,20 +38,17 @@ const CHANGES: [fn(&Tensor, &Tensor) -> Tensor; 4] = [brightness, contrast, satu
 /// Factors that change nothing.
 const NEUTRAL: [f32; 4] = [1.0, 1.0, 1.0, 0.0];
 
-pub(super) struct Draw {
-    pub factors: Vec<f32>,
-    pub order: Vec<i64>,
-    pub applied: Vec<i64>,
-}
-
 impl ColorJitter {
-    /// All draws of a clip: one stream of numbers, whichever of them is asked for.
-    pub(super) fn draw(&self, rng: &mut Rng) -> Draw {
+    pub(super) fn factors(&self, rng: &mut Rng) -> Vec<f32> {
         let scales = [self.brightness, self.contrast, self.saturation].map(|s| ((1.0 - s).max(0.0), 1.0 + s));
         let ranges = scales.into_iter().chain([(-self.hue, self.hue)]);
-        let factors = ranges.map(|(low, high)| rng.uniform(low, high) as f32).collect();
-        let order = rng.permutation(4).into_iter().map(|i| i as i64).collect();
-        Draw { factors, order, applied: vec![i64::from(rng.chance(self.probability))] }
+        ranges.map(|(low, high)| rng.uniform(low, high) as f32).collect()
+    }
+    pub(super) fn order(rng: &mut Rng) -> Vec<i64> {
+        rng.permutation(4).into_iter().map(|i| i as i64).collect()
+    }
+    pub(super) fn applied(&self, rng: &mut Rng) -> i64 {
+        i64::from(rng.chance(self.probability))
     }
 }
 
@@ -61,13 +62,6 @@ impl Kind for ColorJitter {
         Out::draw("applied", "1", "1 where the clip is changed"),
     ];
 
-    fn check(&self, faults: &mut SettingFaults) {
-        for (name, value) in [("brightness", self.brightness), ("contrast", self.contrast), ("saturation", self.saturation)] {
-            faults.require(value >= 0.0 && value.is_finite(), name, "must be at least 0");
-        }
-        faults.require((0.0..=0.5).contains(&self.hue), "hue", "must lie in 0 to 0.5");
-        check_probability(self.probability, faults);
-    }
     fn ports(&self, inputs: &Inputs) -> Result<Vec<Port>, PortFault> {
         let [time, height, width] = clip_size(inputs, "clips")?;
         Ok(vec![
@@ -83,9 +77,9 @@ impl BatchKind for ColorJitter {
     fn run(&self, io: &mut BatchIo) -> Result<()> {
         let clips = io.tensor("clips")?;
         device_size(&clips)?;
-        let factors = draw_float(io, "factors", &[4], |rng| self.draw(rng).factors)?;
-        let order = draw_index(io, "order", &[4], |rng| self.draw(rng).order)?;
-        let applied = draw_index(io, "applied", &[1], |rng| self.draw(rng).applied)?;
+        let factors = draw_float(io, "factors", &[4], |rng| self.factors(rng))?;
+        let order = draw_index(io, "order", &[4], ColorJitter::order)?;
+        let applied = draw_index(io, "applied", &[1], |rng| vec![self.applied(rng)])?;
         io.put("clips", jittered(&clips, &factors, &order, &applied)?);
         Ok(())
     }

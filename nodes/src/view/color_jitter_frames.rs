@@ -2,10 +2,8 @@ use super::color_jitter::{jittered, ColorJitter};
 use super::CLIPS;
 use crate::pixels::{clip_size, device_size, draw_float, draw_index};
 use anyhow::Result;
-use dv_graph::draw::Rng;
 use dv_graph::kind::{In, Inputs, Kind, Out, PortFault};
 use dv_graph::port::Port;
-use dv_graph::settings::SettingFaults;
 use dv_train::batch::{BatchIo, BatchKind};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -25,9 +23,6 @@ impl Kind for ColorJitterFrames {
         Out::draw("applied", "T", "1 where the frame is changed"),
     ];
 
-    fn check(&self, faults: &mut SettingFaults) {
-        self.0.check(faults);
-    }
     fn ports(&self, inputs: &Inputs) -> Result<Vec<Port>, PortFault> {
         let [time, height, width] = clip_size(inputs, "clips")?;
         Ok(vec![
@@ -44,10 +39,9 @@ impl BatchKind for ColorJitterFrames {
         let clips = io.tensor("clips")?;
         let [rows, time, height, width] = device_size(&clips)?;
         let n = time as usize;
-        let draws = |rng: &mut Rng| (0..n).map(|_| self.0.draw(rng)).collect::<Vec<_>>();
-        let factors = draw_float(io, "factors", &[n, 4], |rng| draws(rng).into_iter().flat_map(|d| d.factors).collect())?;
-        let order = draw_index(io, "order", &[n, 4], |rng| draws(rng).into_iter().flat_map(|d| d.order).collect())?;
-        let applied = draw_index(io, "applied", &[n], |rng| draws(rng).into_iter().flat_map(|d| d.applied).collect())?;
+        let factors = draw_float(io, "factors", &[n, 4], |rng| (0..n).flat_map(|_| self.0.factors(rng)).collect())?;
+        let order = draw_index(io, "order", &[n, 4], |rng| (0..n).flat_map(|_| ColorJitter::order(rng)).collect())?;
+        let applied = draw_index(io, "applied", &[n], |rng| (0..n).map(|_| self.0.applied(rng)).collect())?;
         let frames = clips.permute([0, 2, 1, 3, 4]).reshape([rows * time, 3, 1, height, width]);
         let by_frame = |list: &[Vec<i64>], width: usize| -> Vec<Vec<i64>> { list.concat().chunks(width).map(<[i64]>::to_vec).collect() };
         let factors: Vec<Vec<f32>> = factors.concat().chunks(4).map(<[f32]>::to_vec).collect();

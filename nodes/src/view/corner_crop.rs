@@ -1,11 +1,11 @@
 use super::crop::{self, Square};
 use super::{CLIPS, SQUARE};
+use crate::limits;
 use crate::pixels::{clip_size, clips_like};
 use anyhow::Result;
 use dv_graph::host::{SampleIo, SampleKind};
 use dv_graph::kind::{In, Inputs, Kind, Out, PortFault};
 use dv_graph::port::Port;
-use dv_graph::settings::SettingFaults;
 use dv_train::batch::{BatchIo, BatchKind};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -16,6 +16,7 @@ use serde::Deserialize;
 #[serde(deny_unknown_fields)]
 pub struct CornerCrop {
     /// Side of the square, in pixels.
+    #[schemars(range(min = 1, max = limits::PIXELS))]
     size: usize,
     /// Which corner of the frame.
     corner: Corner,
@@ -50,9 +51,6 @@ impl Kind for CornerCrop {
     const INPUTS: &'static [In] = &[CLIPS];
     const OUTPUTS: &'static [Out] = &[SQUARE];
 
-    fn check(&self, faults: &mut SettingFaults) {
-        faults.require(self.size > 0, "size", "must be at least 1 pixel");
-    }
     fn ports(&self, inputs: &Inputs) -> Result<Vec<Port>, PortFault> {
         let [time, height, width] = clip_size(inputs, "clips")?;
         self.square([height, width]).map_err(|e| PortFault::setting("size", e.to_string()))?;

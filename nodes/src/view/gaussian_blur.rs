@@ -1,13 +1,13 @@
-use super::{check_probability, CLIPS};
+use super::CLIPS;
 use crate::pixels::{clip_size, device_size, draw_float, draw_index, unit_floats};
 use anyhow::{ensure, Result};
-use dv_graph::draw::Rng;
 use dv_graph::kind::{In, Inputs, Kind, Out, PortFault};
 use dv_graph::port::Port;
 use dv_graph::settings::SettingFaults;
 use dv_train::batch::{BatchIo, BatchKind};
 use schemars::JsonSchema;
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use tch::{Kind as Dtype, Tensor};
 
 /// Pillow's `GaussianBlur`, one deviation for all frames of a clip: pixels are cut to bytes (truncated, not rounded) and
@@ -18,17 +18,11 @@ use tch::{Kind as Dtype, Tensor};
 #[serde(deny_unknown_fields)]
 pub struct GaussianBlur {
     /// Least and greatest deviation, in pixels; uniform between.
+    #[schemars(inner(range(min = 0.0, max = SIGMA)))]
     sigma: [f64; 2],
-    /// Probability in 0..=1 that a clip is blurred.
+    /// Probability that a clip is blurred.
+    #[schemars(range(min = 0.0, max = 1.0))]
     probability: f64,
-}
-
-impl GaussianBlur {
-    /// Deviation, and whether the clip is blurred: one stream of numbers, whichever is asked for.
-    fn draw(&self, rng: &mut Rng) -> (Vec<f32>, Vec<i64>) {
-        let sigma = rng.uniform(self.sigma[0], self.sigma[1]) as f32;
-        (vec![sigma], vec![i64::from(rng.chance(self.probability))])
-    }
 }
 
 impl Kind for GaussianBlur {
@@ -41,9 +35,7 @@ impl Kind for GaussianBlur {
     ];
 
     fn check(&self, faults: &mut SettingFaults) {
-        let [low, high] = self.sigma;
-        faults.require(0.0 <= low && low <= high && high.is_finite(), "sigma", "must be [least, greatest], at least 0");
-        check_probability(self.probability, faults);
+        faults.require(self.sigma[0] <= self.sigma[1], "sigma", "must be [least, greatest]");
     }
     fn ports(&self, inputs: &Inputs) -> Result<Vec<Port>, PortFault> {
         let [time, height, width] = clip_size(inputs, "clips")?;
@@ -52,6 +44,8 @@ impl Kind for GaussianBlur {
     }
 }
 
+/// The greatest deviation, in pixels.
+const SIGMA: f64 = 100.0;
 /// Clips that are blurred together: bounds the memory.
 const TOGETHER: usize = 16;
 
@@ -59,18 +53,21 @@ impl BatchKind for GaussianBlur {
     fn run(&self, io: &mut BatchIo) -> Result<()> {
         let clips = io.tensor("clips")?;
         device_size(&clips)?;
-        let sigma = draw_float(io, "sigma", &[1], |rng| self.draw(rng).0)?;
-        let applied = draw_index(io, "applied", &[1], |rng| self.draw(rng).1)?;
-        ensure!(sigma.iter().all(|s| s[0] >= 0.0 && s[0].is_finite()), "`sigma` must be at least 0");
+        let sigma = draw_float(io, "sigma", &[1], |rng| vec![rng.uniform(self.sigma[0], self.sigma[1]) as f32])?;
+        let applied = draw_index(io, "applied", &[1], |rng| vec![i64::from(rng.chance(self.probability))])?;
+        ensure!(sigma.iter().all(|s| (0.0..=SIGMA).contains(&f64::from(s[0]))), "`sigma` must be from 0 to {SIGMA}");
         let mut out = unit_floats(&clips);
-        let rows: Vec<usize> = (0..applied.len()).filter(|row| applied[*row][0] != 0).collect();
-        if !rows.is_empty() && out.data_ptr() == clips.data_ptr() {
+        let mut by_radius: BTreeMap<i64, Vec<(i64, BoxFilter)>> = BTreeMap::new();
+        for row in (0..applied.len()).filter(|row| applied[*row][0] != 0) {
+            let filter = BoxFilter::of(sigma[row][0]);
+            by_radius.entry(filter.radius).or_default().push((row as i64, filter));
+        }
+        if !by_radius.is_empty() && out.data_ptr() == clips.data_ptr() {
             out = out.copy();
         }
-        for rows in rows.chunks(TOGETHER) {
-            let index: Vec<i64> = rows.iter().map(|r| *r as i64).collect();
+        for rows in by_radius.values().flat_map(|rows| rows.chunks(TOGETHER)) {
+            let (index, boxes): (Vec<i64>, Vec<BoxFilter>) = rows.iter().copied().unzip();
             let index = Tensor::from_slice(&index).to_device(clips.device());
-            let boxes: Vec<BoxFilter> = rows.iter().map(|r| BoxFilter::of(sigma[*r][0])).collect();
             let bytes = truncated(&clips.index_select(0, &index));
             let _ = out.index_copy_(0, &index, &(blurred(&bytes, &boxes).to_kind(Dtype::Float) / 255.0));
         }
@@ -89,7 +86,7 @@ fn truncated(clips: &Tensor) -> Tensor {
 
 /// A box filter in Pillow's fixed point: `2 * radius + 1` pixels of weight `inner`, one more at each end of weight `edge`,
 /// in units of 2^-24.
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 struct BoxFilter {
     radius: i64,
     inner: i32,
@@ -110,13 +107,6 @@ impl BoxFilter {
         let radius = radius.floor() as i64;
         BoxFilter { radius, inner, edge: (ONE - (2 * radius as i32 + 1) * inner) / 2 }
     }
-    fn weight(&self, distance: i64) -> i32 {
-        match distance - self.radius {
-            ..=0 => self.inner,
-            1 => self.edge,
-            _ => 0,
-        }
-    }
     /// What rounds, for pixels less 128: weights may sum to one unit below 1.
     fn rounding(&self) -> i32 {
         let sum = (2 * self.radius as i32 + 1) * self.inner + 2 * self.edge;
@@ -124,33 +114,39 @@ impl BoxFilter {
     }
 }
 
-/// Three passes along the width, then three along the height, of `[rows, 3, T, H, W]` 32-bit integers.
+/// Three passes along the width, then three along the height, of `[rows, 3, T, H, W]` 32-bit integers; the rows' boxes have one radius.
 fn blurred(bytes: &Tensor, boxes: &[BoxFilter]) -> Tensor {
-    let column = |f: &dyn Fn(&BoxFilter) -> i32| {
+    let column = |f: fn(&BoxFilter) -> i32| {
         let numbers: Vec<i32> = boxes.iter().map(f).collect();
         Tensor::from_slice(&numbers).reshape([-1, 1, 1, 1, 1]).to_device(bytes.device())
     };
-    let reach = boxes.iter().map(|b| b.radius + 1).max().unwrap_or(1);
-    let weights: Vec<Tensor> = (0..=reach).map(|d| column(&|b| b.weight(d))).collect();
-    let rounding = column(&BoxFilter::rounding);
+    let (inner, edge, rounding) = (column(|b| b.inner), column(|b| b.edge), column(BoxFilter::rounding));
     // pixels less 128: products with weights up to 2^24 then stay within 32 bits
     let mut x = bytes - 128;
     for axis in [4, 4, 4, 3, 3, 3] {
-        x = pass(&x, axis, reach, &weights, &rounding);
+        let (sum, ends) = sums(&x, axis, boxes[0].radius);
+        x = (sum * &inner + ends * &edge + &rounding).bitwise_right_shift_tensor_scalar(24);
     }
     x + 128
 }
 
-fn pass(x: &Tensor, axis: i64, reach: i64, weights: &[Tensor], rounding: &Tensor) -> Tensor {
-    let length = x.size()[axis as usize];
+/// Boxes up to this radius are summed pixel by pixel.
+const NARROW: i64 = 4;
+
+/// Of each pixel: the sum over the `2 * radius + 1` pixels around it, and that of the two beyond.
+fn sums(x: &Tensor, axis: i64, radius: i64) -> (Tensor, Tensor) {
+    let (length, reach) = (x.size()[axis as usize], radius + 1);
     let positions: Vec<i64> = (-reach..length + reach).map(|i| i.clamp(0, length - 1)).collect();
     let wide = x.index_select(axis, &Tensor::from_slice(&positions).to_device(x.device()));
     let at = |offset: i64| wide.narrow(axis, reach + offset, length);
-    let mut sum = at(0) * &weights[0] + rounding;
-    for distance in 1..=reach {
-        sum += (at(-distance) + at(distance)) * &weights[distance as usize];
-    }
-    sum.bitwise_right_shift_tensor_scalar(24)
+    let sum = if radius <= NARROW {
+        (1..=radius).fold(at(0), |sum, distance| sum + at(-distance) + at(distance))
+    } else {
+        // differences of sums from the start: as many operations whatever the radius
+        let from_start = wide.cumsum(axis, Dtype::Int);
+        from_start.narrow(axis, 2 * radius + 1, length) - from_start.narrow(axis, 0, length)
+    };
+    (sum, at(-reach) + at(reach))
 }
 
 #[cfg(test)]
@@ -159,7 +155,18 @@ mod tests {
     use crate::{parity, testing};
 
     /// Of Pillow 13.0.0's own bytes for the same frame: `Image.filter(ImageFilter.GaussianBlur(sigma))`.
-    const PILLOW: [(f32, u32); 5] = [(0.1, 0xc98d_620a), (0.5, 0x4933_f6ef), (1.0, 0xc14f_2369), (2.0, 0xcebc_d55b), (4.0, 0xbef3_c046)];
+    const PILLOW: [(f32, u32); 9] = [
+        (0.1, 0xc98d_620a),
+        (0.5, 0x4933_f6ef),
+        (1.0, 0xc14f_2369),
+        (2.0, 0xcebc_d55b),
+        (4.0, 0xbef3_c046),
+        // boxes that are not narrow, and wider than the frame
+        (6.0, 0x38c0_7028),
+        (15.0, 0x722c_f571),
+        (57.3, 0xf5b9_a64f),
+        (100.0, 0x239d_98c0),
+    ];
 
     fn crc(clip: &Tensor) -> u32 {
         let bytes = (clip * 255.0).round().to_kind(Dtype::Uint8).reshape([3, 48, 64]).permute([1, 2, 0]).contiguous();
@@ -185,10 +192,12 @@ mod tests {
 
     #[test]
     fn extremes_stay_within_32_bits() {
-        let boxes = [BoxFilter::of(2.0), BoxFilter::of(0.0), BoxFilter::of(30.0)];
+        let boxes = [BoxFilter::of(2.0), BoxFilter::of(0.0), BoxFilter::of(30.0), BoxFilter::of(SIGMA as f32)];
         for value in [0, 255] {
-            let flat = Tensor::full([3, 3, 1, 9, 9], value, (Dtype::Int, tch::Device::Cpu));
-            assert_eq!(blurred(&flat, &boxes), flat);
+            let flat = Tensor::full([1, 3, 1, 9, 9], value, (Dtype::Int, tch::Device::Cpu));
+            for filter in boxes {
+                assert_eq!(blurred(&flat, &[filter]), flat, "{filter:?}");
+            }
         }
     }
 

@@ -1,10 +1,9 @@
-use super::{check_probability, CLIPS};
+use super::CLIPS;
 use crate::pixels::{clip_size, clips_like, device_size, draw_index, host_size};
 use anyhow::Result;
 use dv_graph::host::{Array, SampleIo, SampleKind, Value};
 use dv_graph::kind::{In, Inputs, Kind, Out, PortFault};
 use dv_graph::port::Port;
-use dv_graph::settings::SettingFaults;
 use dv_train::batch::{BatchIo, BatchKind};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -14,7 +13,8 @@ use tch::Tensor;
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Mirror {
-    /// Probability in 0..=1 that a clip is mirrored.
+    /// Probability that a clip is mirrored.
+    #[schemars(range(min = 0.0, max = 1.0))]
     probability: f64,
 }
 
@@ -24,9 +24,6 @@ impl Kind for Mirror {
     const OUTPUTS: &'static [Out] =
         &[Out::new("clips", "3 T H W", "the clips, of the type that came in"), Out::draw("mirrored", "1", "1 where the clip is mirrored")];
 
-    fn check(&self, faults: &mut SettingFaults) {
-        check_probability(self.probability, faults);
-    }
     fn ports(&self, inputs: &Inputs) -> Result<Vec<Port>, PortFault> {
         let size = clip_size(inputs, "clips")?;
         Ok(vec![clips_like(inputs, "clips", size), Port::index([1.into()]).with_range(2.into())])

@@ -16,7 +16,6 @@ pub mod residual;
 pub mod resize;
 
 use dv_graph::kind::{In, Out};
-use dv_graph::settings::SettingFaults;
 use dv_train::batch::NodeEntry;
 
 pub static NODES: &[NodeEntry] = &[
@@ -37,7 +36,3 @@ pub static NODES: &[NodeEntry] = &[
 
 const CLIPS: In = In::new("clips", crate::pixels::PIXELS, "3 T H W", "clips");
 const SQUARE: Out = Out::new("clips", "3 T size size", "the clips at that size, of the type that came in");
-
-fn check_probability(probability: f64, faults: &mut SettingFaults) {
-    faults.require((0.0..=1.0).contains(&probability), "probability", "must be a probability, 0 to 1");
-}

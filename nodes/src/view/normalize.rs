@@ -3,7 +3,6 @@ use crate::pixels::{clip_size, device_size, unit_floats};
 use anyhow::Result;
 use dv_graph::kind::{In, Inputs, Kind, Out, PortFault};
 use dv_graph::port::Port;
-use dv_graph::settings::SettingFaults;
 use dv_train::batch::{BatchIo, BatchKind};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -14,8 +13,10 @@ use tch::Tensor;
 #[serde(deny_unknown_fields)]
 pub struct Normalize {
     /// Mean of red, green and blue.
+    #[schemars(inner(range(min = -1000.0, max = 1000.0)))]
     mean: [f32; 3],
     /// Deviation of red, green and blue.
+    #[schemars(inner(range(min = 1e-6, max = 1000.0)))]
     deviation: [f32; 3],
 }
 
@@ -24,10 +25,6 @@ impl Kind for Normalize {
     const INPUTS: &'static [In] = &[CLIPS];
     const OUTPUTS: &'static [Out] = &[Out::new("clips", "3 T H W", "the clips as floats")];
 
-    fn check(&self, faults: &mut SettingFaults) {
-        faults.require(self.deviation.iter().all(|d| *d > 0.0), "deviation", "must be above 0");
-        faults.require(self.mean.iter().all(|m| m.is_finite()), "mean", "must be finite");
-    }
     fn ports(&self, inputs: &Inputs) -> Result<Vec<Port>, PortFault> {
         let [time, height, width] = clip_size(inputs, "clips")?;
         Ok(vec![Port::float([3, time, height, width].map(Into::into))])

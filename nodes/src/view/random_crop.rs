@@ -1,12 +1,12 @@
 use super::crop::{self, Square};
 use super::{CLIPS, SQUARE};
+use crate::limits;
 use crate::pixels::{clip_size, clips_like, device_size, draw_index, host_size};
 use anyhow::{ensure, Result};
 use dv_graph::draw::Rng;
 use dv_graph::host::{SampleIo, SampleKind, Value};
 use dv_graph::kind::{In, Inputs, Kind, Out, PortFault};
 use dv_graph::port::Port;
-use dv_graph::settings::SettingFaults;
 use dv_train::batch::{BatchIo, BatchKind};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -16,6 +16,7 @@ use serde::Deserialize;
 #[serde(deny_unknown_fields)]
 pub struct RandomCrop {
     /// Side of the square, in pixels.
+    #[schemars(range(min = 1, max = limits::PIXELS))]
     size: usize,
 }
 
@@ -38,9 +39,6 @@ impl Kind for RandomCrop {
     const INPUTS: &'static [In] = &[CLIPS];
     const OUTPUTS: &'static [Out] = &[SQUARE, Out::draw("offset", "2", "top and left of the square, in pixels")];
 
-    fn check(&self, faults: &mut SettingFaults) {
-        faults.require(self.size > 0, "size", "must be at least 1 pixel");
-    }
     fn ports(&self, inputs: &Inputs) -> Result<Vec<Port>, PortFault> {
         let [time, height, width] = clip_size(inputs, "clips")?;
         self.fits([height, width]).map_err(|e| PortFault::setting("size", e.to_string()))?;

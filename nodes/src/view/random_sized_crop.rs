@@ -1,5 +1,6 @@
 use super::crop::{self, Square};
 use super::{CLIPS, SQUARE};
+use crate::limits;
 use crate::pixels::{clip_size, clips_like, device_size, draw_index, host_size};
 use anyhow::{ensure, Result};
 use dv_graph::draw::Rng;
@@ -17,8 +18,10 @@ use serde::Deserialize;
 #[serde(deny_unknown_fields)]
 pub struct RandomSizedCrop {
     /// Least and greatest side of the square, in pixels, both included.
+    #[schemars(inner(range(min = 1, max = limits::PIXELS)))]
     side: [usize; 2],
     /// Side of the result, in pixels.
+    #[schemars(range(min = 1, max = limits::PIXELS))]
     size: usize,
 }
 
@@ -40,8 +43,7 @@ impl Kind for RandomSizedCrop {
     const OUTPUTS: &'static [Out] = &[SQUARE, Out::draw("box", "3", "top, left and side of the square, in pixels")];
 
     fn check(&self, faults: &mut SettingFaults) {
-        faults.require(0 < self.side[0] && self.side[0] <= self.side[1], "side", "must be [least, greatest], at least 1 pixel");
-        faults.require(self.size > 0, "size", "must be at least 1 pixel");
+        faults.require(self.side[0] <= self.side[1], "side", "must be [least, greatest]");
     }
     fn ports(&self, inputs: &Inputs) -> Result<Vec<Port>, PortFault> {
         let [time, height, width] = clip_size(inputs, "clips")?;

@@ -1,10 +1,10 @@
 use super::{crop, CLIPS, SQUARE};
+use crate::limits;
 use crate::pixels::{clip_size, clips_like};
 use anyhow::Result;
 use dv_graph::host::{SampleIo, SampleKind, Value};
 use dv_graph::kind::{In, Inputs, Kind, Out, PortFault};
 use dv_graph::port::Port;
-use dv_graph::settings::SettingFaults;
 use dv_train::batch::{BatchIo, BatchKind};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -14,6 +14,7 @@ use serde::Deserialize;
 #[serde(deny_unknown_fields)]
 pub struct Resize {
     /// Height and width of the result, in pixels.
+    #[schemars(range(min = 1, max = limits::PIXELS))]
     size: usize,
 }
 
@@ -22,9 +23,6 @@ impl Kind for Resize {
     const INPUTS: &'static [In] = &[CLIPS];
     const OUTPUTS: &'static [Out] = &[SQUARE];
 
-    fn check(&self, faults: &mut SettingFaults) {
-        faults.require(self.size > 0, "size", "must be at least 1 pixel");
-    }
     fn ports(&self, inputs: &Inputs) -> Result<Vec<Port>, PortFault> {
         let [time, _, _] = clip_size(inputs, "clips")?;
         Ok(vec![clips_like(inputs, "clips", [time, self.size, self.size])])

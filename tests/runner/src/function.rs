@@ -68,7 +68,9 @@ const LOSS: &str = "validation.loss";
 /// The learning rates of a published schedule over its epochs: `[published, dv's]`, one column an epoch.
 fn schedule(with: &Arguments) -> Result<Tensor> {
     let s = json(with, "schedule")?;
-    let number = |key: &str| s[key].as_f64().with_context(|| format!("the schedule has no `{key}`"));
+    // what the case says in words only
+    let settings = json(with, "settings").unwrap_or(&Json::Null);
+    let number = |key: &str| s[key].as_f64().or(settings[key].as_f64()).with_context(|| format!("the schedule has no `{key}`"));
     let scheduler = s["scheduler"].as_str().unwrap_or("MultiStepLR");
     let plateau = scheduler.contains("Plateau");
     ensure!(
@@ -81,7 +83,7 @@ fn schedule(with: &Arguments) -> Result<Tensor> {
             on: LOSS.into(),
             factor: number("factor").or_else(|_| number("gamma"))?,
             patience,
-            least: s["min_lr"].as_f64(),
+            least: number("min_lr").ok(),
             goal: None,
         })
     } else {
@@ -89,10 +91,12 @@ fn schedule(with: &Arguments) -> Result<Tensor> {
         Schedule::Steps(Steps { at, factor: number("gamma")? })
     };
     // what a plateau follows: a value for each epoch, or one for all of them
-    let losses = ["val_losses", "val_loss", "losses", "loss", "metrics", "values"].iter().find_map(|k| match &s[*k] {
+    let numbers = |json: &Json| match json {
         Json::Array(list) => list.iter().map(Json::as_f64).collect::<Option<Vec<f64>>>(),
         one => one.as_f64().map(|v| vec![v]),
-    });
+    };
+    let given = json(with, "loss").ok().and_then(numbers);
+    let losses = given.or_else(|| ["val_losses", "val_loss", "losses", "loss", "metrics", "values"].iter().find_map(|k| numbers(&s[*k])));
     ensure!(!plateau || losses.as_ref().is_some_and(|l| !l.is_empty()), "the plateau has nothing to follow");
     let losses = losses.unwrap_or_default();
     let mut follower = Plateaued::new(&schedule);

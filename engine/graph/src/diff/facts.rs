@@ -38,7 +38,7 @@ pub(super) fn facts(plan: &Plan) -> IndexMap<&'static str, IndexMap<String, Fact
             let fact = vec![
                 ("", format!("{} {}", source.set, source.split)),
                 ("size", format!("{} high, {} wide", source.height, source.width)),
-                ("hold_out", source.hold_out.to_string()),
+                ("hold_out", source.held.as_ref().map_or("0".into(), |h| h.to_string())),
                 ("streams", source.streams.join(", ")),
             ];
             add("data", stage.name.clone(), fact);
@@ -59,7 +59,7 @@ pub(super) fn facts(plan: &Plan) -> IndexMap<&'static str, IndexMap<String, Fact
         add("parameters", name.clone(), fact);
     }
     if plan.models.len() > 1 {
-        let all = plan.models.values().map(|m| m.count()).sum();
+        let all: usize = plan.models.values().map(|m| m.count()).sum();
         add("parameters", "all models".into(), vec![("", format!("{} parameters", thousands(all)))]);
     }
     out

@@ -1,17 +1,26 @@
 //! Which samples an epoch yields, and in which order.
 
 use crate::draw::{Key, Pass, Sample};
-use crate::kind::Source;
+use crate::kind::{Part, Source};
 use anyhow::{bail, Context, Result};
-use dv_datasets::PackedSet;
+use dv_datasets::splits::held_out;
+use dv_datasets::{file, PackedSet};
+use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 
-/// The rows of one split of a packed set.
+/// The rows that a source reads of one split of a packed set, in the split's order.
 pub struct Rows {
     pub set: Arc<PackedSet>,
-    /// Catalogue ids in the split's order, withheld ones taken out.
-    pub ids: Vec<usize>,
+    /// Place of each row's video in the set.
+    pub videos: Vec<usize>,
+    /// What each row is known by.
+    pub samples: Vec<Sample>,
+    /// Place of each row's group among the groups of these rows, by name.
+    pub groups: Vec<usize>,
+    pub group_count: usize,
+    /// Rows of the split's list that belong here and that the set does not have: rejected while packing, or without a file.
+    pub missing: Vec<String>,
     /// Path of the source node: part of the order's key.
     pub node: String,
 }
@@ -43,7 +52,7 @@ impl Rows {
 
     /// Opens DATA/set.
     pub fn open_set(data: &Path, set: &str) -> Result<Arc<PackedSet>> {
-        let dir = data.join(set);
+        let dir = file::below(data, set)?;
         if !dir.exists() {
             bail!("there is no packed set `{set}` at {}; {}", dir.display(), how_to_make(set));
         }
@@ -66,25 +75,55 @@ impl Rows {
                 bail!("the set `{}` has no stream `{stream}`, which the graph asks for", source.set);
             }
         }
-        let Some(all) = set.split(&source.split) else {
+        let Some(split) = set.split_rows(&source.split) else {
             bail!("the set `{}` has no split `{}`; it has {}", source.set, source.split, set.split_names().join(", "));
         };
-        if source.hold_out >= all.len() {
-            bail!("hold_out = {} leaves nothing of the {} rows of `{}`", source.hold_out, all.len(), source.split);
+        // the draw is over the list: a video that was rejected changes nothing for the others
+        let reads: Box<dyn Fn(usize) -> bool> = match &source.held {
+            None => Box::new(|_| true),
+            Some(held) => {
+                if held.rows >= split.rows {
+                    bail!("hold_out = {} leaves nothing of the {} rows of `{}`", held.rows, split.rows, source.split);
+                }
+                let withheld: BTreeSet<usize> = held_out(split.rows, held.rows, held.seed).into_iter().collect();
+                let part = held.part;
+                Box::new(move |row| withheld.contains(&row) == (part == Part::Withheld))
+            }
+        };
+        let videos: Vec<usize> = split.videos.iter().filter(|(row, _)| reads(*row)).map(|(_, video)| *video).collect();
+        let missing = split.missing.into_iter().filter(|(row, _)| reads(*row)).map(|(_, path)| path).collect();
+        if videos.is_empty() {
+            bail!("the split `{}` of the set `{}` has no video that was packed", source.split, source.set);
         }
-        let held: std::collections::BTreeSet<usize> = dv_datasets::splits::held_out(all.len(), source.hold_out, 666).into_iter().collect();
-        let ids = all.into_iter().enumerate().filter(|(i, _)| !held.contains(i)).map(|(_, id)| id).collect();
-        Ok(Rows { set, ids, node: node.to_string() })
+        let mut seen: HashMap<usize, u64> = HashMap::new();
+        let mut sample = |video: &usize| {
+            let occurrence = seen.entry(*video).or_default();
+            *occurrence += 1;
+            let video = &set.videos[*video];
+            Sample { path: video.path.as_str().into(), group: video.group.as_str().into(), occurrence: *occurrence - 1 }
+        };
+        let samples: Vec<Sample> = videos.iter().map(&mut sample).collect();
+        let names: BTreeSet<&str> = samples.iter().map(|s| &*s.group).collect();
+        let places: HashMap<&str, usize> = names.iter().enumerate().map(|(place, name)| (*name, place)).collect();
+        let groups = samples.iter().map(|s| places[&*s.group]).collect();
+        let group_count = places.len();
+        Ok(Rows { set, videos, samples, groups, group_count, missing, node: node.to_string() })
     }
 
-    pub fn sample(&self, position: usize) -> Sample {
-        Sample { id: self.ids[position] as u64, occurrence: 0 }
+    pub fn len(&self) -> usize {
+        self.videos.len()
+    }
+    pub fn is_empty(&self) -> bool {
+        self.videos.is_empty()
+    }
+    pub fn sample(&self, position: usize) -> &Sample {
+        &self.samples[position]
     }
 
-    /// A training epoch: shuffled by the seed; the last partial batch is dropped, its samples are listed.
-    pub fn training(&self, pass: &Pass, batch: usize) -> (Vec<Batch>, Vec<usize>) {
-        let order = Key::order(pass, &self.node).rng().permutation(self.ids.len());
-        let whole = order.len() / batch * batch;
+    /// A training epoch: shuffled by the seed. The last partial batch is dropped, its rows are listed; or it is kept as a shorter one.
+    pub fn training(&self, pass: &Pass, batch: usize, drop_last: bool) -> (Vec<Batch>, Vec<usize>) {
+        let order = Key::order(pass, &self.node).rng().permutation(self.len());
+        let whole = if drop_last { order.len() / batch * batch } else { order.len() };
         let batches = order[..whole].chunks(batch).enumerate();
         let batches = batches.map(|(step, p)| Batch { pass: pass.clone(), step: step as u64, positions: p.to_vec() }).collect();
         (batches, order[whole..].to_vec())
@@ -92,7 +131,7 @@ impl Rows {
 
     /// Every row once, in the split's order.
     pub fn evaluation(&self, pass: &Pass, batch: usize) -> Vec<Batch> {
-        let all: Vec<usize> = (0..self.ids.len()).collect();
+        let all: Vec<usize> = (0..self.len()).collect();
         all.chunks(batch).enumerate().map(|(step, p)| Batch { pass: pass.clone(), step: step as u64, positions: p.to_vec() }).collect()
     }
 }

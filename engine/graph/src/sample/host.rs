@@ -1,5 +1,6 @@
 //! Host values and what a node of the sample plane sees: pure functions of one sample and its key.
 
+use crate::budget::product;
 use crate::draw::{Key, Pass, Rng, Sample};
 use crate::kind::Kind;
 use anyhow::{anyhow, bail, ensure, Result};
@@ -57,6 +58,9 @@ impl PartialEq for Video {
     }
 }
 
+/// Bytes of a clip that may be more than the machine has.
+const LARGE: usize = 1 << 28;
+
 impl Video {
     pub fn new(set: Arc<PackedSet>, index: usize) -> Video {
         let range = 0..set.videos[index].frames as usize;
@@ -79,7 +83,12 @@ impl Video {
             bail!("frame {p} of a video of {} frames", self.frames());
         }
         let frames: Vec<u32> = positions.iter().map(|p| (self.range.start + p) as u32).collect();
-        let mut data = vec![0; frames.len() * h * w * 3];
+        let bytes = usize::try_from(product([frames.len(), h, w, 3])).unwrap_or(usize::MAX);
+        // pages of zeros cost nothing until they are written, but an allocation that fails ends the process: large ones are tried first
+        if bytes > LARGE && Vec::<u8>::new().try_reserve_exact(bytes).is_err() {
+            bail!("no memory for a clip of {} frames, {bytes} bytes: make it shorter", frames.len());
+        }
+        let mut data = vec![0; bytes];
         self.set.read_frames(self.index, &frames, &mut data)?;
         Ok(Array::new(vec![frames.len(), h, w, 3], data))
     }
@@ -91,6 +100,8 @@ pub struct SourceSample {
     pub video: Video,
     /// Position among the rows of the split that the source reads, after `hold_out`.
     pub position: usize,
+    /// Position of the video's group among the groups of those rows, by name.
+    pub group: usize,
     /// Class, where the set has classes.
     pub label: Option<u32>,
 }
@@ -99,7 +110,7 @@ pub struct SourceSample {
 pub struct SampleIo<'a> {
     pub(crate) node: &'a str,
     pub(crate) pass: &'a Pass,
-    pub(crate) sample: Sample,
+    pub(crate) sample: &'a Sample,
     pub(crate) item: usize,
     pub(crate) inputs: &'a HashMap<&'a str, Value>,
     pub(crate) source: Option<&'a SourceSample>,
@@ -108,7 +119,7 @@ pub struct SampleIo<'a> {
 
 impl<'a> SampleIo<'a> {
     /// For the sample plane's runner and for tests of single nodes.
-    pub fn new(node: &'a str, pass: &'a Pass, sample: Sample, inputs: &'a HashMap<&'a str, Value>) -> SampleIo<'a> {
+    pub fn new(node: &'a str, pass: &'a Pass, sample: &'a Sample, inputs: &'a HashMap<&'a str, Value>) -> SampleIo<'a> {
         SampleIo { node, pass, sample, item: 0, inputs, source: None, outputs: HashMap::new() }
     }
     /// Of a source node: the sample that it stands for.
@@ -122,7 +133,7 @@ impl<'a> SampleIo<'a> {
     pub fn source(&self) -> Result<&'a SourceSample> {
         self.source.ok_or_else(|| anyhow!("{}: not a source", self.node))
     }
-    pub fn sample(&self) -> Sample {
+    pub fn sample(&self) -> &'a Sample {
         self.sample
     }
     pub fn input(&self, name: &str) -> Result<&'a Value> {
@@ -149,7 +160,7 @@ impl<'a> SampleIo<'a> {
         let value = match self.inputs.get(name) {
             Some(Value::Index(a)) => a.clone(),
             Some(_) => bail!("{}: input `{name}` must be an index", self.node),
-            None => Array::new(shape.to_vec(), draw(&mut self.rng())),
+            None => Array::new(shape.to_vec(), draw(&mut self.rng(name))),
         };
         let drawn = value.data.to_vec();
         self.put(name, Value::Index(value));
@@ -160,14 +171,14 @@ impl<'a> SampleIo<'a> {
         let value = match self.inputs.get(name) {
             Some(Value::Float(a)) => a.clone(),
             Some(_) => bail!("{}: input `{name}` must be floats", self.node),
-            None => Array::new(shape.to_vec(), draw(&mut self.rng())),
+            None => Array::new(shape.to_vec(), draw(&mut self.rng(name))),
         };
         let drawn = value.data.to_vec();
         self.put(name, Value::Float(value));
         Ok(drawn)
     }
-    fn rng(&self) -> Rng {
-        Key::sample(self.pass, self.sample, self.item, self.node).rng()
+    fn rng(&self, draw: &str) -> Rng {
+        Key::sample(self.pass, self.sample, self.item, self.node, draw).rng()
     }
     pub fn finish(self) -> HashMap<&'static str, Value> {
         self.outputs

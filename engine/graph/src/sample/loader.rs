@@ -66,7 +66,7 @@ struct Feed {
 
 struct Shared {
     plan: HostPlan,
-    rows: Rows,
+    rows: Arc<Rows>,
     feed: Mutex<Feed>,
     room: Condvar,
     depth: usize,
@@ -89,7 +89,7 @@ fn lock(feed: &Mutex<Feed>) -> MutexGuard<'_, Feed> {
 
 impl Loader {
     /// Starts `threads` threads that keep up to `depth` batches under way.
-    pub fn start(plan: HostPlan, rows: Rows, batches: Batches, threads: usize, depth: usize) -> Loader {
+    pub fn start(plan: HostPlan, rows: Arc<Rows>, batches: Batches, threads: usize, depth: usize) -> Loader {
         let feed = Feed { batches, current: None, next_number: 0, under_way: 0, through: false, failed: None, stop: false };
         let shared = Arc::new(Shared { plan, rows, feed: Mutex::new(feed), room: Condvar::new(), depth: depth.max(1) });
         let (sender, results) = unbounded();
@@ -220,9 +220,8 @@ fn caught<T>(run: impl FnOnce() -> Result<T>) -> Result<T> {
 /// Which sample, for its errors.
 fn named(shared: &Shared, work: &Work, slot: usize) -> String {
     let rows = &shared.rows;
-    let id = work.batch.positions.get(slot).and_then(|p| rows.ids.get(*p)).copied();
-    match id.and_then(|id| Some((id, &rows.set.videos.get(id)?.path))) {
-        Some((id, video)) => format!("sample {id} ({video}) of the set `{}`", rows.set.name),
+    match work.batch.positions.get(slot).and_then(|p| rows.samples.get(*p)) {
+        Some(sample) => format!("the video {} of the set `{}`", sample.path, rows.set.name),
         None => format!("a sample of the set `{}`", rows.set.name),
     }
 }
@@ -241,7 +240,7 @@ fn join(shared: &Shared, work: &Work) -> Result<HostBatch> {
         rows.push(slot.lock().unwrap_or_else(PoisonError::into_inner).take().ok_or_else(|| anyhow!("a sample of the batch was lost"))?);
     }
     let columns = (0..shared.plan.outputs.len()).map(|c| column(&rows, c)).collect::<Result<_>>()?;
-    let samples = work.batch.positions.iter().map(|p| shared.rows.sample(*p)).collect();
+    let samples = work.batch.positions.iter().map(|p| shared.rows.sample(*p).clone()).collect();
     Ok(HostBatch { batch: work.batch.clone(), samples, columns })
 }
 
@@ -250,7 +249,10 @@ fn column(rows: &[Vec<Option<Value>>], c: usize) -> Result<Column> {
     macro_rules! joined {
         ($variant:ident, $first:expr) => {{
             let inner: usize = $first.shape.iter().product();
-            let mut data = Vec::with_capacity(rows.len() * inner);
+            let mut data = Vec::new();
+            if data.try_reserve_exact(rows.len().saturating_mul(inner)).is_err() {
+                bail!("no memory for a batch of {} values of {inner} numbers: make `batch` smaller", rows.len());
+            }
             for row in rows {
                 match &row[c] {
                     Some(Value::$variant(a)) if a.shape == $first.shape => data.extend_from_slice(&a.data),

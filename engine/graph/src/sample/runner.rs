@@ -2,7 +2,7 @@
 
 use super::epoch::Rows;
 use super::host::{Array, SampleIo, SourceSample, Value, Video};
-use crate::draw::{Key, Pass};
+use crate::draw::Pass;
 use crate::plan::{From, NodePlan, Place, StagePlan};
 use crate::port::Type;
 use anyhow::{anyhow, Context, Result};
@@ -92,10 +92,11 @@ impl HostPlan {
         }
         let run = plan.entry.sample.ok_or_else(|| anyhow!("`{}` does not run on the host", plan.path))?;
         let sample = rows.sample(position);
-        let index = sample.id as usize;
+        let index = rows.videos[position];
         let source = plan.kind.source().map(|_| SourceSample {
             video: Video::new(Arc::clone(&rows.set), index),
             position,
+            group: rows.groups[position],
             label: rows.set.videos[index].class,
         });
         let mut inputs: Vec<(&str, Value, bool)> = Vec::new();
@@ -137,8 +138,7 @@ impl HostPlan {
 
 /// The branch that a sample takes at a choosing node.
 pub fn pick(stage: &StagePlan, node: usize, pass: &Pass, rows: &Rows, position: usize) -> Option<usize> {
-    let mut rng = Key::sample(pass, rows.sample(position), 0, &stage.nodes[node].path).rng();
-    stage.nodes[node].kind.pick(&mut rng, &stage.branches(node))
+    stage.pick(node, pass, rows.sample(position))
 }
 
 fn map_array<T: Clone>(a: &Array<T>, shape: Vec<usize>, ranges: impl Iterator<Item = std::ops::Range<usize>>) -> Array<T> {

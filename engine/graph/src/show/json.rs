@@ -49,7 +49,7 @@ fn stage(plan: &Plan, stage: &StagePlan) -> Value {
         })
         .collect();
     let source = stage.source().map(
-        |s| json!({ "set": s.set, "split": s.split, "hold_out": s.hold_out, "height": s.height, "width": s.width, "streams": s.streams }),
+        |s| json!({ "set": s.set, "split": s.split, "hold_out": s.held.as_ref().map_or(0, |h| h.rows), "hold_out_seed": s.held.as_ref().map(|h| h.seed), "part": s.held.as_ref().map(|h| h.part.name()), "height": s.height, "width": s.width, "streams": s.streams }),
     );
     let output = |(n, p): (usize, usize)| format!("{}.{}", stage.nodes[n].path, stage.nodes[n].entry.outputs[p].name);
     json!({
@@ -113,7 +113,7 @@ fn input(stage: &StagePlan, node: &NodePlan, input: &InputPlan) -> Value {
         From::Stage { stage, node, port } => (format!("{node}.{port}"), Some(stage)),
     };
     let item = match (&input.from, input.item) {
-        (From::Node { node, port }, Some((axis, item))) => Some(&stage.nodes[*node].outputs[*port].axes[axis].items[item]),
+        (From::Node { node, port }, Some((axis, item))) => stage.nodes[*node].outputs[*port].axes[axis].item(item),
         _ => None,
     };
     json!({ "name": input.name, "stage": other, "from": from, "item": item, "gradient": carries_gradient(stage, node, input) })
@@ -124,7 +124,7 @@ fn port(name: &str, port: &Port) -> Value {
         "name": name,
         "type": port.ty.to_string(),
         "rows": port.rows,
-        "axes": port.axes.iter().map(|a| json!({ "name": a.name, "items": a.items })).collect::<Vec<_>>(),
+        "axes": port.axes.iter().map(|a| json!({ "name": a.name, "items": a.items().collect::<Vec<_>>() })).collect::<Vec<_>>(),
         "shape": port.shape.iter().map(length).collect::<Vec<_>>(),
         "range": port.range.as_ref().map(length),
         "text": port.to_string(),

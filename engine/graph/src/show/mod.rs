@@ -22,7 +22,7 @@ use crate::port::Port;
 use crate::stage::{Checkpoint, Ema, Momentum, Origin};
 
 /// `14356544` as `14,356,544`.
-pub fn thousands(n: usize) -> String {
+pub fn thousands(n: impl std::fmt::Display) -> String {
     let digits = n.to_string();
     let mut out = String::new();
     for (i, c) in digits.chars().enumerate() {
@@ -138,7 +138,8 @@ pub(crate) fn edge(stage: &StagePlan, input: &InputPlan) -> String {
     match (&input.from, input.item) {
         (From::Node { node, port }, item) => {
             let from = &stage.nodes[*node];
-            let item = item.map(|(axis, item)| format!("[{}]", from.outputs[*port].axes[axis].items[item])).unwrap_or_default();
+            let item =
+                item.map(|(axis, item)| format!("[{}]", from.outputs[*port].axes[axis].item(item).unwrap_or_default())).unwrap_or_default();
             format!("{} = {}.{}{item}", input.name, from.path, from.entry.outputs[*port].name)
         }
         (From::Stage { stage, node, port }, _) => format!("{} = {stage}/{node}.{port}", input.name),

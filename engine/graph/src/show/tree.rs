@@ -109,7 +109,7 @@ pub(super) fn links(stage: &StagePlan) -> (Vec<Link>, Vec<Table>) {
             let (from, port, name, item) = match &input.from {
                 From::Node { node: from, port } => {
                     let output = &stage.nodes[*from].outputs[*port];
-                    let item = input.item.map(|(axis, item)| output.axes[axis].items[item].clone());
+                    let item = input.item.and_then(|(axis, item)| Some(output.axes[axis].item(item)?.into_owned()));
                     let source = &stage.nodes[*from];
                     let known = [source.path.as_str(), source.entry.outputs[*port].name];
                     (*from, *port, Some(input.name.clone()).filter(|n| !known.contains(&n.as_str())), item)

@@ -22,7 +22,14 @@ macro_rules! settings {
     };
 }
 
-settings!(Source_ { set: String, split: String, height: usize, width: usize });
+settings!(Source_ {
+    set: String,
+    split: String,
+    #[schemars(range(min = 1, max = 8192))]
+    height: usize,
+    #[schemars(range(min = 1, max = 8192))]
+    width: usize,
+});
 impl Kind for Source_ {
     const NAME: &'static str = "source/set";
     const INPUTS: &'static [In] = &[];
@@ -38,7 +45,7 @@ impl Kind for Source_ {
     }
     fn source(&self) -> Option<Source> {
         let (set, split) = (self.set.clone(), self.split.clone());
-        Some(Source { set, split, hold_out: 0, height: self.height, width: self.width, streams: vec!["rgb".into()] })
+        Some(Source { set, split, held: None, height: self.height, width: self.width, streams: vec!["rgb".into()] })
     }
 }
 impl SampleKind for Source_ {
@@ -59,15 +66,15 @@ fn clip(inputs: &Inputs, length: usize) -> Port {
 }
 const FRAMES: In = In::new("frames", &[Type::Video], "3 frames H W", "the video");
 
-settings!(Pair { length: usize });
+settings!(Pair {
+    #[schemars(range(min = 1, max = 4096))]
+    length: usize,
+});
 impl Kind for Pair {
     const NAME: &'static str = "clip/pair";
     const INPUTS: &'static [In] = &[FRAMES];
     const OUTPUTS: &'static [Out] =
         &[Out::new("first", "3 T H W", "a clip"), Out::new("second", "3 T H W", "a clip"), Out::draw("starts", "2", "where they start")];
-    fn check(&self, faults: &mut SettingFaults) {
-        faults.require(self.length > 0, "length", "must be at least 1");
-    }
     fn ports(&self, inputs: &Inputs) -> Ports {
         Ok(vec![clip(inputs, self.length), clip(inputs, self.length), Port::index([2.into()])])
     }
@@ -85,7 +92,12 @@ impl SampleKind for Pair {
     }
 }
 
-settings!(Several { clips: usize, length: usize });
+settings!(Several {
+    #[schemars(range(min = 1, max = 1024))]
+    clips: usize,
+    #[schemars(range(min = 1, max = 4096))]
+    length: usize,
+});
 impl Kind for Several {
     const NAME: &'static str = "clip/several";
     const INPUTS: &'static [In] = &[FRAMES];
@@ -105,7 +117,10 @@ impl SampleKind for Several {
     }
 }
 
-settings!(Crop { size: usize });
+settings!(Crop {
+    #[schemars(range(min = 1, max = 4096))]
+    size: usize,
+});
 impl Kind for Crop {
     const NAME: &'static str = "view/crop";
     const INPUTS: &'static [In] = &[In::new("clips", CLIP, "3 T H W", "the clips")];
@@ -159,7 +174,10 @@ impl SampleKind for Fail {
     }
 }
 
-settings!(Order { items: usize });
+settings!(Order {
+    #[schemars(range(min = 1, max = 1024))]
+    items: usize,
+});
 impl Kind for Order {
     const NAME: &'static str = "order/draw";
     const INPUTS: &'static [In] = &[];
@@ -205,7 +223,10 @@ impl Kind for Normal {
     }
 }
 
-settings!(Choose { odds: BTreeMap<String, f64> });
+settings!(Choose {
+    #[schemars(extend("additionalProperties" = { "type": "number", "minimum": 0.0, "maximum": 1e6 }))]
+    odds: BTreeMap<String, f64>,
+});
 impl Kind for Choose {
     const NAME: &'static str = "view/choose";
     const INPUTS: &'static [In] = &[In::new("clips", CLIP, "...", "the branches").many()];
@@ -235,12 +256,15 @@ impl Kind for Stack {
     fn ports(&self, inputs: &Inputs) -> Ports {
         let items = inputs.all().map(|(n, _)| n.to_string()).collect();
         let mut port = inputs.all().next().unwrap().1.clone();
-        port.axes.insert(0, Axis { name: self.axis.clone(), items });
+        port.axes.insert(0, Axis::named(&self.axis, items));
         Ok(vec![port])
     }
 }
 
-settings!(Backbone { width: usize });
+settings!(Backbone {
+    #[schemars(range(min = 1, max = 1024))]
+    width: usize,
+});
 impl Kind for Backbone {
     const NAME: &'static str = "backbone/tiny";
     const INPUTS: &'static [In] = &[In::new("clips", &[Type::Float], "3 T H W", "the clips")];
@@ -257,14 +281,14 @@ impl ModelDeclaration for Backbone {
     }
 }
 
-settings!(Head { widths: Vec<usize> });
+settings!(Head {
+    #[schemars(length(min = 1, max = 64), inner(range(min = 1, max = 65_536)))]
+    widths: Vec<usize>,
+});
 impl Kind for Head {
     const NAME: &'static str = "head/linear";
     const INPUTS: &'static [In] = &[In::new("map", &[Type::Float], "C", "features")];
     const OUTPUTS: &'static [Out] = &[Out::new("features", "D", "features")];
-    fn check(&self, faults: &mut SettingFaults) {
-        faults.require(!self.widths.is_empty(), "widths", "must hold at least one width");
-    }
     fn ports(&self, _: &Inputs) -> Ports {
         Ok(vec![Port::float([self.widths[self.widths.len() - 1].into()])])
     }
@@ -283,6 +307,7 @@ impl ModelDeclaration for Head {
 
 settings!(Contrast {
     /// How soft.
+    #[schemars(range(max = 1000.0), extend("exclusiveMinimum" = 0.0))]
     temperature: f64,
     hard: Option<bool>,
 });
@@ -294,8 +319,7 @@ impl Kind for Contrast {
     const RATE: Rate = Rate::Batch;
     const AXES: Axes = Axes::None;
     fn check(&self, faults: &mut SettingFaults) {
-        faults.require(self.temperature > 0.0, "temperature", "must be above 0");
-        let _ = self.hard;
+        faults.require(self.hard != Some(true) || self.temperature <= 1.0, "temperature", "must be at most 1 where `hard` is true");
     }
     fn ports(&self, _: &Inputs) -> Ports {
         Ok(vec![Port::scalar(), Port::scalar(), Port::whole(Type::Float, [Dim::Symbol("N".into()), Dim::Symbol("N".into())])])
@@ -306,7 +330,7 @@ impl Kind for Contrast {
 #[derive(Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Weight {
-    Number(f64),
+    Number(#[schemars(range(min = -1e6, max = 1e6))] f64),
     Off(bool),
 }
 
@@ -326,7 +350,10 @@ impl Kind for Against {
     }
 }
 
-settings!(Ring { rows: usize });
+settings!(Ring {
+    #[schemars(range(min = 1, max = 16_777_216))]
+    rows: usize,
+});
 impl Kind for Ring {
     const NAME: &'static str = "memory/ring";
     const INPUTS: &'static [In] = &[];
@@ -345,7 +372,7 @@ impl RegisterDeclaration for Ring {
     fn state(&self, inputs: &Inputs) -> Vec<State> {
         let written = inputs.written("rows").map(|p| p.shape.clone()).unwrap_or_default();
         let shape = std::iter::once(self.rows.into()).chain(written).collect();
-        vec![State { name: "rows", shape, ty: Type::Float, init: Init::UnitRows, reference: Reference::FirstAxisLast }]
+        vec![State { name: "rows", shape, ty: Type::Float, init: Init::UnitLength, reference: Reference::FirstAxisLast }]
     }
 }
 
@@ -394,6 +421,21 @@ impl Kind for Sum {
     }
 }
 
+settings!(Right {});
+impl Kind for Right {
+    const NAME: &'static str = "loss/right";
+    const INPUTS: &'static [In] = &[
+        In::new("logits", &[Type::Float], "... classes", "one for each class"),
+        In::new("label", &[Type::Index], "", "the class").counts("classes"),
+    ];
+    const OUTPUTS: &'static [Out] = &[Out::new("loss", "", "how wrong they are")];
+    const RATE: Rate = Rate::Batch;
+    const AXES: Axes = Axes::None;
+    fn ports(&self, _: &Inputs) -> Ports {
+        Ok(vec![Port::scalar()])
+    }
+}
+
 settings!(Mean { over: Vec<String> });
 impl Kind for Mean {
     const NAME: &'static str = "collect/mean";
@@ -411,7 +453,10 @@ impl Kind for Mean {
     }
 }
 
-settings!(Score { k: usize });
+settings!(Score {
+    #[schemars(range(min = 1, max = 1_000_000))]
+    k: usize,
+});
 impl Kind for Score {
     const NAME: &'static str = "evaluate/score";
     const INPUTS: &'static [In] =

@@ -2,11 +2,13 @@
 #![allow(dead_code)]
 
 mod kinds;
+mod wrong;
 
 use dv_graph::check::{check, Checked};
 use dv_graph::kind::{Entry, Library};
 use dv_graph::merge::Setting;
 use kinds::*;
+use wrong::*;
 
 static ENTRIES: &[Entry] = &[
     Entry::sample::<Source_>(),
@@ -28,24 +30,37 @@ static ENTRIES: &[Entry] = &[
     Entry::register::<Found>(),
     Entry::batch::<Stop>(),
     Entry::batch::<Sum>(),
+    Entry::batch::<Right>(),
     Entry::batch::<Mean>(),
     Entry::batch::<Score>(),
     Entry::batch::<Compare>(),
     Entry::batch::<Resample>(),
+    Entry::batch::<WrongNode>(),
 ];
+
+static WRONG: &[Entry] = &[Entry::model::<WrongModel>(), Entry::register::<WrongRegister>()];
 
 pub fn library() -> Library {
     Library::new(ENTRIES)
 }
 
+/// The same with a model and a register that are wrong in themselves.
+pub fn wrong_library() -> Library {
+    Library::new(ENTRIES.iter().chain(WRONG))
+}
+
 /// Checks `files`, of which the first is the graph, with `--set` texts.
 pub fn checked(files: &[(&str, &str)], sets: &[&str]) -> Checked {
+    checked_by(&library(), files, sets)
+}
+
+pub fn checked_by(library: &Library, files: &[(&str, &str)], sets: &[&str]) -> Checked {
     let dir = tempfile::tempdir().unwrap();
     for (name, text) in files {
         std::fs::write(dir.path().join(name), text).unwrap();
     }
     let sets: Vec<Setting> = sets.iter().map(|s| Setting::parse(s).unwrap_or_else(|| panic!("{s}"))).collect();
-    check(&dir.path().join(files[0].0), &sets, &library(), None)
+    check(&dir.path().join(files[0].0), &sets, library, None)
 }
 
 /// The faults as `line:column code`, in the order of the text; notes left out.

@@ -3,7 +3,6 @@
 use super::{Executor, Step, Values};
 use crate::batch::Value;
 use anyhow::{anyhow, bail, Result};
-use dv_graph::draw::{Key, Sample};
 use dv_graph::plan::NodePlan;
 use std::collections::HashMap;
 use tch::{Device, Kind};
@@ -37,8 +36,7 @@ impl Executor<'_> {
             (Some(fed), _) => Value::Tensor(fed.shallow_clone()),
             (None, Some(input)) => self.input(input, &(0..step.samples.len()).collect::<Vec<_>>(), step, values)?,
             (None, None) => {
-                let pick = |s: &Sample| plan.kind.pick(&mut Key::sample(step.pass, *s, 0, &plan.path).rng(), &branches).unwrap_or(0);
-                return Ok(step.samples.iter().map(pick).collect());
+                return Ok(step.samples.iter().map(|s| self.stage.pick(node, step.pass, s).unwrap_or(0)).collect());
             }
         };
         let given = given.tensor().ok_or_else(|| anyhow!("a choice is an index"))?.to_kind(Kind::Int64).to_device(Device::Cpu);

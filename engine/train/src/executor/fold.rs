@@ -21,6 +21,7 @@ impl Executor<'_> {
     }
 
     /// One run of a node: item axes folded into the rows, or those but one of which an item is taken. The outputs are unfolded again.
+    #[allow(clippy::too_many_arguments)]
     pub(super) fn pass(
         &self,
         plan: &NodePlan,
@@ -28,6 +29,7 @@ impl Executor<'_> {
         step: &Step,
         rows: &[usize],
         inputs: &[(String, Value, usize)],
+        wanted: &[&'static str],
         taken: Option<(usize, usize)>,
     ) -> Result<HashMap<&'static str, Value>> {
         let fold: Vec<usize> = plan.fold.iter().map(|a| a.len()).collect();
@@ -45,9 +47,9 @@ impl Executor<'_> {
         let folded = folded.collect();
         let list: Vec<Row> = rows
             .iter()
-            .flat_map(|r| (0..items).map(|item| Row { sample: step.samples[*r], item: whole_item(item, &fold, taken) }))
+            .flat_map(|r| (0..items).map(|item| Row { sample: step.samples[*r].clone(), item: whole_item(item, &fold, taken) }))
             .collect();
-        let outputs = self.call(plan, store, step, &list, rows, items, folded)?;
+        let outputs = self.call(plan, store, step, &list, rows, items, folded, wanted)?;
         let unfold = |(name, value): (&'static str, Value)| {
             let port = plan.entry.output(name).map(|p| &plan.outputs[p]);
             let value = match &value {

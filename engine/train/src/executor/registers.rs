@@ -45,7 +45,7 @@ impl Executor<'_> {
     ) -> Result<()> {
         let Run::Register(run) = self.registry.run(plan.entry.name)? else { bail!("`{}` is not a register", plan.path) };
         let state = store.registers.get(&plan.path).ok_or_else(|| anyhow!("the register `{}` has no values here", plan.path))?;
-        let rows: Vec<Row> = step.samples.iter().map(|sample| Row { sample: *sample, item: 0 }).collect();
+        let rows: Vec<Row> = step.samples.iter().map(|sample| Row { sample: sample.clone(), item: 0 }).collect();
         let io = BatchIo::new(&plan.path, step.pass, step.step, &rows, self.stage.drive.world(), self.device, inputs);
         let _off = tch::no_grad_guard();
         caught(|| which(&run)(plan.kind.as_any(), &State(&state.tensors), &io))

@@ -3,7 +3,7 @@
 use crate::batch::{Table, Value};
 use crate::executor::{Executor, Feeds, Values};
 use anyhow::{bail, Result};
-use dv_graph::draw::Pass;
+use dv_graph::draw::{Pass, Sample};
 use dv_graph::plan::{From, Place, StagePlan};
 use tch::{Kind, Tensor};
 
@@ -21,10 +21,10 @@ pub fn feed(stage: &StagePlan, text: &str, tensor: &Tensor, feeds: &mut Feeds) -
             continue;
         }
         let Some(n) = tensor.size().first().copied() else { bail!("--feed {text}: a table has rows") };
-        let new = || Table { ids: (0..n as u64).collect(), rows: Tensor::zeros([n, 0], (Kind::Float, tensor.device())), label: None };
+        let new = || Table::new(Sample::numbered(n as usize), Tensor::zeros([n, 0], (Kind::Float, tensor.device())), None);
         let table = feeds.tables.entry(key).or_insert_with(new);
-        if table.ids.len() as i64 != n {
-            bail!("--feed {text}: {n} rows, and the table has {}", table.ids.len());
+        if table.len() as i64 != n {
+            bail!("--feed {text}: {n} rows, and the table has {}", table.len());
         }
         match label {
             true => table.label = Some(tensor.to_kind(Kind::Int64)),
@@ -47,7 +47,7 @@ pub fn end(executor: &Executor, pass: &Pass, values: &mut Values) -> Result<()> 
     });
     let earlier = |s: &str, n: &str, p: &str| {
         let key = (s.to_string(), n.to_string(), p.to_string());
-        executor.feeds.tables.get(&key).map(Table::shallow_clone)
+        Ok(executor.feeds.tables.get(&key).map(Table::shallow_clone))
     };
     let found = executor.run_end(own.collect(), &earlier, pass)?;
     values.values.extend(found.values);

@@ -1,0 +1,15 @@
+//! A few seconds of each long test.
+
+use dv_tests::soak::graphs::{Corpus, Graphs};
+use dv_tests::soak::{self, Plan};
+use std::time::Duration;
+
+#[test]
+fn damaged_graphs_are_refused_with_places_in_little_time_and_memory() {
+    let kept = dv_tests::root().join("target/soak");
+    let graphs = Graphs { corpus: Corpus::of(&dv_tests::root()), program: dv_tests::program(), kept };
+    let plan = Plan { seed: 1, cases: 24, time: Duration::from_secs(300), jobs: 1 };
+    let tally = soak::run(&graphs, plan, &|_| ());
+    assert!(tally.failures.is_empty(), "{tally}{:#?}", tally.failures);
+    assert_eq!(tally.cases, plan.cases);
+}
