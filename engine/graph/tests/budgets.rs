@@ -375,5 +375,5 @@ fn the_document_states_the_limits() {
         let line = text.lines().find(|l| l.starts_with(&format!("| {what}"))).unwrap_or_else(|| panic!("no limit of `{what}`"));
         assert!(line.ends_with(&format!("| {most} |")), "{line}");
     }
-    assert!(text.contains(&format!("The first {FAULTS} faults are printed in full")));
+    assert!(text.contains(&format!("The first {FAULTS} errors are printed in full")));
 }
