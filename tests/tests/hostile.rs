@@ -154,6 +154,6 @@ fn a_graph_of_50_kilobytes_that_took_ten_gigabytes() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("g.toml");
     fs::write(&file, TINY.to_string() + &(0..8000).map(|i| format!("[x{i}]\n")).collect::<String>()).unwrap();
-    let said = Call::new("check", &file).run().refused(&["a graph has no `x0`", "and 7,900 more", "8000 faults"]);
+    let said = Call::new("check", &file).run().refused(&["a graph has no `x0`", "and 7,900 more", "8000 errors"]);
     assert_eq!(said.err.matches("error[").count(), 100);
 }

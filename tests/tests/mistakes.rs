@@ -265,7 +265,9 @@ fn sets_that_do_not_fit() {
     with(&[("\"train01\"", "\"train02\"")], &["no split `train02`", "train01", "test01"]);
     with(&[("\"tiny\"", "\"tinny\"")], &["no packed set `tinny`", "dv pack"]);
     with(&[("hold_out = 0", "hold_out = 4, hold_out_seed = 666, part = \"rest\"")], &["leaves nothing"]);
-    with(&[("hold_out = 0", "hold_out = 4")], &["`hold_out_seed`", "`part`"]);
+    // held-out rows of no known draw
+    let text = edited(&[("hold_out = 0", "hold_out = 4")]);
+    check(&text).refused(&["`hold_out_seed`", "`part`", &place(&text, "4, height = 48")]);
     // a crop that is larger than the frames
     let text = edited(&[("size   = 32", "size   = 64")]);
     check(&text).refused(&["`view_0/crop`", "64"]);

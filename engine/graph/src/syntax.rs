@@ -119,19 +119,20 @@ pub(crate) fn quotes(text: &str) -> Vec<Quote> {
     found
 }
 
-/// Where a string ends, after its mark.
+/// Where a string ends, after its mark. One of a single mark ends in its line, which is not looked for beforehand: a line may hold many.
 fn close(text: &str, inside: usize, mark: &str) -> Option<usize> {
-    let limit = if mark.len() == 1 { line(text, inside).end } else { text.len() };
+    let bytes = text.as_bytes();
+    let of_one_line = mark.len() == 1;
     let mut at = inside;
-    loop {
-        let rest = text.get(at..limit).filter(|rest| !rest.is_empty())?;
-        if rest.starts_with(mark) {
+    while at < bytes.len() && !(of_one_line && bytes[at] == b'\n') {
+        if bytes[at..].starts_with(mark.as_bytes()) {
             return Some(at + mark.len());
         }
-        // only strings in `"` have escapes
-        let step = if rest.starts_with('\\') && mark.starts_with('"') { 2 } else { 1 };
-        at += rest.chars().take(step).map(char::len_utf8).sum::<usize>();
+        // only strings in `"` have escapes; a line's end is none of a string that ends with it
+        let escape = bytes[at] == b'\\' && mark.starts_with('"') && !(of_one_line && bytes.get(at + 1) == Some(&b'\n'));
+        at += if escape { 2 } else { 1 };
     }
+    None
 }
 
 /// The quote at `open`: after a letter it is the end of a word that lacks the first one.

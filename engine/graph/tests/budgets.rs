@@ -116,6 +116,8 @@ fn text_that_is_too_long() {
     refused("empty tables", &one(lines(110_000, |i| format!("[{i}]"))), "too-many", "keys and values");
     refused("tables of arrays", &one("[[a]]\n".repeat(150_000)), "too-many", "keys and values");
     refused("inline tables", &one(format!("a = [{}]", "{},".repeat(300_000))), "too-many", "keys and values");
+    refused("strings on one line", &one(format!("a = [{}", "{ x = 'y', ".repeat(80_000))), "syntax", "");
+    refused("open strings", &one("a = \"\\\"x ' ".repeat(70_000)), "syntax", "");
     refused("equals signs", &one("= 1\n".repeat(50_000)), "syntax", "");
     refused("equals signs on one line", &one("= 1 ".repeat(240_000)), "syntax", "");
     refused("one key again and again", &one(format!("[t]\n{}", "a = 1\n".repeat(100_000))), "syntax", "is set twice");
