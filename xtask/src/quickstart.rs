@@ -9,6 +9,10 @@ use crate::{setup, sh, Result};
 /// The release build of the whole workspace.
 const BUILD_SPACE: u64 = 2_500_000_000;
 
+/// Fractions of test videos whose nearest neighbour has their class: what README states, over seeds and CPUs.
+const PRETRAINED: (f64, f64) = (0.70, 0.78);
+const UNTRAINED: (f64, f64) = (0.11, 0.16);
+
 /// Does whatever is not done yet.
 pub fn run(offline: Option<&Path>) -> Result<()> {
     let start = Instant::now();
@@ -64,8 +68,33 @@ pub fn run(offline: Option<&Path>) -> Result<()> {
         print!("{}", std::fs::read_to_string(&table).map_err(|fault| format!("{}: {fault}", table.display()))?);
         eprintln!("nothing was run again; to start afresh: cargo xtask clean && cargo xtask quickstart");
     }
+    compare(&result)?;
     eprintln!("quickstart took {}", sh::time(start.elapsed().as_secs_f64()));
     Ok(())
+}
+
+/// Compares the run's result with the range that README states.
+fn compare(result: &Path) -> Result<()> {
+    let text = std::fs::read_to_string(result).map_err(|fault| format!("{}: {fault}", result.display()))?;
+    for (stage, (low, high)) in [("retrieval", PRETRAINED), ("retrieval_untrained", UNTRAINED)] {
+        let top1 = metric(&text, stage, "score.top1").ok_or_else(|| format!("{} has no top-1 of `{stage}`", result.display()))?;
+        let place = match top1 {
+            top1 if (low..=high).contains(&top1) => "within",
+            _ => "OUTSIDE",
+        };
+        eprintln!("{stage}: top-1 {top1:.4}, {place} the range of three seeds on three sorts of CPU, {low} to {high}");
+        if place == "OUTSIDE" {
+            eprintln!("warning: CPUs round differently, but not by that much: please report it with runs/quickstart/result.json");
+        }
+    }
+    Ok(())
+}
+
+/// A number of a stage in `result.json`. The file is dv's own, in which a stage's metrics follow its name.
+fn metric(text: &str, stage: &str, name: &str) -> Option<f64> {
+    let (_, rest) = text.split_once(&format!("\"{stage}\": {{"))?;
+    let (_, rest) = rest.split_once(&format!("\"{name}\":"))?;
+    rest.split([',', '}', '\n']).next()?.trim().parse().ok()
 }
 
 /// Builds the release binaries.

@@ -44,7 +44,12 @@ pub fn cargo(args: &[&str]) -> Command {
             command.env_remove(&name);
         }
     }
-    // Test programs are started by cargo, not by `dv`, which sees to both otherwise.
+    with_libtorch(&mut command);
+    command
+}
+
+/// Lets a program find libtorch that is started neither by cargo alone nor by `dv`, which sees to it otherwise.
+pub fn with_libtorch(command: &mut Command) {
     let mut path = root().join(".deps/libtorch/lib").into_os_string();
     if let Some(old) = std::env::var_os("LD_LIBRARY_PATH") {
         path.push(":");
@@ -52,7 +57,6 @@ pub fn cargo(args: &[&str]) -> Command {
     }
     command.env("LD_LIBRARY_PATH", path);
     command.env("OMP_WAIT_POLICY", "PASSIVE");
-    command
 }
 
 /// Bytes free on the disk that holds `path`, or its first parent that exists.

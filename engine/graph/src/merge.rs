@@ -204,18 +204,25 @@ fn texts(item: &Item, what: &str, faults: &mut Faults) -> Vec<(String, At)> {
     all.iter().filter_map(|i| Some((i.as_str()?.to_string(), i.at))).collect()
 }
 
-/// Tables merge; scalars and arrays are replaced, and so is a table whose `kind` or `apply` changes.
+/// Tables merge; scalars and arrays are replaced, and so is a table whose `kind` or `apply` changes, and an origin in
+/// `weights` with another `stage` or `file`.
 pub fn merge(base: &mut Table, over: Table) {
+    merge_below(base, over, false);
+}
+
+/// `of_weights`: whether the table is a `weights`, whose entries may be origins as it may be one itself.
+fn merge_below(base: &mut Table, over: Table, of_weights: bool) {
     for (key, entry) in over.0 {
+        let is_weights = key == "weights";
         match (base.0.get_mut(&key), entry) {
             (
                 Some(Entry { key: at, item: Item { value: Value::Table(old), at: old_at } }),
                 Entry { key, item: Item { value: Value::Table(new), at: new_at } },
             ) => {
-                if replaces(old, &new) {
+                if replaces(old, &new) || (is_weights || of_weights) && weights::replaces(old, &new) {
                     *old = new;
                 } else {
-                    merge(old, new);
+                    merge_below(old, new, is_weights);
                 }
                 (*at, *old_at) = (key, new_at);
             }
@@ -356,6 +363,30 @@ mod tests {
         assert_eq!(faults, Vec::<&str>::new());
         let t: toml::Table = text.parse().unwrap();
         assert_eq!(t, "[t]\nx = 1\ny = [3]\nz = 3\n[n]\nkind = 'k/two'\nnew = 2".parse::<toml::Table>().unwrap());
+    }
+
+    #[test]
+    fn an_origin_replaces_another() {
+        let base = |weights: &str| format!("[stages.s]\nweights = {weights}\n");
+        for (old, new, merged) in [
+            ("{ '*' = { stage = 'a', epoch = 9 } }", "{ stage = 'a', epoch = 5 }", "{ stage = 'a', epoch = 5 }"),
+            ("{ stage = 'a', epoch = 9 }", "{ file = 'f', names = 'n' }", ""),
+            ("{ stage = 'a', epoch = 9 }", "{ stage = 'b' }", "{ stage = 'b' }"),
+            ("{ stage = 'a', epoch = 9 }", "{ epoch = 5 }", "{ stage = 'a', epoch = 5 }"),
+            ("{ stage = 'a', epoch = 9 }", "{ '*' = 'a' }", "{ '*' = 'a' }"),
+            ("{ m = { file = 'f' }, '*' = 'a' }", "{ m = { stage = 'a' } }", "{ m = { stage = 'a' }, '*' = 'a' }"),
+            ("{ clip = 1.0, order = 0.5 }", "{ clip = 0.5 }", "{ clip = 0.5, order = 0.5 }"),
+        ] {
+            let (text, faults) = loaded(&[("a.toml", &format!("extends = 'b.toml'\n{}", base(new))), ("b.toml", &base(old))], &[]);
+            assert_eq!(faults, Vec::<&str>::new());
+            let weights = text.parse::<toml::Table>().unwrap()["stages"]["s"]["weights"].clone();
+            if merged.is_empty() {
+                // a path becomes absolute
+                assert!(weights.get("stage").is_none() && weights["file"].as_str().unwrap().ends_with("/f"), "{weights}");
+            } else {
+                assert_eq!(weights, base(merged).parse::<toml::Table>().unwrap()["stages"]["s"]["weights"]);
+            }
+        }
     }
 
     #[test]

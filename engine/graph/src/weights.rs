@@ -23,9 +23,13 @@ pub(crate) fn read(item: &Item, stateful: &[String], faults: &mut Faults) -> Vec
                 return vec![("*".to_string(), read_origin(item, faults))];
             };
             let first = table.keys().find(|key| RESERVED.contains(key)).unwrap_or_default();
+            let help = match key {
+                "*" => format!("`\"*\"` stands for all that is not named: weights = {{ \"*\" = {{ {first} = ... }} }}"),
+                _ => format!("give each an origin: weights = {{ {key} = ..., \"*\" = {{ {first} = ... }} }}"),
+            };
             faults
                 .add("unknown-setting", entry.key, format!("`weights` is one origin here (`{first}`), and names `{key}` as well"))
-                .help(format!("give each an origin: weights = {{ {key} = ..., \"*\" = {{ {first} = ... }} }}"));
+                .help(help);
             return vec![("*".to_string(), Origin::Initial)];
         }
         None => return vec![("*".to_string(), read_origin(item, faults))],
@@ -54,6 +58,13 @@ pub(crate) fn read(item: &Item, stateful: &[String], faults: &mut Faults) -> Vec
 /// Whether a table is one origin, rather than an origin for each of the names in it.
 fn is_origin(table: &Table, is_named: impl Fn(&str) -> bool) -> bool {
     table.keys().any(|key| RESERVED.contains(&key)) || !table.is_empty() && table.keys().all(|key| BESIDE.contains(&key) && !is_named(key))
+}
+
+/// Whether an origin, or a table of them, takes the place of the one it is merged over: the two would not make one.
+pub(crate) fn replaces(old: &Table, new: &Table) -> bool {
+    let says = |table: &Table, key: &str| table.get(key).and_then(Item::as_str).map(String::from);
+    let other = |key: &&str| says(new, key).is_some_and(|new| says(old, key).as_ref() != Some(&new));
+    RESERVED.iter().any(other) || new.get("*").is_some() && RESERVED.iter().any(|key| says(old, key).is_some())
 }
 
 /// `"initial"`, a stage's name, `{ stage, epoch | keep }` or `{ file, names }`. One at fault counts as given: it is not reported as missing too.
