@@ -49,3 +49,15 @@ fn the_figure_is_what_dv_draws() {
     let figure = fs::read_to_string(root().join("docs/figures/ucf_r3d.svg")).unwrap();
     assert!(drawn == figure, "docs/figures/ucf_r3d.svg is out of date: cargo xtask docs");
 }
+
+#[test]
+fn the_range_of_the_quickstart_is_what_it_compares_with() {
+    let source = fs::read_to_string(root().join("xtask/src/quickstart.rs")).unwrap();
+    let range = |name: &str| {
+        let (_, rest) = source.split_once(&format!("const {name}: (f64, f64) = (")).unwrap_or_else(|| panic!("no {name}"));
+        let (low, high) = rest.split_once(')').unwrap().0.split_once(", ").unwrap();
+        format!("{low} to {high}")
+    };
+    let stated = format!("a top-1 of {}, against {} untrained", range("PRETRAINED"), range("UNTRAINED"));
+    assert!(readme().contains(&stated), "{stated}");
+}

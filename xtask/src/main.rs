@@ -27,7 +27,7 @@ cargo xtask VERB
   clean [--all]              remove what quickstart made; with --all also .deps/ and target/
   docs                       write docs/nodes.md and schema/graph.json from the node library, docs/faults.md from the bad graphs
   soak SUBJECT [--seconds N] [--seed N]
-                             try dv on random input for so long (60 s); SUBJECT is graphs
+                             try dv on random input for so long (60 s); SUBJECT is graphs or sets
 
 --wheels DIR takes the wheels from a folder instead of the network; `setup` names the files it wants.";
 

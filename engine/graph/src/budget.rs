@@ -47,7 +47,7 @@ pub const SWEEP_VALUES: usize = 1_000_000;
 /// Bytes of the keys and strings of all points together.
 pub const SWEEP_TEXT: usize = 20_000_000;
 /// Nodes of all points together.
-pub const SWEEP_NODES: usize = 50_000;
+pub const SWEEP_NODES: usize = 30_000;
 
 /// Counts what a tree holds while it is put together, and says where it becomes too much.
 #[derive(Clone, Debug)]

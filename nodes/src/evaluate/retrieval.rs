@@ -33,7 +33,9 @@ enum Centre {
 
 const CUTS: [(usize, &str); 5] = [(1, "top1"), (5, "top5"), (10, "top10"), (20, "top20"), (50, "top50")];
 /// Bytes of the similarities that are handled at a time.
-const CHUNK_BYTES: i64 = 64 << 20;
+const CHUNK_BYTES: i64 = 256 << 20;
+/// Rows of the gallery that one product takes. BLAS copies the whole second factor into an order of its own.
+const TILE_ROWS: i64 = 8192;
 
 impl Kind for Retrieval {
     const NAME: &'static str = "evaluate/retrieval";
@@ -79,14 +81,15 @@ impl BatchKind for Retrieval {
         }
         let (g, q) = self.unit_rows(&gallery, &query);
         for (name, rows) in [("gallery", &g), ("query", &q)] {
-            ensure!(bool::try_from(rows.isfinite().all())?, "`{name}` holds features that are not finite");
+            // rows of unit length: a sum of finite ones is finite
+            ensure!(f64::try_from(rows.sum(Dtype::Double))?.is_finite(), "`{name}` holds features that are not finite");
         }
         let (nearest_wanted, similarity_wanted) = (io.wants("neighbours"), io.wants("similarity"));
         let (mut ranks, mut neighbours, mut similarities) = (Vec::new(), Vec::new(), Vec::new());
         let (queries, chunk) = (q.size()[0], (CHUNK_BYTES / 8 / gallery.len() as i64).max(1));
         for start in (0..queries).step_by(chunk as usize) {
             let size = chunk.min(queries - start);
-            let similarity = q.narrow(0, start, size).matmul(&g.transpose(0, 1));
+            let similarity = similarity(&q.narrow(0, start, size), &g);
             ranks.push(first_rank(&similarity, &query_label.narrow(0, start, size), &gallery_label)?);
             if nearest_wanted {
                 neighbours.push(nearest(&similarity, self.most() as i64)?);
@@ -137,6 +140,20 @@ impl Retrieval {
         };
         (unit(g), unit(q))
     }
+}
+
+/// The cosines of unit rows, `[queries, gallery]`.
+fn similarity(query: &Tensor, gallery: &Tensor) -> Tensor {
+    let rows = gallery.size()[0];
+    if rows <= TILE_ROWS {
+        return query.matmul(&gallery.transpose(0, 1));
+    }
+    let all = Tensor::empty([query.size()[0], rows], (query.kind(), query.device()));
+    for start in (0..rows).step_by(TILE_ROWS as usize) {
+        let size = TILE_ROWS.min(rows - start);
+        all.narrow(1, start, size).copy_(&query.matmul(&gallery.narrow(0, start, size).transpose(0, 1)));
+    }
+    all
 }
 
 fn label(table: &Table, name: &str) -> Result<Tensor> {
@@ -269,6 +286,17 @@ mod tests {
             let all = similarity.argsort_stable(true, 1, true).narrow(1, 0, k);
             assert!(nearest(&similarity, k).unwrap().equal(&all), "{k}");
         }
+    }
+
+    #[test]
+    fn a_gallery_of_many_tiles_gives_all_its_cosines() {
+        tch::manual_seed(0);
+        let (q, g) = (
+            Tensor::randn([3, 4], (Dtype::Double, tch::Device::Cpu)),
+            Tensor::randn([2 * TILE_ROWS + 7, 4], (Dtype::Double, tch::Device::Cpu)),
+        );
+        let error = (similarity(&q, &g) - q.matmul(&g.transpose(0, 1))).abs().max().double_value(&[]);
+        assert!(error < 1e-12, "{error}");
     }
 
     #[test]

@@ -5,6 +5,7 @@ pub mod child;
 pub mod graphs;
 pub mod mutate;
 pub mod random;
+pub mod sets;
 mod words;
 
 use std::collections::BTreeMap;
