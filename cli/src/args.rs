@@ -35,7 +35,7 @@ pub enum Verb {
     Generate(Generate),
     /// Pack video files into frame shards
     Pack(Pack),
-    /// Show what a packed data set holds, rejected files included
+    /// Show what a packed data set holds, rejected files included; or what differs between two
     Inspect(Inspect),
     /// Check every checksum of a packed data set; names file, video and frame of what is wrong
     Verify(Verify),
@@ -231,20 +231,24 @@ pub struct Pack {
     /// What is done to the frames
     #[arg(value_enum)]
     pub preset: Preset,
-    /// The folder that holds one folder of video files a class (with a CSV file in --splits: any folders)
+    /// The folder that holds one folder of video files a class (with --splits: what the lists' paths start from)
     #[arg(long, value_name = "DIR")]
     pub videos: PathBuf,
     /// The packed set's own folder
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
-    /// What names classes and splits: a folder of lists in UCF101's form (classInd.txt, trainlist01.txt, ...), or a CSV file
+    /// What names classes, splits and the videos to pack: a folder of lists, or a CSV file
     ///
-    /// The CSV file begins with the line path,class,split; a row puts a video (a path below --videos) into a split. With it, --videos
-    /// needs no class folders, and only what it lists is packed. Videos of one source are a group: by their names where those are UCF101's
-    /// (v_CLASS_gNN_cMM.EXT), or by a column group of the CSV file or groups.txt (a path and a group on each line) beside the lists.
-    /// [default: a class for each first folder, one split named all]
+    /// A folder holds lists as UCF101 (classInd.txt, trainlist01.txt, ...), HMDB51 (CLASS_test_split1.txt, ...), DualVar (train_split01.csv, ...)
+    /// or Kinetics (CSV files with a column youtube_id) has them. Any other CSV file begins with the line path,class,split; a row puts a video
+    /// (a path below --videos) into a split. Only what is listed is packed. Videos of one source are a group: by their names where those are
+    /// UCF101's (v_CLASS_gNN_cMM.EXT), or by a column group of the CSV file or groups.txt (a path and a group on each line) beside the lists.
+    /// docs/videos.md shows each form. [default: a class for each folder right below --videos, one split named all]
     #[arg(long, value_name = "DIR|FILE.csv")]
     pub splits: Option<PathBuf>,
+    /// Keep listed videos that are not there as missing rows (Kinetics); without, they are an error before anything is decoded
+    #[arg(long, requires = "splits")]
+    pub allow_missing: bool,
     /// The frames' height and width
     #[arg(long, value_name = "HxW", required_if_eq("preset", "folder"))]
     pub size: Option<Size>,
@@ -267,7 +271,7 @@ pub enum Preset {
     /// UCF101 as IIC has it: 128 high, 171 wide, bilinear
     #[value(name = "ucf101_iic")]
     Ucf101Iic,
-    /// Any folder of class folders, or files listed in a CSV file (--splits); needs --size and --filter
+    /// Any other set: a folder of class folders, or what lists name (--splits); needs --size and --filter
     Folder,
 }
 
@@ -285,6 +289,9 @@ fn codec(name: &str) -> Result<Codec, String> {
 pub struct Inspect {
     /// The packed set's folder
     pub dir: PathBuf,
+    /// Another packed set: print what differs between the two; exit status 0 where their content is equal, 1 where it is not
+    #[arg(value_name = "OTHER")]
+    pub other: Option<PathBuf>,
     /// Print one JSON document
     #[arg(long)]
     pub json: bool,
