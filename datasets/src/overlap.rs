@@ -50,6 +50,13 @@ pub fn shared<'a>(first: impl IntoIterator<Item = Item<'a>>, second: impl IntoIt
     shared
 }
 
+/// The same of two sets, whose paths and groups say nothing of each other: files with one SHA-256.
+pub fn same_files<'a>(first: impl IntoIterator<Item = Item<'a>>, second: impl IntoIterator<Item = Item<'a>>) -> Shared {
+    let files: HashMap<&str, &str> = first.into_iter().filter_map(|item| Some((item.sha256?, item.path))).collect();
+    let same = |item: Item| Some([item.path.to_owned(), (*files.get(item.sha256?)?).to_owned()]);
+    Shared { files: second.into_iter().filter_map(same).collect(), ..Shared::default() }
+}
+
 impl Shared {
     pub fn is_empty(&self) -> bool {
         self.paths.is_empty() && self.files.is_empty() && self.groups.is_empty()
@@ -67,7 +74,7 @@ impl Shared {
         if let Some([path, other]) = self.files.first() {
             let count = self.files.len();
             lines.push(format!(
-                "{} of {second} {} in {first} under another name (the same SHA-256), the first {path} as {other}",
+                "{} of {second} {} in {first} as the same file (SHA-256), the first {path} as {other}",
                 videos(count),
                 is(count)
             ));
@@ -159,7 +166,7 @@ mod tests {
             shared.lines("train01", "test01"),
             [
                 "1 video of test01 is in train01 too, the first a",
-                "1 video of test01 is in train01 under another name (the same SHA-256), the first x as b",
+                "1 video of test01 is in train01 as the same file (SHA-256), the first x as b",
                 "1 video of test01 is of a group that train01 has videos of, the first y of g",
             ]
         );

@@ -165,18 +165,23 @@ pub fn prepare(options: &PackOptions) -> Result<Prepared<'_>> {
     Ok(Prepared { options, lists, found, missing, notes })
 }
 
-/// Says that no video lies in a class folder itself: the classes are then the folders above the ones that are meant.
+/// Says that `--videos` is probably one level too low or too high: that no file lies in a folder, or no video in a class folder itself.
 fn one_level_off(videos: &Path, found: &Found) -> Option<String> {
     let candidates = || found.files.iter().map(|(path, _)| path.as_str()).filter(|path| ending::may_be_video(path));
-    let first = candidates().next()?.split_once('/')?.0;
-    candidates().all(|path| path.matches('/').count() > 1).then(|| {
-        let deeper = videos.join(first);
-        format!(
-            "no video lies in a class folder itself: classes are the folders right below --videos, such as {first}; \
+    let first = candidates().next()?;
+    let depth = candidates().map(|path| path.matches('/').count());
+    match first.split_once('/') {
+        _ if depth.clone().all(|depth| depth == 0) => Some(format!(
+            "all files lie right in {}, so no video has a class: classes are the folders right below --videos",
+            videos.display()
+        )),
+        Some((folder, _)) if depth.clone().all(|depth| depth > 1) => Some(format!(
+            "no video lies in a class folder itself: classes are the folders right below --videos, such as {folder}; \
              for those below it give --videos {}",
-            deeper.display()
-        )
-    })
+            videos.join(folder).display()
+        )),
+        _ => None,
+    }
 }
 
 impl Prepared<'_> {

@@ -29,7 +29,7 @@ impl Difference {
     pub fn text(&self) -> String {
         let mut lines = Vec::new();
         for (what, items) in &self.parts {
-            lines.push(format!("{what} ({})", items.len()));
+            lines.push(format!("{} ({})", crate::text::line(what), items.len()));
             lines.extend(items.iter().take(SHOWN).map(|item| format!("  {}", crate::text::line(item))));
             if items.len() > SHOWN {
                 lines.push(format!("  and {} more (--json lists all)", items.len() - SHOWN));

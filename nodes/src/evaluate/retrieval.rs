@@ -1,7 +1,9 @@
 use anyhow::{anyhow, ensure, Result};
+use dv_datasets::overlap::{self, Item};
 use dv_graph::kind::{Axes, In, Inputs, Kind, Out, PortFault, RowsNeeded};
 use dv_graph::port::{Dim, Port, Rate, Type};
 use dv_train::batch::{BatchIo, BatchKind, Table};
+use dv_train::progress::note;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use tch::{Kind as Dtype, Tensor};
@@ -57,6 +59,9 @@ impl Kind for Retrieval {
     fn rows_needed(&self) -> Option<RowsNeeded> {
         Some(RowsNeeded { input: "gallery", setting: "k", rows: self.most() })
     }
+    fn apart(&self) -> Option<[&'static str; 2]> {
+        Some(["gallery", "query"])
+    }
     fn ports(&self, _: &Inputs) -> Result<Vec<Port>, PortFault> {
         let similarity = Port::whole(Type::Float, [Dim::Symbol("queries".into()), Dim::Symbol("gallery".into())]);
         Ok(CUTS.iter().map(|_| Port::scalar()).chain([similarity, Port::table([self.most().into()]), Port::table([1.into()])]).collect())
@@ -76,6 +81,9 @@ impl BatchKind for Retrieval {
         let [gallery_label, query_label] = [label(&gallery, "gallery")?, label(&query, "query")?];
         for k in &self.k {
             ensure!(*k <= gallery.len(), "`k` asks for {k} neighbours in a gallery of {}", gallery.len());
+        }
+        for line in overlap::shared(items(&gallery), items(&query)).lines("the gallery", "the queries") {
+            note(&format!("retrieval: {line}"));
         }
         let (g, q) = self.unit_rows(&gallery, &query);
         for (name, rows) in [("gallery", &g), ("query", &q)] {
@@ -137,6 +145,11 @@ impl Retrieval {
         };
         (unit(g), unit(q))
     }
+}
+
+/// The videos of a table.
+fn items(table: &Table) -> impl Iterator<Item = Item<'_>> {
+    table.samples.iter().map(|sample| Item { path: &sample.path, sha256: None, group: &sample.group })
 }
 
 fn label(table: &Table, name: &str) -> Result<Tensor> {
