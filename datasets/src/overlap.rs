@@ -129,7 +129,7 @@ pub fn two_classes(set: &PackedSet) -> Vec<[String; 2]> {
     let mut first: HashMap<&str, usize> = HashMap::new();
     let mut all = Vec::new();
     for (place, video) in set.videos.iter().enumerate() {
-        let Some(sha256) = video.source_sha256.as_deref() else { continue };
+        let (Some(sha256), Some(_)) = (video.source_sha256.as_deref(), video.class) else { continue };
         let other = &set.videos[*first.entry(sha256).or_insert(place)];
         if other.class != video.class {
             all.push([video.path.clone(), other.path.clone()]);

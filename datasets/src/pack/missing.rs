@@ -67,8 +67,8 @@ impl How {
         match self {
             How::Case => "another case",
             How::Ending => "another ending",
-            How::Deeper(_) => "in a folder more",
-            How::Leading(_) => "in a folder less",
+            How::Deeper(_) => "in a deeper folder",
+            How::Leading(_) => "in a higher folder",
             How::Folder => "in another folder",
             How::Like => "a name like it",
         }
@@ -176,7 +176,7 @@ pub(super) fn tell(missing: &[Missing], none: Option<&Missing>, videos: &Path, f
     near.iter().flatten().for_each(|(_, how)| *causes.entry(how).or_default() += 1);
     let cause = causes.iter().max_by_key(|(_, count)| **count).map(|(how, _)| how.help(videos));
     let allow = match none {
-        Some(_) => "or take the split off the lists where its videos are not there",
+        Some(_) => "or remove the split from the lists if none of its videos is there",
         None => "or give --allow-missing to keep them as missing rows",
     };
     let help = cause.unwrap_or_else(|| {
