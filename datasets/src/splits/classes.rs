@@ -24,8 +24,7 @@ pub(super) fn ordered<'a>(rows: impl IntoIterator<Item = (&'a str, usize)>, at: 
     };
     let mut classes: Vec<(u64, &str)> = numbers.into_iter().zip(classes).collect();
     classes.sort();
-    for pair in classes.windows(2).filter(|pair| pair[0].0 == pair[1].0) {
-        let [(_, a), (_, b)] = [pair[0], pair[1]];
+    if let Some([(_, a), (_, b)]) = classes.windows(2).find(|pair| pair[0].0 == pair[1].0) {
         let (line, other) = (first[a].max(first[b]), first[a].min(first[b]));
         bail!("{}: classes `{a}` and `{b}` are one number, written in two ways (also on line {other})", at(line));
     }
