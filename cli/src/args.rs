@@ -1,12 +1,14 @@
 //! The command line. Both `dv` and the engine process parse it from here, so that it is written down once.
 
+mod pack;
+
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use dv_datasets::Codec;
 
-use crate::value::{Device, Feed, Setting, Size};
+use crate::value::{Device, Feed, Setting};
+pub use pack::{Filter, Pack, Preset};
 
 /// Self-supervised video representation learning: an experiment is one graph in a TOML file
 #[derive(Debug, Parser)]
@@ -35,7 +37,7 @@ pub enum Verb {
     Generate(Generate),
     /// Pack video files into frame shards
     Pack(Pack),
-    /// Show what a packed data set holds, rejected files included
+    /// Show what a packed data set holds, rejected files included; or what differs between two
     Inspect(Inspect),
     /// Check every checksum of a packed data set; names file, video and frame of what is wrong
     Verify(Verify),
@@ -227,64 +229,12 @@ pub enum Generated {
 }
 
 #[derive(Debug, Args)]
-pub struct Pack {
-    /// What is done to the frames
-    #[arg(value_enum)]
-    pub preset: Preset,
-    /// The folder that holds one folder of video files a class (with a CSV file in --splits: any folders)
-    #[arg(long, value_name = "DIR")]
-    pub videos: PathBuf,
-    /// The packed set's own folder
-    #[arg(long, value_name = "DIR")]
-    pub out: PathBuf,
-    /// What names classes and splits: a folder of lists in UCF101's form (classInd.txt, trainlist01.txt, ...), or a CSV file
-    ///
-    /// The CSV file begins with the line path,class,split; a row puts a video (a path below --videos) into a split. With it, --videos
-    /// needs no class folders, and only what it lists is packed. Videos of one source are a group: by their names where those are UCF101's
-    /// (v_CLASS_gNN_cMM.EXT), or by a column group of the CSV file or groups.txt (a path and a group on each line) beside the lists.
-    /// [default: a class for each first folder, one split named all]
-    #[arg(long, value_name = "DIR|FILE.csv")]
-    pub splits: Option<PathBuf>,
-    /// The frames' height and width
-    #[arg(long, value_name = "HxW", required_if_eq("preset", "folder"))]
-    pub size: Option<Size>,
-    /// How frames are scaled
-    #[arg(long, value_enum, required_if_eq("preset", "folder"))]
-    pub filter: Option<Filter>,
-    /// How frames are stored: rgb (lossless) or yuv420 (4:2:0, about half the bytes) [default: rgb]
-    #[arg(long, value_parser = codec)]
-    pub codec: Option<Codec>,
-    /// From 1 to 1024 [default: one a core]
-    #[arg(long, value_name = "N", value_parser = count(THREADS), allow_negative_numbers = true)]
-    pub threads: Option<NonZeroUsize>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Preset {
-    /// UCF101 as DualVar's code has it: 171 high, 128 wide, bicubic
-    #[value(name = "ucf101")]
-    Ucf101,
-    /// UCF101 as IIC has it: 128 high, 171 wide, bilinear
-    #[value(name = "ucf101_iic")]
-    Ucf101Iic,
-    /// Any folder of class folders, or files listed in a CSV file (--splits); needs --size and --filter
-    Folder,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Filter {
-    Bicubic,
-    Bilinear,
-}
-
-fn codec(name: &str) -> Result<Codec, String> {
-    Codec::parse(name).map_err(|fault| fault.to_string())
-}
-
-#[derive(Debug, Args)]
 pub struct Inspect {
     /// The packed set's folder
     pub dir: PathBuf,
+    /// Another packed set: print what differs between the two; exit status 0 where their content is equal, 1 where it is not
+    #[arg(value_name = "OTHER")]
+    pub other: Option<PathBuf>,
     /// Print one JSON document
     #[arg(long)]
     pub json: bool,
@@ -383,17 +333,6 @@ mod tests {
         assert!(bench("--seconds", "86400").is_ok() && bench("--seconds", "86401").is_err() && bench("--threads", "1025").is_err());
         assert!(probe("1000000").is_ok() && probe("1000001").is_err() && probe("0").is_err());
         assert!(generate("0").is_ok() && generate("9223372036854775807").is_ok() && generate("9223372036854775808").is_err());
-    }
-
-    #[test]
-    fn folder_needs_size_and_filter() {
-        let pack = |more: &[&str]| {
-            let head = ["dv", "pack", "folder", "--videos", "v", "--out", "o"];
-            Cli::try_parse_from(head.iter().chain(more))
-        };
-        assert!(pack(&[]).is_err());
-        assert!(pack(&["--size", "64x64"]).is_err());
-        assert!(pack(&["--size", "64x64", "--filter", "bilinear"]).is_ok());
     }
 
     #[test]

@@ -6,7 +6,7 @@ use crate::args::{self, Pack};
 use crate::out;
 use anyhow::Result;
 use clap::ValueEnum;
-use dv_datasets::{pack, text, Filter, PackOptions, PackedSet};
+use dv_datasets::{prepare, summary as facts, text, Filter, PackOptions, PackedSet};
 
 use crate::progress::Packing;
 
@@ -20,12 +20,17 @@ pub fn run(args: &Pack) -> Result<()> {
     });
     let mut options = PackOptions::preset(preset, &args.videos, &args.out, size, filter)?;
     options.splits = args.splits.clone();
+    options.allow_missing = args.allow_missing;
     options.codec = args.codec.unwrap_or(options.codec);
     options.threads = args.threads.map_or(options.threads, Into::into);
 
     let start = Instant::now();
+    let prepared = prepare(&options)?;
+    for note in prepared.notes() {
+        out::note(text::line(&format!("note: {note}")));
+    }
     let progress = Packing::new();
-    let summary = pack(&options, &|at| progress.set(at.done, at.total, at.bytes))?;
+    let summary = prepared.pack(&|at| progress.set(at.done, at.total, at.bytes))?;
     drop(progress);
     let seconds = start.elapsed().as_secs_f64();
     for folder in &summary.removed {
@@ -33,20 +38,22 @@ pub fn run(args: &Pack) -> Result<()> {
     }
 
     let set = PackedSet::open(&args.out)?;
-    for video in &set.videos {
-        if let Some(note) = &video.note {
-            out::note(text::line(&format!("note: {}: {note}", video.path)));
-        }
+    for note in &summary.notes {
+        out::note(text::line(&format!("note: {note}")));
     }
-    for rejected in &set.rejected {
-        out::note(text::line(&format!("rejected: {}: {}", rejected.path, rejected.reason)));
+    for (label, line) in facts(&set) {
+        out::note(text::line(&format!("{label}: {line}")));
     }
     let groups = match summary.groups {
         groups if groups < summary.videos => format!(" in {groups} groups"),
         _ => String::new(),
     };
+    let missing = match summary.missing {
+        0 => String::new(),
+        missing => format!(", {missing} rows missing"),
+    };
     out::note(format_args!(
-        "{}: {} videos{groups}, {} frames of {}x{}, {:.1} MB, {} rejected ({seconds:.1} s, {:.1} videos/s)",
+        "{}: {} videos{groups}, {} frames of {}x{}, {:.1} MB, {} rejected{missing} ({seconds:.1} s, {:.1} videos/s)",
         text::path(&args.out),
         summary.videos,
         summary.frames,

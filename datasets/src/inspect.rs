@@ -1,13 +1,23 @@
-//! What a packed set holds, for people and for programs: `dv inspect`.
+//! What a packed set holds, for people and for programs: `dv inspect`, and the summary of `dv pack`.
+
+mod difference;
+mod facts;
 
 use std::fmt::Write;
 
 use serde_json::{json, Value};
 
-use crate::PackedSet;
+use crate::{overlap, text, PackedSet};
+pub use difference::{difference, Difference};
+pub(crate) use facts::NO_FILE;
+use facts::{Facts, Spread};
 
-/// The document of `dv inspect --json`.
+/// How many elements of a list people are shown.
+const SHOWN: usize = 12;
+
+/// The document of `dv inspect --json`: everything, however long.
 pub fn inspect_json(set: &PackedSet) -> Value {
+    let facts = Facts::of(set);
     let class = |c: u32| set.classes[c as usize].as_str();
     let videos = set.videos.iter().map(|v| {
         json!({
@@ -23,10 +33,13 @@ pub fn inspect_json(set: &PackedSet) -> Value {
             "note": v.note,
         })
     });
-    let splits = set.split_names().into_iter().filter_map(|name| {
-        let rows = set.split_rows(name)?;
-        let missing = rows.missing.iter().map(|(row, path)| json!({ "row": row, "path": path }));
-        Some(json!({ "name": name, "rows": rows.rows, "missing": missing.collect::<Vec<_>>() }))
+    let splits = facts.splits.iter().map(|split| {
+        let missing = split.missing.iter().map(|(row, path)| json!({ "row": row, "path": path }));
+        json!({ "name": split.name, "videos": split.videos, "rows": split.rows, "missing": missing.collect::<Vec<_>>() })
+    });
+    let spread = |s: &Spread| json!({ "minimum": s.minimum, "median": s.median, "maximum": s.maximum });
+    let overlaps = facts.overlaps.iter().map(|(train, test, shared)| {
+        json!({ "train": train, "test": test, "paths": shared.paths, "files": shared.files, "groups": shared.groups })
     });
     json!({
         "fingerprint": set.fingerprint,
@@ -39,50 +52,110 @@ pub fn inspect_json(set: &PackedSet) -> Value {
         "block_frames": set.block_frames,
         "bytes": set.shard_bytes(),
         "classes": set.classes,
+        "class_videos": facts.classes.iter().map(|(_, videos)| videos).collect::<Vec<_>>(),
+        "unlabelled": facts.unlabelled,
+        "lengths": spread(&facts.lengths),
+        "rates": facts.rates.as_ref().map(spread),
+        "unrated": facts.unrated,
         "splits": splits.collect::<Vec<_>>(),
+        "overlaps": overlaps.collect::<Vec<_>>(),
+        "two_classes": facts.two_classes,
         "videos": videos.collect::<Vec<_>>(),
         "rejected": set.rejected,
     })
 }
 
-/// The same for people: a few lines, then what was rejected or noted.
+/// The same for people: a few lines, the longer lists cut.
 pub fn inspect_text(set: &PackedSet) -> String {
     let frames: u64 = set.videos.iter().map(|v| v.frames as u64).sum();
-    let mut text = String::new();
-    let mut line = |s: String| writeln!(text, "{}", crate::text::line(&s)).expect("writing to a String cannot fail");
-    line(format!("set          {} ({})", set.name, set.dir().display()));
-    line(format!("fingerprint  {}", set.fingerprint));
-    line(format!(
-        "frames       {frames} of {} high, {} wide, {} ({}), codec {}, {} a block",
-        set.height,
-        set.width,
-        set.streams.join(", "),
-        set.filter.map_or("made at this size", |f| f.name()),
-        set.codec.name(),
-        set.block_frames,
-    ));
     let bytes = set.shard_bytes();
-    line(format!("size         {:.1} MB, {} bytes a frame", bytes as f64 / 1e6, bytes / frames.max(1)));
     let groups = match set.groups() {
         groups if groups < set.videos.len() => format!(", {groups} groups"),
         _ => String::new(),
     };
-    line(format!("videos       {} in {} classes{groups}", set.videos.len(), set.classes.len()));
-    for name in set.split_names() {
-        let Some(rows) = set.split_rows(name) else { continue };
-        let missing = match rows.missing.len() {
+    let mut lines = vec![
+        ("set", format!("{} ({})", set.name, set.dir().display())),
+        ("fingerprint", set.fingerprint.clone()),
+        (
+            "frames",
+            format!(
+                "{frames} of {} high, {} wide, {} ({}), codec {}, {} a block",
+                set.height,
+                set.width,
+                set.streams.join(", "),
+                set.filter.map_or("made at this size", |f| f.name()),
+                set.codec.name(),
+                set.block_frames,
+            ),
+        ),
+        ("size", format!("{:.1} MB, {} bytes a frame", bytes as f64 / 1e6, bytes / frames.max(1))),
+        ("videos", format!("{} in {} classes{groups}", set.videos.len(), set.classes.len())),
+    ];
+    lines.extend(summary(set));
+    let mut out = String::new();
+    for (label, line) in lines {
+        writeln!(out, "{label:<12} {}", text::line(&line)).expect("writing to a String cannot fail");
+    }
+    out
+}
+
+/// Classes, splits, lengths, rates, and what a user should look at: lines with a label each, the longer lists cut.
+pub fn summary(set: &PackedSet) -> Vec<(&'static str, String)> {
+    let facts = Facts::of(set);
+    let mut lines = Vec::new();
+    cut(&mut lines, "class", facts.classes.iter().map(|(class, videos)| format!("{class}: {videos}")));
+    if !facts.unlabelled.is_empty() {
+        let (count, names) = (facts.unlabelled.len(), names(&facts.unlabelled));
+        lines.push(("unlabelled", format!("{count} of {} videos have no class: {names}", set.videos.len())));
+    }
+    for split in &facts.splits {
+        let missing = match split.missing.len() {
             0 => String::new(),
-            missing => format!(", {missing} of its {} rows missing", rows.rows),
+            missing => format!(", {missing} of its {} rows missing", split.rows),
         };
-        line(format!("split        {name}: {} videos{missing}", rows.videos.len()));
+        lines.push(("split", format!("{}: {} videos{missing}", split.name, split.videos)));
     }
-    for video in &set.videos {
-        if let Some(note) = &video.note {
-            line(format!("note         {}: {note}", video.path));
-        }
+    let Spread { minimum, median, maximum } = facts.lengths;
+    lines.push(("lengths", format!("{minimum} to {maximum} frames, median {median}")));
+    let unrated = match facts.unrated {
+        0 => String::new(),
+        count => format!("; unknown for {count} videos"),
+    };
+    lines.push(match facts.rates {
+        Some(s) => ("rates", format!("{} to {} frames/s, median {}{unrated}", rate(s.minimum), rate(s.maximum), rate(s.median))),
+        None => ("rates", "unknown".to_owned()),
+    });
+    for split in facts.splits.iter().filter(|split| !split.no_file.is_empty()) {
+        let (count, names) = (split.no_file.len(), names(&split.no_file));
+        lines.push(("missing", format!("{}: {count} of {} rows have no file: {names}", split.name, split.rows)));
     }
-    for rejected in &set.rejected {
-        line(format!("rejected     {}: {}", rejected.path, rejected.reason));
+    cut(&mut lines, "note", facts.notes.iter().map(|(path, note)| format!("{path}: {note}")));
+    cut(&mut lines, "rejected", facts.rejected.iter().map(|r| format!("{}: {}", r.path, r.reason)));
+    lines.extend(facts.overlaps.iter().flat_map(|(train, test, shared)| shared.lines(train, test)).map(|line| ("overlap", line)));
+    lines.extend(overlap::two_classes_line(&facts.two_classes).map(|line| ("overlap", line)));
+    lines
+}
+
+/// A line for each element, and how many more there are.
+fn cut(lines: &mut Vec<(&'static str, String)>, label: &'static str, list: impl ExactSizeIterator<Item = String>) {
+    let more = list.len().saturating_sub(SHOWN);
+    lines.extend(list.take(SHOWN).map(|line| (label, line)));
+    if more > 0 {
+        lines.push((label, format!("and {more} more (dv inspect --json lists all)")));
     }
-    text
+}
+
+/// The first of a list, in one line.
+pub(crate) fn names<S: AsRef<str>>(list: &[S]) -> String {
+    const NAMES: usize = 3;
+    let first: Vec<&str> = list.iter().take(NAMES).map(AsRef::as_ref).collect();
+    match list.len().saturating_sub(NAMES) {
+        0 => first.join(", "),
+        more => format!("{}, and {more} more", first.join(", ")),
+    }
+}
+
+/// Frames a second with three digits at most behind the point.
+fn rate(fps: f64) -> f64 {
+    (fps * 1e3).round() / 1e3
 }

@@ -1,7 +1,10 @@
 //! Packing a folder of videos: `dv pack`.
 
+mod ending;
 mod listed;
+mod missing;
 mod queue;
+mod resolve;
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -9,8 +12,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{bail, ensure, Context, Result};
 
 use crate::decode::Ffmpeg;
+use crate::inspect::{names, NO_FILE};
 use crate::splits::Lists;
-use crate::walk::walk;
+use crate::walk::{walk, Found};
 use crate::writer::check_absent;
 use crate::{Codec, Filter, SetOptions, SetWriter};
 
@@ -19,9 +23,11 @@ use crate::{Codec, Filter, SetOptions, SetWriter};
 pub struct PackOptions {
     /// Holds the class folders.
     pub videos: PathBuf,
-    /// A folder of lists, or a table ([`crate::splits::Lists`]), which also says which files are packed. Without: one split, `all`, and
-    /// a class for each first folder.
+    /// A folder of lists, or a table ([`crate::splits::Lists`]), which also say which files are packed. Without: one split, `all`, and
+    /// a class for each first folder in which a video decodes.
     pub splits: Option<PathBuf>,
+    /// Rows of lists without a file are kept as missing; otherwise they are an error.
+    pub allow_missing: bool,
     /// The set's own folder, which must not exist; its last part is the set's name.
     pub out: PathBuf,
     /// What decodes. `None`: the one that [`Ffmpeg::find`] gives.
@@ -60,6 +66,7 @@ impl PackOptions {
         Ok(PackOptions {
             videos: videos.to_owned(),
             splits: None,
+            allow_missing: false,
             out: out.to_owned(),
             ffmpeg: None,
             size: size.or(own.map(|o| (o.0, o.1))).with_context(|| need("size: give --size HxW"))?,
@@ -103,72 +110,146 @@ pub struct Summary {
     /// Groups that the videos form: as many as videos where each stands alone.
     pub groups: usize,
     pub frames: u64,
-    /// Files and lines of lists that are not in the set.
+    /// Files that were there and are not in the set.
     pub rejected: usize,
+    /// Rows of lists that have no file.
+    pub missing: usize,
     /// Videos of which something was wrong, though frames decoded.
     pub noted: usize,
     /// Folders that killed packs of the same set had left, and that were removed.
     pub removed: Vec<PathBuf>,
+    /// What packing showed of the folder's layout.
+    pub notes: Vec<String>,
     pub fingerprint: String,
 }
 
-/// Packs every file below `options.videos` that is not hidden: a video of the set, or rejected with the reason. The set appears
-/// only when it is whole. Errors: `out` exists, ffmpeg or the splits are missing, no file decodes, a full disk.
+/// A pack of which everything is known but what the files hold.
+pub struct Prepared<'a> {
+    options: &'a PackOptions,
+    lists: Option<Lists>,
+    found: Found,
+    missing: usize,
+    notes: Vec<String>,
+}
+
+/// [`prepare`], then [`Prepared::pack`].
 pub fn pack(options: &PackOptions, progress: &(dyn Fn(Progress) + Sync)) -> Result<Summary> {
+    prepare(options)?.pack(progress)
+}
+
+/// Reads the lists and finds the files, before anything is decoded. Errors: `out` exists, lists that are at fault or whose files are not
+/// there, a folder of frames.
+pub fn prepare(options: &PackOptions) -> Result<Prepared<'_>> {
     check_absent(&options.out)?;
-    let lists = options.splits.as_deref().map(Lists::read).transpose()?;
+    let mut lists = options.splits.as_deref().map(Lists::read).transpose()?;
     let mut found = walk(&options.videos)?;
-    if let Some(lists) = lists.as_ref().filter(|lists| lists.only_listed) {
-        listed::keep_listed(lists, &options.videos, &mut found);
-    }
-    let ffmpeg = options.ffmpeg.clone().map_or_else(Ffmpeg::find, Ok)?;
-    let name = options.out.file_name().context("the set's folder has no name")?.to_string_lossy();
-    let mut set = SetOptions::new(&name, options.size.0, options.size.1);
-    set.codec = options.codec;
-    set.filter = Some(options.filter);
-    set.block_frames = options.block_frames;
-    set.shard_bytes = options.shard_bytes;
-    set.fsync = options.fsync;
-    set.made_by = format!("{}, ffmpeg {}", set.made_by, ffmpeg.version());
-    set.classes = match &lists {
-        Some(lists) => lists.classes.clone(),
-        None => listed::first_folders(&found),
-    };
-    let metas = listed::describe(lists.as_ref(), &set.classes, &found)?;
-    let mut writer = SetWriter::create(&options.out, set)?;
-    let unmade = || format!("{} is not made, and what was packed of it is removed", options.out.display());
-    let mut reasons = queue::pack_files(options, &ffmpeg, &found.files, &metas, &mut writer, progress).with_context(unmade)?;
-    reasons.extend(found.rejected.into_iter().map(|r| (r.path, r.reason)));
-    let rejected = match &lists {
-        Some(lists) => listed::set_splits(lists, reasons, &mut writer),
+    let (mut missing, mut notes) = (0, Vec::new());
+    match &mut lists {
         None => {
-            listed::set_all(&found.files, &found.broken, &mut writer);
-            reasons
+            if let Some(frames) = ending::frames(&found) {
+                bail!("{frames}");
+            }
+            notes.extend(one_level_off(&options.videos, &found));
         }
-    };
-    ensure!(
-        !writer.videos().is_empty(),
-        "nothing packed from {}: all {} files are rejected{}",
-        options.videos.display(),
-        rejected.len(),
-        rejected
-            .iter()
-            .min_by_key(|r| (!r.1.contains(listed::LISTED), *r))
-            .map_or(String::new(), |(path, why)| format!(" ({path}: {why})"))
-    );
-    for (path, reason) in &rejected {
-        writer.reject(path, reason);
+        Some(lists) => {
+            let resolved = resolve::resolve(lists, &options.videos, &mut found, options.allow_missing)?;
+            missing = resolved.missing;
+            notes.append(&mut lists.notes);
+            if let Some(first) = resolved.unlisted.first() {
+                let count = resolved.unlisted.len();
+                let files = if count == 1 { "1 file is".to_owned() } else { format!("{count} files are") };
+                notes.push(format!("{files} in no split of the lists, and not packed; the first: {first}"));
+            }
+        }
     }
-    let videos = writer.videos();
-    let summary = Summary {
-        videos: videos.len(),
-        groups: videos.iter().map(|v| v.group.as_str()).collect::<HashSet<_>>().len(),
-        frames: videos.iter().map(|v| v.frames as u64).sum(),
-        rejected: rejected.len(),
-        noted: videos.iter().filter(|v| v.note.is_some()).count(),
-        removed: writer.removed().to_vec(),
-        fingerprint: String::new(),
-    };
-    let fingerprint = writer.finish().with_context(unmade)?;
-    Ok(Summary { fingerprint, ..summary })
+    Ok(Prepared { options, lists, found, missing, notes })
+}
+
+/// Says that `--videos` is probably one level too low or too high: that no file lies in a folder, or no video in a class folder itself.
+fn one_level_off(videos: &Path, found: &Found) -> Option<String> {
+    let candidates = || found.files.iter().map(|(path, _)| path.as_str()).filter(|path| ending::may_be_video(path));
+    let first = candidates().next()?;
+    let depth = candidates().map(|path| path.matches('/').count());
+    match first.split_once('/') {
+        _ if depth.clone().all(|depth| depth == 0) => Some(format!(
+            "all files lie right in {}, so no video has a class: classes are the folders right below --videos",
+            videos.display()
+        )),
+        Some((folder, _)) if depth.clone().all(|depth| depth > 1) => Some(format!(
+            "no video lies in a class folder itself: classes are the folders right below --videos, such as {folder}; \
+             for those below it give --videos {}",
+            videos.join(folder).display()
+        )),
+        _ => None,
+    }
+}
+
+impl Prepared<'_> {
+    /// What a user should know before hours of decoding.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    /// Packs every file: a video of the set, or rejected with the reason. The set appears only when it is whole. Errors: ffmpeg is
+    /// missing, no file decodes, a full disk.
+    pub fn pack(self, progress: &(dyn Fn(Progress) + Sync)) -> Result<Summary> {
+        let Prepared { options, lists, found, missing, .. } = self;
+        let ffmpeg = options.ffmpeg.clone().map_or_else(Ffmpeg::find, Ok)?;
+        let name = options.out.file_name().context("the set's folder has no name")?.to_string_lossy();
+        let mut set = SetOptions::new(&name, options.size.0, options.size.1);
+        set.codec = options.codec;
+        set.filter = Some(options.filter);
+        set.block_frames = options.block_frames;
+        set.shard_bytes = options.shard_bytes;
+        set.fsync = options.fsync;
+        set.made_by = format!("{}, ffmpeg {}", set.made_by, ffmpeg.version());
+        set.classes = match &lists {
+            Some(lists) => lists.classes.clone(),
+            None => listed::first_folders(&found),
+        };
+        let metas = listed::describe(lists.as_ref(), &set.classes, &found)?;
+        let mut writer = SetWriter::create(&options.out, set)?;
+        let unmade = || format!("{} is not made, and what was packed of it is removed", options.out.display());
+        let mut reasons = queue::pack_files(options, &ffmpeg, &found.files, &metas, &mut writer, progress).with_context(unmade)?;
+        reasons.extend(found.rejected.into_iter().map(|r| (r.path, r.reason)));
+        let mut notes = Vec::new();
+        let rejected = match &lists {
+            Some(lists) => listed::set_splits(lists, reasons, &mut writer),
+            None => {
+                listed::set_all(&found.files, &found.broken, &mut writer);
+                let empty = writer.drop_empty_classes();
+                if !empty.is_empty() {
+                    notes.push(format!("no class is made of folders in which no video decoded: {}", names(&empty)));
+                }
+                reasons
+            }
+        };
+        ensure!(
+            !writer.videos().is_empty(),
+            "nothing packed from {}: all {} files are rejected{}",
+            options.videos.display(),
+            rejected.len(),
+            rejected
+                .iter()
+                .min_by_key(|r| (!r.1.contains(listed::LISTED), *r))
+                .map_or(String::new(), |(path, why)| format!(" ({path}: {why})"))
+        );
+        for (path, reason) in &rejected {
+            writer.reject(path, reason);
+        }
+        let videos = writer.videos();
+        let summary = Summary {
+            videos: videos.len(),
+            groups: videos.iter().map(|v| v.group.as_str()).collect::<HashSet<_>>().len(),
+            frames: videos.iter().map(|v| v.frames as u64).sum(),
+            rejected: rejected.iter().filter(|(_, reason)| !reason.starts_with(NO_FILE)).count(),
+            missing,
+            noted: videos.iter().filter(|v| v.note.is_some()).count(),
+            removed: writer.removed().to_vec(),
+            notes,
+            fingerprint: String::new(),
+        };
+        let fingerprint = writer.finish().with_context(unmade)?;
+        Ok(Summary { fingerprint, ..summary })
+    }
 }

@@ -213,6 +213,26 @@ impl SetWriter {
         self.catalogue.splits.push(split);
     }
 
+    /// Drops the classes that no video has; the others keep their order. The names of those dropped.
+    pub fn drop_empty_classes(&mut self) -> Vec<String> {
+        let used: HashSet<u32> = self.catalogue.videos.iter().filter_map(|v| v.class).collect();
+        let mut places = vec![None; self.catalogue.classes.len()];
+        let (mut kept, mut dropped) = (Vec::new(), Vec::new());
+        for (class, name) in std::mem::take(&mut self.catalogue.classes).into_iter().enumerate() {
+            if used.contains(&(class as u32)) {
+                places[class] = Some(kept.len() as u32);
+                kept.push(name);
+            } else {
+                dropped.push(name);
+            }
+        }
+        self.catalogue.classes = kept;
+        for video in &mut self.catalogue.videos {
+            video.class = video.class.and_then(|class| places[class as usize]);
+        }
+        dropped
+    }
+
     /// Folders of writers of the same set that were killed, which this one has removed.
     pub fn removed(&self) -> &[PathBuf] {
         &self.partial.removed

@@ -268,7 +268,7 @@ fn what_is_no_video_is_listed_with_a_reason() {
         for text in ["words.mp4", "page.mp4"] {
             assert_eq!(reason(text), "no frame decodes; ffmpeg: moov atom not found");
         }
-        assert_eq!(reason("picture.mp4"), "it is of no format that dv takes for video");
+        assert_eq!(reason("picture.mp4"), "it is a still picture (PNG), not a video");
         assert_eq!(reason("caf\u{fffd}.avi"), "its name is not UTF-8: rename it");
         assert_eq!(reason("dir\u{fffd}"), "its name is not UTF-8: rename it");
         assert_eq!(reasons.len(), 9);

@@ -28,6 +28,14 @@ fn a_set_from_a_table() {
         fs::write(&table, rows).unwrap();
         let mut options = options(&ffmpeg, "folder", &root, &temp.path().join("set"));
         options.splits = Some(table.clone());
+        let error = format!("{:#}", pack(&options, &|_| ()).unwrap_err());
+        assert!(
+            error.starts_with("4 rows name no file below ") && error.contains(": 1 of the 4 rows of train, 3 of the 7 rows of test\n"),
+            "{error}"
+        );
+        assert!(error.contains("\n  my set.csv:9: Punch: it is a folder, not a file") && error.contains("--allow-missing"), "{error}");
+        assert!(!options.out.exists());
+        options.allow_missing = true;
         let summary = pack(&options, &|_| ()).unwrap();
         let set = PackedSet::open(&options.out).unwrap();
 
@@ -42,15 +50,13 @@ fn a_set_from_a_table() {
         assert_eq!(classes, want.map(|(path, class)| (path, Some(class).filter(|c| *c < 9))));
 
         let rejected: Vec<_> = set.rejected.iter().map(|r| (r.path.as_str(), r.reason.as_str())).collect();
-        assert_eq!(summary.rejected, rejected.len());
+        assert_eq!((summary.rejected, summary.missing), (3, 4));
         assert_eq!(rejected[0], ("Punch", "it is a folder, not a file; listed in my set.csv:9"));
         assert!(rejected[1].0 == "broken.avi" && rejected[1].1.starts_with("it cannot be read: No such file"), "{rejected:?}");
         assert!(rejected[1].1.ends_with("; listed in my set.csv:10"), "{rejected:?}");
-        assert_eq!(rejected[2], ("extra.avi", "the table of splits does not list it"));
-        assert_eq!(rejected[3], ("gone.avi", "there is no such file; listed in my set.csv:5; listed in my set.csv:11"));
-        assert_eq!(rejected[4], ("my set.csv", "the table of splits does not list it"));
-        assert!(rejected[5].0 == "words.avi" && rejected[5].1.ends_with("; listed in my set.csv:6"), "{rejected:?}");
-        assert_eq!(rejected.len(), 6);
+        assert_eq!(rejected[2], ("gone.avi", "there is no such file; listed in my set.csv:5; listed in my set.csv:11"));
+        assert!(rejected[3].0 == "words.avi" && rejected[3].1.ends_with("; listed in my set.csv:6"), "{rejected:?}");
+        assert_eq!(rejected.len(), 4);
 
         // What is wrong with the table is told before anything is decoded or made.
         fs::write(&table, "path,class,split\nflat.avi,A,train\nflat.avi,B,test\n").unwrap();
@@ -59,7 +65,7 @@ fn a_set_from_a_table() {
         assert!(error.contains("my set.csv:3: flat.avi has class `B` here and `A` on line 2"), "{error}");
         fs::write(&table, "path,class,split\nnone.avi,A,train\n").unwrap();
         let error = format!("{:#}", pack(&options, &|_| ()).unwrap_err());
-        assert!(error.contains("nothing packed") && error.contains("my set.csv:2"), "{error}");
+        assert!(error.contains("the one video of the split train is not below") && error.contains("my set.csv:2: none.avi"), "{error}");
         assert!(!options.out.exists());
     }
 }

@@ -186,6 +186,7 @@ fn films(dir: &Path, ffmpeg: &Path) {
         }
     }
     fs::write(dir.join("videos/Card/v_Card_g09_c01.avi"), "no video").unwrap();
+    test += "Card/v_Card_g09_c01.avi\n";
     let splits = dir.join("splits");
     fs::create_dir_all(&splits).unwrap();
     fs::write(splits.join("classInd.txt"), "1 Card\n2 Grid\n").unwrap();
@@ -201,7 +202,11 @@ fn from_video_files_to_a_table() {
         let set = dir.path().join("data/motion");
         let pack = Call::default().args(["pack", "folder", "--size", "64x64", "--filter", "bicubic", "--threads", "2"]).ffmpeg(&ffmpeg);
         let pack = pack.path("--videos", &dir.path().join("videos")).path("--splits", &dir.path().join("splits"));
-        pack.path("--out", &set).run().done().says(&["rejected: Card/v_Card_g09_c01.avi", "12 videos in 4 groups"]);
+        pack.path("--out", &set).run().done().says(&[
+            "rejected: Card/v_Card_g09_c01.avi",
+            "12 videos in 4 groups",
+            "overlap: 4 videos of test01 are of a group that train01 has videos of",
+        ]);
         let inspected = Call::new("inspect", &set).arg("--json").run().done();
         let inspected: Value = serde_json::from_str(&inspected.out).unwrap();
         assert_eq!(inspected["videos"].as_array().unwrap().len(), 12);
@@ -213,7 +218,8 @@ fn from_video_files_to_a_table() {
         Call::new("verify", &set).run().done();
         let out = dir.path().join("run");
         let call = Call::new("run", graph("quickstart.toml")).set(SETS).args(["--compute-threads", "2"]);
-        call.path("--data", &dir.path().join("data")).path("--out", &out).run().done();
+        let said = call.path("--data", &dir.path().join("data")).path("--out", &out).run().done();
+        said.says(&["note[overlap]", "note: retrieval: 4 videos of the queries are of a group that the gallery has videos of"]);
         let result = json(&out.join("result.json"));
         is_result(&result, "quickstart", &["pretrain", "retrieval"], "motion");
         assert_eq!(result["data"]["motion"], inspected["fingerprint"]);

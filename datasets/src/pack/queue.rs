@@ -18,6 +18,7 @@ use crate::decode::{Ffmpeg, Outcome};
 use crate::file;
 use crate::resize::resize_rgb;
 use crate::shard::{Block, Encoder, NO_TIMESTAMP};
+use crate::still;
 use crate::writer::VideoMeta;
 use crate::SetWriter;
 
@@ -124,6 +125,9 @@ fn pack_file(
     encoder: &mut Encoder,
     send: &Sender<Message>,
 ) -> Result<Message> {
+    if let Some(sort) = still::sort(file) {
+        return Ok(Message::Rejected(format!("it is a still picture ({sort}), not a video")));
+    }
     match hash(file) {
         Ok((bytes, sha256)) => {
             meta.source_bytes = bytes;

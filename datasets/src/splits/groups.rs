@@ -4,9 +4,9 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use anyhow::{bail, ensure, Result};
+use anyhow::{bail, ensure, Context, Result};
 
-use super::{lines, list_path, read_text};
+use super::{lines, paths, read_text};
 
 /// The group that a video's file name gives: of `v_CLASS_gNN_cMM.EXT`, as UCF101 names its files, the name up to and including
 /// `gNN` (`v_Punch_g08`); of any other name the whole path, a group of its own.
@@ -31,8 +31,8 @@ pub(super) fn read(file: &Path) -> Result<HashMap<String, String>> {
         let Some((path, group)) = line.rsplit_once(char::is_whitespace) else {
             bail!("{}: expected a video's path and its group, found `{line}`", at());
         };
-        let path = list_path(path);
-        let (before, first) = groups.entry(path.to_owned()).or_insert_with(|| (group.to_owned(), number));
+        let path = paths::clean(path).with_context(at)?;
+        let (before, first) = groups.entry(path.clone()).or_insert_with(|| (group.to_owned(), number));
         ensure!(before == group, "{}: {path} has group `{group}` here and `{before}` on line {first}", at());
     }
     Ok(groups.into_iter().map(|(path, (group, _))| (path, group)).collect())

@@ -227,6 +227,12 @@ pub const CODES: &[Code] = &[
         "Choose a value in the range that the message gives.",
     ),
     code(
+        "overlap",
+        "A set that is trained on and a set that is tested with share videos, or queries are in the gallery. A note: the check passes.",
+        "A video that was trained on, another clip of the same source (a group), or the same file under another name is easy to recognise, so that figures come out too good. One file under two classes makes one of its labels wrong.",
+        "Correct the lists and pack again; where it is meant, such as a test on the training videos, leave it.",
+    ),
+    code(
         "remove-missing",
         "`remove` names something that does not exist.",
         "Nothing would be removed, and the ablation would be the unchanged method.",

@@ -2,6 +2,7 @@
 
 use crate::fault::Faults;
 use crate::kind::Source;
+use crate::overlap::{note_overlaps, Read};
 use crate::plan::{From, InputPlan, NodePlan, Plan, StagePlan};
 use crate::port::Dim;
 use crate::sample::epoch::{how_to_make, Rows};
@@ -16,6 +17,7 @@ pub fn check_data(plan: &Plan, data: &Path, strict: bool, faults: &mut Faults) {
     let mut told = Vec::new();
     let mut counts: HashMap<&str, usize> = HashMap::new();
     let mut classes: HashMap<&str, usize> = HashMap::new();
+    let mut read = HashMap::new();
     for stage in &plan.stages {
         let (Some(index), Some(source)) = (stage.source, stage.source()) else { continue };
         let node = &stage.nodes[index];
@@ -42,6 +44,7 @@ pub fn check_data(plan: &Plan, data: &Path, strict: bool, faults: &mut Faults) {
                 counts.insert(&stage.name, rows.len());
                 classes.insert(&stage.name, rows.set.classes.len());
                 note_missing(&rows, &source, node, faults);
+                read.insert(stage.name.as_str(), Read { source, rows, node });
             }
             Err(message) if !told.contains(&message) => {
                 faults.add("wrong-set", node.at, message.clone());
@@ -72,6 +75,7 @@ pub fn check_data(plan: &Plan, data: &Path, strict: bool, faults: &mut Faults) {
         }
     }
     check_classes(plan, &classes, faults);
+    note_overlaps(plan, &read, faults);
 }
 
 /// Rows of the list that the set does not have are a note: they change no other row, and a result stands on fewer.
@@ -128,7 +132,8 @@ fn check_classes(plan: &Plan, classes: &HashMap<&str, usize>, faults: &mut Fault
     }
 }
 
-fn behind<'p>(plan: &'p Plan, stage: &'p StagePlan, from: &From) -> Option<(&'p StagePlan, &'p NodePlan, usize)> {
+/// The stage, node and output that an edge reads.
+pub(crate) fn behind<'p>(plan: &'p Plan, stage: &'p StagePlan, from: &From) -> Option<(&'p StagePlan, &'p NodePlan, usize)> {
     match from {
         From::Node { node, port } => Some((stage, &stage.nodes[*node], *port)),
         From::Stage { stage, node, port } => {

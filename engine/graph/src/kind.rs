@@ -60,6 +60,10 @@ pub trait Kind: serde::de::DeserializeOwned + schemars::JsonSchema + Send + Sync
     fn rows_needed(&self) -> Option<RowsNeeded> {
         None
     }
+    /// Two inputs whose tables should be of different videos: what is searched, and what is searched for.
+    fn apart(&self) -> Option<[&'static str; 2]> {
+        None
+    }
 }
 
 /// How many rows a table must have at least.
@@ -265,6 +269,7 @@ pub trait AnyKind: Any + Send + Sync {
     fn pick(&self, rng: &mut crate::draw::Rng, branches: &[&str]) -> Option<usize>;
     fn source(&self) -> Option<Source>;
     fn rows_needed(&self) -> Option<RowsNeeded>;
+    fn apart(&self) -> Option<[&'static str; 2]>;
     fn batch_at_most(&self) -> Option<(&'static str, usize)>;
     fn as_any(&self) -> &dyn Any;
 }
@@ -284,6 +289,9 @@ impl<K: Kind> AnyKind for K {
     }
     fn rows_needed(&self) -> Option<RowsNeeded> {
         Kind::rows_needed(self)
+    }
+    fn apart(&self) -> Option<[&'static str; 2]> {
+        Kind::apart(self)
     }
     fn batch_at_most(&self) -> Option<(&'static str, usize)> {
         Kind::batch_at_most(self)

@@ -33,6 +33,7 @@ pub mod live;
 pub mod merge;
 mod nodes;
 mod order;
+mod overlap;
 mod passes;
 pub mod plan;
 pub mod port;

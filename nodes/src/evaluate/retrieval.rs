@@ -1,7 +1,9 @@
 use anyhow::{anyhow, ensure, Result};
+use dv_datasets::overlap::{self, Item};
 use dv_graph::kind::{Axes, In, Inputs, Kind, Out, PortFault, RowsNeeded};
 use dv_graph::port::{Dim, Port, Rate, Type};
 use dv_train::batch::{BatchIo, BatchKind, Table};
+use dv_train::progress::note;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use tch::{Kind as Dtype, Tensor};
@@ -59,6 +61,9 @@ impl Kind for Retrieval {
     fn rows_needed(&self) -> Option<RowsNeeded> {
         Some(RowsNeeded { input: "gallery", setting: "k", rows: self.most() })
     }
+    fn apart(&self) -> Option<[&'static str; 2]> {
+        Some(["gallery", "query"])
+    }
     fn ports(&self, _: &Inputs) -> Result<Vec<Port>, PortFault> {
         let similarity = Port::whole(Type::Float, [Dim::Symbol("queries".into()), Dim::Symbol("gallery".into())]);
         Ok(CUTS.iter().map(|_| Port::scalar()).chain([similarity, Port::table([self.most().into()]), Port::table([1.into()])]).collect())
@@ -78,6 +83,9 @@ impl BatchKind for Retrieval {
         let [gallery_label, query_label] = [label(&gallery, "gallery")?, label(&query, "query")?];
         for k in &self.k {
             ensure!(*k <= gallery.len(), "`k` asks for {k} neighbours in a gallery of {}", gallery.len());
+        }
+        for line in overlap::shared(items(&gallery), items(&query)).lines("the gallery", "the queries") {
+            note(&format!("retrieval: {line}"));
         }
         let (g, q) = self.unit_rows(&gallery, &query);
         for (name, rows) in [("gallery", &g), ("query", &q)] {
@@ -154,6 +162,11 @@ fn similarity(query: &Tensor, gallery: &Tensor) -> Tensor {
         all.narrow(1, start, size).copy_(&query.matmul(&gallery.narrow(0, start, size).transpose(0, 1)));
     }
     all
+}
+
+/// The videos of a table.
+fn items(table: &Table) -> impl Iterator<Item = Item<'_>> {
+    table.samples.iter().map(|sample| Item { path: &sample.path, sha256: None, group: &sample.group })
 }
 
 fn label(table: &Table, name: &str) -> Result<Tensor> {

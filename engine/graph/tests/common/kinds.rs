@@ -470,6 +470,9 @@ impl Kind for Score {
     fn rows_needed(&self) -> Option<RowsNeeded> {
         Some(RowsNeeded { input: "gallery", setting: "k", rows: self.k })
     }
+    fn apart(&self) -> Option<[&'static str; 2]> {
+        Some(["gallery", "query"])
+    }
 }
 
 settings!(Compare {});
