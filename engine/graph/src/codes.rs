@@ -443,7 +443,7 @@ mod tests {
         for file in std::fs::read_dir(dir).unwrap().map(|f| f.unwrap().path()).filter(|f| f.is_file() && !f.ends_with("codes.rs")) {
             let text = std::fs::read_to_string(&file).unwrap();
             let code = text.split("#[cfg(test)]").next().unwrap();
-            for at in ["faults\n.add(", "faults.add(", "faults.note(", "faults.stop(", "self.add(", "let code = "] {
+            for at in ["faults\n.add(", "faults\n.note(", "faults.add(", "faults.note(", "faults.stop(", "self.add(", "let code = "] {
                 let joined: String = code.lines().map(|l| l.trim()).collect::<Vec<_>>().join("\n");
                 for rest in joined.split(at).skip(1) {
                     let end = rest.find(';').unwrap_or(rest.len());
