@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{ensure, Context, Result};
 
 use crate::catalogue::{shard_file, sync_dir, Catalogue, Split};
-use crate::partial::Partial;
 use crate::full::Written;
+use crate::partial::Partial;
 use crate::shard::{Block, Encoder, Header, Mark, ShardWriter, NO_TIMESTAMP};
 use crate::splits::group_of;
 use crate::{Codec, Filter, Rejected, Row, Video};

@@ -25,15 +25,16 @@ impl Ffmpeg {
         command.args(["-nostdin", "-hide_banner", "-nostats", "-loglevel", "level+warning"]);
         command.args(["-protocol_whitelist", "file,pipe", "-format_whitelist", FORMATS]);
         command.args(["-threads", "1", "-max_pixels", &MAX_PIXELS.to_string(), "-i"]).arg(input);
-        let graph = format!("[0:V:0]split=3[a][b][c];[a]{CONVERSION}[frames];[c]trim=end_frame=1[first]");
-        command.args(["-filter_complex_threads", "1", "-filter_complex", &graph.replace("[b]", "[times]")]);
-        // PPM: each frame carries its size, which plain rgb24 does not.
-        command.args(["-map", "[frames]", self.passthrough, "passthrough", "-pix_fmt", "rgb24", "-c:v", "ppm", "-threads", "1"]);
-        command.args(["-f", "image2pipe", "pipe:1"]);
-        // The pipe is the process's standard input, as the one other file that it is sure to have.
+        let graph = format!("[0:V:0]split=3[times][a][b];[a]trim=end_frame=1[first];[b]{CONVERSION}[frames]");
+        command.args(["-filter_complex_threads", "1", "-filter_complex", &graph]);
+        // The pipe is the process's standard input, as the one other file that it is sure to have. This comes before the frames: version 5.1
+        // writes outputs in their order, and would otherwise not give a frame's time before the next frame is read.
         command.args(["-map", "[times]", self.passthrough, "passthrough", "-enc_time_base", self.demuxed, "-c:v", "wrapped_avframe"]);
         command.args(["-bsf:v", &format!("setts=dts={NO_TIME}"), "-f", "framecrc", "pipe:0"]).stdin(times);
         command.args(["-map", "[first]", "-c:v", "wrapped_avframe", "-f", "framehash", "-hash", "adler32", "pipe:0"]);
+        // PPM: each frame carries its size, which plain rgb24 does not.
+        command.args(["-map", "[frames]", self.passthrough, "passthrough", "-pix_fmt", "rgb24", "-c:v", "ppm", "-threads", "1"]);
+        command.args(["-f", "image2pipe", "pipe:1"]);
         command.env_remove("FFREPORT").env_remove("AV_LOG_FORCE_COLOR").env("AV_LOG_FORCE_NOCOLOR", "1");
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         command

@@ -176,6 +176,9 @@ mod tests {
         let path = env::join_paths(["/a/bin", "", ".", "bin", "/b"]).unwrap();
         let found: Vec<PathBuf> = candidates(&path, Some(Path::new("/home/dv/target/dv"))).collect();
         let deps = ["/home/dv/target", "/home/dv", "/home", ""].map(|dir| format!("{dir}/.deps/ffmpeg/ffmpeg"));
-        assert_eq!(found, ["/a/bin/ffmpeg", "/b/ffmpeg"].into_iter().chain(deps.iter().map(String::as_str)).map(PathBuf::from).collect::<Vec<_>>());
+        assert_eq!(
+            found,
+            ["/a/bin/ffmpeg", "/b/ffmpeg"].into_iter().chain(deps.iter().map(String::as_str)).map(PathBuf::from).collect::<Vec<_>>()
+        );
     }
 }

@@ -41,13 +41,7 @@ impl Ffmpeg {
     }
 
     /// Decodes once; `None`: ffmpeg delivered nothing for too long. `given` counts the frames that `each` has had.
-    fn attempt(
-        &self,
-        file: &Path,
-        limits: Limits,
-        given: &mut u32,
-        each: &mut dyn FnMut(Frame) -> Result<()>,
-    ) -> Result<Option<Outcome>> {
+    fn attempt(&self, file: &Path, limits: Limits, given: &mut u32, each: &mut dyn FnMut(Frame) -> Result<()>) -> Result<Option<Outcome>> {
         let say = || format!("{}, decoding {}", self.program.display(), file.display());
         let name = file.file_name().with_context(|| format!("{} is not the path of a file", file.display()))?;
         let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
