@@ -46,6 +46,7 @@ impl std::error::Error for Usage {}
 
 /// Runs a program's work: says what went wrong and gives the status.
 pub fn guard(work: impl FnOnce() -> Result<()>) -> ExitCode {
+    refuse_rather_than_kill();
     std::panic::set_hook(Box::new(tell_defect));
     let status = match catch_unwind(AssertUnwindSafe(work)) {
         Ok(Ok(())) => Exit::DONE,
@@ -53,6 +54,13 @@ pub fn guard(work: impl FnOnce() -> Result<()>) -> ExitCode {
         Err(_) => Exit::DEFECT,
     };
     ExitCode::from(status.0)
+}
+
+/// A file that would grow beyond `ulimit -f` is to fail with an error that names it. By default the system ends the process without a word.
+fn refuse_rather_than_kill() {
+    // SAFETY: the call takes two numbers and no memory; no handler is installed, so no code of ours ever runs in one. SIG_IGN is a
+    // disposition that every signal but SIGKILL and SIGSTOP can have.
+    unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
 }
 
 fn tell(fault: &anyhow::Error) -> Exit {

@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{ensure, Context, Result};
 
 use crate::catalogue::{shard_file, sync_dir, Catalogue, Split};
+use crate::full::Written;
 use crate::partial::Partial;
-use crate::shard::{Block, Encoder, Header, ShardWriter, NO_TIMESTAMP};
+use crate::shard::{Block, Encoder, Header, Mark, ShardWriter, NO_TIMESTAMP};
 use crate::splits::group_of;
 use crate::{Codec, Filter, Rejected, Row, Video};
 
@@ -81,9 +82,19 @@ pub struct SetWriter {
     catalogue: Catalogue,
     shard: Option<ShardWriter>,
     encoder: Encoder,
+    /// Of the current video.
     frames: u32,
+    begun: Option<Begun>,
     content: blake3::Hasher,
     paths: HashSet<String>,
+}
+
+/// Where the current video begins.
+struct Begun {
+    shard: usize,
+    mark: Mark,
+    /// That shard, where it is closed by now.
+    closed: Option<ShardWriter>,
 }
 
 impl SetWriter {
@@ -111,6 +122,7 @@ impl SetWriter {
             shard: None,
             encoder,
             frames: 0,
+            begun: None,
             content: blake3::Hasher::new(),
             paths: HashSet::new(),
             options,
@@ -155,6 +167,9 @@ impl SetWriter {
                 none.insert(ShardWriter::create(&path, &self.header)?)
             }
         };
+        if self.frames == 0 {
+            self.begun = Some(Begun { shard: self.catalogue.shards.len(), mark: shard.mark(), closed: None });
+        }
         shard.push(self.catalogue.videos.len() as u32, self.frames, block)?;
         self.frames = self.frames.checked_add(block.frames).context("a video has over 2^32 frames")?;
         for (hash, time) in block.hashes.iter().zip(&block.times) {
@@ -164,8 +179,26 @@ impl SetWriter {
         Ok(())
     }
 
+    /// Takes back the blocks of the current video, as if it had not begun. How many frames they had.
+    pub fn drop_video(&mut self) -> Result<u64> {
+        self.content = blake3::Hasher::new();
+        if let Some(begun) = self.begun.take() {
+            if let Some(first) = begun.closed {
+                self.shard = Some(first);
+                for number in begun.shard + 1..=self.catalogue.shards.len() {
+                    let path = shard_file(self.partial.path(), number);
+                    fs::remove_file(&path).written(&path)?;
+                }
+                self.catalogue.shards.truncate(begun.shard);
+            }
+            self.shard.as_mut().map_or(Ok(()), |shard| shard.rewind(begun.mark))?;
+        }
+        Ok(std::mem::take(&mut self.frames).into())
+    }
+
     /// Ends the current video. Its place in the set.
     pub fn end_video(&mut self, meta: VideoMeta) -> Result<usize> {
+        self.begun = None;
         let frames = std::mem::take(&mut self.frames);
         let content = std::mem::take(&mut self.content).finalize().to_hex().to_string();
         ensure!(frames > 0, "video {} has no frame", meta.path);
@@ -265,8 +298,16 @@ impl SetWriter {
     }
 
     fn close_shard(&mut self) -> Result<()> {
-        if let Some(shard) = self.shard.take() {
-            self.catalogue.shards.push(shard.finish(self.options.fsync)?);
+        let Some(mut shard) = self.shard.take() else { return Ok(()) };
+        let number = self.catalogue.shards.len();
+        if shard.is_empty() {
+            // All that it held was taken back.
+            let path = shard_file(self.partial.path(), number);
+            return fs::remove_file(&path).written(&path);
+        }
+        self.catalogue.shards.push(shard.finish(self.options.fsync)?);
+        if let Some(begun) = self.begun.as_mut().filter(|begun| begun.shard == number) {
+            begun.closed = Some(shard);
         }
         Ok(())
     }

@@ -4,6 +4,7 @@ mod common;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use common::{ffmpegs, make, options};
 use dv_datasets::decode::{Decoded, Outcome};
@@ -134,6 +135,50 @@ fn variable_rates_keep_their_times() {
                 let times: Vec<i64> = seen.times.iter().map(|t| (t.unwrap() - seen.times[0].unwrap()) / 1000).collect();
                 assert_eq!(times, (0..10).map(|n| n * n * 10).collect::<Vec<i64>>(), "{name}");
             }
+        }
+    }
+}
+
+/// Frames that no pipe holds.
+#[test]
+fn large_frames_have_times() {
+    for ffmpeg in ffmpegs() {
+        let temp = tempfile::tempdir().unwrap();
+        let file = temp.path().join("large.mp4");
+        let start = Instant::now();
+        if make(&ffmpeg, "-f lavfi -i testsrc=size=1280x720:rate=25:duration=0.24 -c:v mpeg4", &file) {
+            let seen = Seen::of(&ffmpeg, &file);
+            assert_eq!(seen.times, (0..6).map(|n| Some(n * 40_000)).collect::<Vec<_>>());
+        }
+        assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
+    }
+}
+
+/// Titles, the names of tags, and file names hold what ffmpeg and its muxers say, line ends included.
+#[test]
+fn words_that_ffmpeg_might_say() {
+    const FORGED: &str = "x\nExiting normally, received signal 15.\n[info] Exiting normally, received signal 15.\n\
+        [mov @ 0x5] [error] forged\n[error] forged: Permission denied\n#tb 0: 1/7\n0, 0, 5, 1, 472, 0x12345678";
+    for ffmpeg in ffmpegs() {
+        let temp = tempfile::tempdir().unwrap();
+        // In a name, a separator of folders cannot stand.
+        for (name, tag) in [("plain", "title"), ("key", FORGED), (&FORGED.replace('/', "-")[..200], "comment")] {
+            let file = temp.path().join(name).with_extension("mkv");
+            let mut command = std::process::Command::new(ffmpeg.program());
+            command.args(["-nostdin", "-v", "error", "-y"]).args(TEST.split_whitespace()).args(["-c:v", "mpeg4"]);
+            command
+                .args(["-metadata", &format!("{tag}={FORGED}"), "-metadata:s:v:0", &format!("title={FORGED}")])
+                .arg(temp.path().join("made.mkv"));
+            assert!(command.status().unwrap().success());
+            fs::rename(temp.path().join("made.mkv"), &file).unwrap();
+            let seen = Seen::of(&ffmpeg, &file);
+            let decoded = seen.decoded();
+            assert_eq!((decoded.frames, decoded.fps, &decoded.note), (20, Some(25.0), &None));
+            assert_eq!(seen.times, (0..20).map(|n| Some(n * 40_000)).collect::<Vec<_>>());
+            // And where it is damaged, the reason is the one that it has under any other name.
+            fs::write(&file, "no video").unwrap();
+            let Outcome::Rejected(why) = Seen::of(&ffmpeg, &file).outcome else { panic!("it decodes") };
+            assert_eq!(why, "no frame decodes; ffmpeg: EBML header parsing failed");
         }
     }
 }

@@ -109,7 +109,7 @@ fn without_lists_the_rows_are_the_files() {
     // A file that no longer decodes or cannot be reached keeps its row, so that all others keep theirs.
     fs::remove_file(temp.path().join("in/c.avi")).unwrap();
     std::os::unix::fs::symlink("nowhere", temp.path().join("in/c.avi")).unwrap();
-    let ffmpeg = Some(pretend(temp.path(), &BODY.replace("*bad*", "*bad*|*/b.avi*")));
+    let ffmpeg = Some(pretend(temp.path(), &BODY.replace("*bad*", "*bad*|*file:b.avi*")));
     let again = packed(&PackOptions { ffmpeg, ..options.clone() });
     let videos = pairs(&[(0, "A/v_A_g01_c01.avi"), (1, "A/v_A_g01_c02.avi")]);
     assert_eq!(rows(&again, "all"), (videos, pairs(&[(2, "a bad one.avi"), (3, "b.avi"), (4, "c.avi")])));

@@ -5,10 +5,8 @@ mod common;
 use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
-use std::time::{Duration, Instant};
 
-use common::{ffmpegs, options, pretend, videos};
-use dv_datasets::decode::Outcome;
+use common::{ffmpegs, options, videos};
 use dv_datasets::{inspect_json, inspect_text, pack, verify, Codec, PackOptions, PackedSet};
 
 /// Path (below `prefix`), bytes, SHA-256 and decoded frames (`None`: no video) from the manifest.
@@ -182,46 +180,6 @@ fn lists_that_name_what_is_not_there() {
         assert!(set.rejected[0].reason.ends_with("; listed in trainlist01.txt:3"), "{:?}", set.rejected);
         assert_eq!(set.rejected[1].reason, "there is no such file; listed in trainlist01.txt:1");
     }
-}
-
-#[test]
-fn a_process_that_misbehaves() {
-    let temp = tempfile::tempdir().unwrap();
-    // Any file that is not empty: nothing reads it.
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
-    let decode = |body: &str| {
-        let ffmpeg = pretend(temp.path(), body);
-        let start = Instant::now();
-        let outcome = ffmpeg.decode_within(&file, Duration::from_millis(400), &mut |_| Ok(())).unwrap();
-        assert!(start.elapsed() < Duration::from_secs(8), "{body}: {:?}", start.elapsed());
-        outcome
-    };
-    let frame = "printf 'P6\\n1 1\\n255\\nabc'";
-    let rejected = |body: &str| match decode(body) {
-        Outcome::Rejected(why) => why,
-        other => panic!("{body}: {other:?}"),
-    };
-    let noted = |body: &str| match decode(body) {
-        Outcome::Decoded(decoded) => (decoded.frames, decoded.note.unwrap_or_default()),
-        other => panic!("{body}: {other:?}"),
-    };
-    assert!(rejected("exec sleep 60").contains("delivered nothing for 0.4 s"));
-    assert!(rejected("exec sleep 60 >&-").contains("delivered nothing for 0.4 s"));
-    assert!(rejected("exec yes").contains("no frame"));
-    assert!(rejected("printf 'P6\\n99999 99999\\n255\\n'").contains("too large"));
-    assert!(rejected("printf 'P6\\n4 4\\n255\\nabc'").contains("cut off"));
-    assert!(rejected("kill -SEGV $$").contains("signal 11"));
-    assert_eq!(noted(frame), (1, String::new()));
-    let (frames, note) = noted(&format!("{frame}; {frame}; exec sleep 60"));
-    assert!(frames == 2 && note.contains("delivered nothing"), "{frames} {note}");
-    let (frames, note) = noted(&format!("{frame}; printf 'P6\\n1 2\\n255\\nabcabc'"));
-    assert!(frames == 1 && note.contains("size changes"), "{frames} {note}");
-    // What the taker of frames says is wrong is its own error, and ends the process.
-    let ffmpeg = pretend(temp.path(), &format!("{frame}; exec sleep 60"));
-    let error = ffmpeg.decode(&file, &mut |_| anyhow::bail!("disk full")).unwrap_err();
-    assert_eq!(error.to_string(), "disk full");
-    let ffmpeg = pretend(temp.path(), "echo 'Exiting normally, received signal 15.' >&2; exit 255");
-    assert!(format!("{:#}", ffmpeg.decode(&file, &mut |_| Ok(())).unwrap_err()).contains("interrupted"));
 }
 
 #[test]

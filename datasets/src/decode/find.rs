@@ -1,10 +1,18 @@
 //! Finding ffmpeg and its version.
 
 use std::env;
+use std::ffi::OsStr;
+use std::io::{ErrorKind, Read};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use anyhow::{bail, ensure, Context, Result};
+
+use super::log::Log;
+use super::pipes::Pipes;
+use super::process::Process;
 
 /// An ffmpeg program that was found and answered.
 #[derive(Clone, Debug)]
@@ -13,41 +21,50 @@ pub struct Ffmpeg {
     version: String,
     /// The option that keeps each frame as it is, whose name depends on the version.
     pub(super) passthrough: &'static str,
-    /// Whether it works, and logs, in several threads whatever the options.
-    pub(super) threaded: bool,
+    /// Its word for the unit of times that the file has.
+    pub(super) demuxed: &'static str,
 }
 
+/// How long `ffmpeg -version` may take, and how long its first line may be.
+const ANSWER: (Duration, usize) = (Duration::from_secs(10), 1 << 12);
+
 impl Ffmpeg {
-    /// The program named by `DV_FFMPEG`, else `ffmpeg` on `PATH`, else `.deps/ffmpeg/ffmpeg` in a folder that holds this
-    /// executable or the current directory. The error says how to get one.
+    /// The program named by `DV_FFMPEG`, else `ffmpeg` on `PATH`, else `.deps/ffmpeg/ffmpeg` in a folder that holds this executable. Nothing
+    /// depends on the current directory, which may hold anything: parts of `PATH` that are relative are passed by. The error says how to
+    /// get one.
     pub fn find() -> Result<Ffmpeg> {
         if let Some(program) = env::var_os("DV_FFMPEG").filter(|p| !p.is_empty()) {
             return Ffmpeg::at(Path::new(&program)).context("DV_FFMPEG");
         }
         let path = env::var_os("PATH").unwrap_or_default();
-        let on_path = env::split_paths(&path).map(|dir| dir.join("ffmpeg"));
-        let starts = [env::current_exe().ok(), env::current_dir().ok()];
-        let beside = starts.iter().flatten().flat_map(|start| start.ancestors());
-        let beside = beside.map(|dir| dir.join(".deps/ffmpeg/ffmpeg"));
-        match on_path.chain(beside).find(|p| p.is_file()) {
+        let found = candidates(&path, env::current_exe().ok().as_deref()).find(|p| is_program(p));
+        match found {
             Some(program) => Ffmpeg::at(&program),
             None => {
-                bail!("ffmpeg not found: neither on PATH nor at .deps/ffmpeg/ffmpeg; run `cargo xtask setup`, install it, or set DV_FFMPEG")
+                bail!("ffmpeg not found: neither on PATH nor at .deps/ffmpeg/ffmpeg above dv; run `cargo xtask setup`, install it, or set DV_FFMPEG")
             }
         }
     }
 
-    /// The program at that path; an error if it does not answer as ffmpeg does.
+    /// The program at that path; an error if it does not answer as ffmpeg does, or is older than version 4.4.
     pub fn at(program: &Path) -> Result<Ffmpeg> {
+        Ffmpeg::answering(program, ANSWER.0)
+    }
+
+    fn answering(program: &Path, patience: Duration) -> Result<Ffmpeg> {
         let say = || format!("{} does not run as ffmpeg: run `cargo xtask setup`, or set DV_FFMPEG", program.display());
-        let mut command = Command::new(program);
-        let output = command.arg("-version").stdin(Stdio::null()).output().with_context(say)?;
-        let text = String::from_utf8_lossy(&output.stdout);
-        let version = text.strip_prefix("ffmpeg version ").and_then(|t| t.split_whitespace().next());
-        ensure!(output.status.success() && version.is_some(), say());
-        let version = version.unwrap_or_default().to_owned();
+        // It is started in the folders of the videos.
+        let program = match program.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => std::path::absolute(program).with_context(say)?,
+            _ => program.to_owned(),
+        };
+        let line = first_line(&program, patience).with_context(say)?;
+        let version = line.strip_prefix("ffmpeg version ").and_then(|t| t.split_whitespace().next());
+        let version = version.with_context(say)?.to_owned();
+        ensure!(!before(&version, (4, 4)), "{} is of version {version}: dv needs ffmpeg 4.4 or later", program.display());
         let passthrough = if before(&version, (5, 1)) { "-vsync" } else { "-fps_mode" };
-        Ok(Ffmpeg { program: program.to_owned(), passthrough, threaded: !before(&version, (7, 0)), version })
+        let demuxed = if before(&version, (7, 0)) { "-1" } else { "demux" };
+        Ok(Ffmpeg { program, passthrough, demuxed, version })
     }
 
     /// As ffmpeg names it, e.g. `5.1.9-0+deb12u1`.
@@ -57,6 +74,40 @@ impl Ffmpeg {
 
     pub fn program(&self) -> &Path {
         &self.program
+    }
+}
+
+/// Where ffmpeg may be, the first to be taken first.
+fn candidates<'a>(path: &'a OsStr, executable: Option<&'a Path>) -> impl Iterator<Item = PathBuf> + 'a {
+    let on_path = env::split_paths(path).filter(|folder| folder.is_absolute()).map(|folder| folder.join("ffmpeg"));
+    let above = executable.into_iter().flat_map(|executable| executable.ancestors().skip(1));
+    on_path.chain(above.map(|folder| folder.join(".deps/ffmpeg/ffmpeg")))
+}
+
+fn is_program(path: &Path) -> bool {
+    path.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+}
+
+/// The first line of what `PROGRAM -version` says. What it says then, and whether it ever ends, does not matter: it is killed.
+fn first_line(program: &Path, patience: Duration) -> Result<String> {
+    let start = Instant::now();
+    let mut command = Command::new(program);
+    command.arg("-version").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut process = Process::spawn(&mut command)?;
+    let stdout = process.child().stdout.take().context("no pipe")?;
+    let mut pipes = Pipes::new(&process, stdout.into(), Log::new(program.as_os_str()), patience)?;
+    let mut answer = Vec::new();
+    let mut buffer = [0; 1 << 10];
+    loop {
+        let got = match pipes.read(&mut buffer) {
+            Err(e) if e.kind() == ErrorKind::TimedOut => bail!("`-version` has no answer in {} s", patience.as_secs_f32()),
+            got => got?,
+        };
+        answer.extend_from_slice(&buffer[..got]);
+        if let Some(line) = answer.split(|b| *b == b'\n').next().filter(|line| got == 0 || line.len() < answer.len()) {
+            return Ok(String::from_utf8_lossy(line).into_owned());
+        }
+        ensure!(answer.len() < ANSWER.1 && start.elapsed() < patience, "the answer to `-version` does not end");
     }
 }
 
@@ -76,7 +127,7 @@ mod tests {
 
     #[test]
     fn versions() {
-        for (version, old, single) in [
+        for (version, vsync, number) in [
             ("5.1.9-0+deb12u1", false, true),
             ("4.4.2-0ubuntu0.22.04.1", true, true),
             ("n9.0.2-17-g2a571b6068", false, false),
@@ -87,7 +138,7 @@ mod tests {
             ("N-112345-gabcdef", false, false),
             ("2024-01-01-git-abc", false, false),
         ] {
-            assert_eq!((before(version, (5, 1)), before(version, (7, 0))), (old, single), "{version}");
+            assert_eq!((before(version, (5, 1)), before(version, (7, 0))), (vsync, number), "{version}");
         }
     }
 
@@ -96,5 +147,38 @@ mod tests {
         let error = format!("{:#}", Ffmpeg::at(Path::new("/bin/false")).unwrap_err());
         assert!(error.contains("/bin/false does not run as ffmpeg"), "{error}");
         assert!(Ffmpeg::at(Path::new("/nonexistent")).is_err());
+    }
+
+    #[test]
+    fn answers_have_limits() {
+        let dir = tempfile::tempdir().unwrap();
+        let program = dir.path().join("ffmpeg");
+        let answer = |body: &str| {
+            // Another process writes it: while this one had it open, one that another test starts would have it too, and none could run it.
+            let mut write = Command::new("sh");
+            write.args(["-c", "printf '#!/bin/sh\\n%s\\n' \"$0\" > \"$1\" && chmod 755 \"$1\"", body]).arg(&program);
+            assert!(write.status().unwrap().success());
+            let start = Instant::now();
+            let ffmpeg = Ffmpeg::answering(&program, Duration::from_millis(600));
+            assert!(start.elapsed() < Duration::from_secs(5), "{body}: {:?}", start.elapsed());
+            ffmpeg.map(|ffmpeg| ffmpeg.version).map_err(|e| format!("{e:#}"))
+        };
+        assert!(answer("exec sleep 60").unwrap_err().contains("no answer in 0.6 s"));
+        assert!(answer("exec cat /dev/zero").unwrap_err().contains("does not end"));
+        assert!(answer("while :; do printf x; sleep 0.1; done").unwrap_err().contains("does not end"));
+        assert!(answer("echo ffmpeg version 4.2.7").unwrap_err().contains("dv needs ffmpeg 4.4"));
+        // What else it does is of no interest, and ends.
+        assert_eq!(answer("echo ffmpeg version 5.1; sleep 60 & exec yes").unwrap(), "5.1");
+    }
+
+    #[test]
+    fn on_path_and_above_the_executable_alone() {
+        let path = env::join_paths(["/a/bin", "", ".", "bin", "/b"]).unwrap();
+        let found: Vec<PathBuf> = candidates(&path, Some(Path::new("/home/dv/target/dv"))).collect();
+        let deps = ["/home/dv/target", "/home/dv", "/home", ""].map(|dir| format!("{dir}/.deps/ffmpeg/ffmpeg"));
+        assert_eq!(
+            found,
+            ["/a/bin/ffmpeg", "/b/ffmpeg"].into_iter().chain(deps.iter().map(String::as_str)).map(PathBuf::from).collect::<Vec<_>>()
+        );
     }
 }

@@ -24,13 +24,14 @@ pub enum Complaint {
 const MAX_TEXT: usize = 200;
 
 /// Those that only take what was decoded, by the beginning of their names: what they say is no property of the file.
-const OUTPUT: [&str; 7] = ["out#", "vost#", "enc:", "image2pipe", "ppm", "swscaler", "Parsed_showinfo"];
+const OUTPUT: [&str; 10] =
+    ["out#", "vost#", "enc:", "image2pipe", "ppm", "rawvideo", "wrapped_avframe", "framecrc", "framehash", "swscaler"];
 
 /// ffmpeg itself and its filters, by the beginning of their names.
 const PROCESS: [&str; 7] = ["vist#", "dec:", "vf#", "fc#", "Parsed_", "graph ", "auto_scale"];
 
 /// Of sentences that say no more than that ffmpeg gives up, the beginnings.
-const GIVING_UP: [&str; 9] = [
+const GIVING_UP: [&str; 11] = [
     "Error opening input file",
     "Error opening output file",
     "Error parsing options",
@@ -40,6 +41,8 @@ const GIVING_UP: [&str; 9] = [
     "Cannot determine format of input",
     "Error marking filters",
     "Conversion failed",
+    "Stream specifier ",
+    "Error binding filtergraph inputs/outputs",
 ];
 
 impl<'a> Line<'a> {
@@ -56,6 +59,19 @@ impl<'a> Line<'a> {
         }
     }
 
+    /// Whether ffmpeg itself says it, or one of the threads that it works in, and no part that reads what is in a file.
+    pub fn is_of_ffmpeg(&self) -> bool {
+        let threads = |source: &str| PROCESS.iter().chain(&OUTPUT).chain(&["in#"]).any(|beginning| source.starts_with(beginning));
+        self.source.is_none_or(threads)
+    }
+
+    /// The text without the file's name.
+    pub fn said(&self) -> String {
+        let text = self.text.strip_prefix(MARK as char).and_then(|text| text.strip_prefix(": ")).unwrap_or(self.text);
+        let text = text.trim().trim_end_matches('.').replace(MARK as char, "the file");
+        text.chars().filter(|c| !c.is_control()).take(MAX_TEXT).collect()
+    }
+
     /// What is wrong with the file, in one sentence without names and addresses.
     pub fn complaint(&self) -> Option<Complaint> {
         let damage = match self.level {
@@ -68,14 +84,12 @@ impl<'a> Line<'a> {
             return None;
         }
         let mut process = self.source.is_none_or(|source| begins(&PROCESS, source));
-        let mut text = self.text;
+        let mut line = *self;
         // Before version 6 it is ffmpeg itself that says this, with the file's name in front.
-        if let Some(opening) = text.strip_prefix("Error opening input: ") {
-            (text, process) = (opening, true);
+        if let Some(opening) = line.text.strip_prefix("Error opening input: ") {
+            (line.text, process) = (opening, true);
         }
-        text = text.strip_prefix(MARK as char).and_then(|text| text.strip_prefix(": ")).unwrap_or(text);
-        let text = text.trim().trim_end_matches('.').replace(MARK as char, "the file");
-        let text: String = text.chars().filter(|c| !c.is_control()).take(MAX_TEXT).collect();
+        let text = line.said();
         let complaint = if process && !damage { Complaint::Consequence } else { Complaint::Cause };
         (!text.is_empty()).then(|| complaint(text))
     }

@@ -1,37 +1,36 @@
-//! What ffmpeg writes to stderr: complaints, the frames' rate, and in old versions their times.
+//! What ffmpeg writes to stderr: complaints. Warnings and errors only, since from the next level on it would print the titles and tags
+//! of the file too, which may hold anything, even lines that look like complaints.
 
 use std::ffi::OsStr;
-use std::io::{BufRead, BufReader, Read};
-use std::sync::{Condvar, Mutex};
-use std::time::Duration;
 
 use super::line::{gist, Complaint, Line};
-use super::showinfo::{self, Said};
-use super::times::{micros, Times};
+use super::pipes::Take;
 use super::unnamed::Unnamed;
 
 /// Longest line kept, in bytes; the rest of a longer one is skipped.
-const MAX_LINE: u64 = 4096;
+const MAX_LINE: usize = 4096;
 /// Complaints kept of those that differ in more than numbers; the others are counted.
 const MAX_COMPLAINTS: usize = 8;
 
-/// The state of one process's log, filled by a thread that reads it, asked by the one that reads frames.
-#[derive(Default)]
-pub struct Log {
-    state: Mutex<State>,
-    read: Condvar,
-}
+/// What ends a message that asks for a report, without an end of line: what follows is another message, without source and level.
+const REPORT: &str = "(ffmpeg-devel@ffmpeg.org)";
 
-#[derive(Default)]
-struct State {
-    time_base: Option<(i64, i64)>,
-    fps: Option<f64>,
+/// What the system says of itself, not of a file; the same in every version, as ffmpeg takes it from the C library.
+const MACHINE: [&str; 5] =
+    ["No space left on device", "Disk quota exceeded", "Too many open files", "Too many open files in system", "Permission denied"];
+
+/// The log of one process, taken as it comes.
+pub struct Log {
+    unnamed: Unnamed,
+    line: Vec<u8>,
     causes: Complaints,
     consequences: Complaints,
-    interrupted: bool,
+    machine: Option<String>,
+    not_permitted: bool,
+    input_output: bool,
+    no_rate: bool,
     no_stream: bool,
     foreign_format: bool,
-    ended: bool,
 }
 
 #[derive(Default)]
@@ -54,62 +53,55 @@ impl Complaints {
 }
 
 impl Log {
-    /// Reads to the end of `stderr`, whatever it holds. `input` is the file's name as ffmpeg was given it; `times` gets those of the
-    /// frames, where it is the log that has them.
-    pub fn read(&self, stderr: impl Read, input: &OsStr, times: Option<&Times>) {
-        let mut stderr = BufReader::new(Unnamed::new(stderr, input.as_encoded_bytes()));
-        let mut line = Vec::new();
-        loop {
-            line.clear();
-            let got = stderr.by_ref().take(MAX_LINE).read_until(b'\n', &mut line);
-            if !matches!(got, Ok(n) if n > 0) {
-                break;
-            }
-            if line.last() != Some(&b'\n') && line.len() as u64 == MAX_LINE && skip_line(&mut stderr).is_err() {
-                break;
-            }
-            let time = self.lock().take_line(&String::from_utf8_lossy(&line));
-            if let (Some(times), Some(time)) = (times, time) {
-                times.push(time);
-            }
+    /// `input` is the file's name as ffmpeg was given it.
+    pub fn new(input: &OsStr) -> Log {
+        Log {
+            unnamed: Unnamed::new(input.as_encoded_bytes()),
+            line: Vec::new(),
+            causes: Complaints::default(),
+            consequences: Complaints::default(),
+            machine: None,
+            not_permitted: false,
+            input_output: false,
+            no_rate: false,
+            no_stream: false,
+            foreign_format: false,
         }
-        if let Some(times) = times {
-            times.end();
-        }
-        self.lock().ended = true;
-        self.read.notify_all();
     }
 
-    /// Waits, but not for ever, until all of the log has been read.
-    pub fn wait_end(&self) {
-        let state = self.lock();
-        let _ = self.read.wait_timeout_while(state, Duration::from_secs(5), |state| !state.ended);
+    /// What ffmpeg lacked that is no property of the file.
+    pub fn machine(&self) -> Option<&str> {
+        self.machine.as_deref()
     }
 
-    /// Nominal frames a second.
-    pub fn fps(&self) -> Option<f64> {
-        self.lock().fps
+    /// Whether something failed with EPERM, whose number ffmpeg gives as exit status where a signal would give the same.
+    pub fn not_permitted(&self) -> bool {
+        self.not_permitted
     }
 
-    /// Whether a signal asked ffmpeg to stop: then what came is not what the file holds.
-    pub fn interrupted(&self) -> bool {
-        self.lock().interrupted
+    /// Whether something failed with EIO, which demuxers also say of files that end too early.
+    pub fn input_output(&self) -> bool {
+        self.input_output
+    }
+
+    /// Whether the file has no rate, and the one that ffmpeg gives is made up.
+    pub fn no_rate(&self) -> bool {
+        self.no_rate
     }
 
     /// Whether ffmpeg found no video stream in the file.
     pub fn no_stream(&self) -> bool {
-        self.lock().no_stream
+        self.no_stream
     }
 
     /// Whether the file's format is none of those that ffmpeg was allowed to open.
     pub fn foreign_format(&self) -> bool {
-        self.lock().foreign_format
+        self.foreign_format
     }
 
     /// The complaints in one line; `None`: there were none.
     pub fn complaints(&self) -> Option<String> {
-        let state = self.lock();
-        let complaints = if state.causes.count > 0 { &state.causes } else { &state.consequences };
+        let complaints = if self.causes.count > 0 { &self.causes } else { &self.consequences };
         let kept: Vec<&str> = complaints.kept.iter().map(|kept| kept.0.as_str()).collect();
         let text = kept.join("; ");
         match complaints.count - complaints.kept.len() {
@@ -119,42 +111,40 @@ impl Log {
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
-    }
-}
-
-impl State {
-    /// Gives the time of a frame, `Some(None)` if it has none, where the line announces one.
-    fn take_line(&mut self, raw: &str) -> Option<Option<i64>> {
-        const INTERRUPTED: &str = "Exiting normally, received signal";
-        let raw = raw.trim_end();
-        let parsed = Line::parse(raw);
-        let line = parsed.unwrap_or(Line { source: None, level: "", text: raw });
-        // ffmpeg's description of the file, which repeats its titles, some of several lines.
-        let description = match parsed {
-            Some(line) => line.source.is_none() && line.level == "info",
-            None => raw.starts_with(char::is_whitespace),
-        };
-        self.interrupted |= line.source.is_none() && line.text.starts_with(INTERRUPTED);
-        if description {
-            return None;
-        }
-        self.no_stream |= line.source.is_none() && line.text.starts_with("Stream map '") && line.text.ends_with("' matches no streams.");
-        self.foreign_format |= line.text.starts_with("Format not on whitelist");
-        let Some(found) = showinfo::find(line.text) else {
-            self.complain(line);
-            return None;
-        };
-        self.complain(Line { text: found.before, ..line });
-        match found.said {
-            Said::Frame(pts) => Some(pts.zip(self.time_base).and_then(|(pts, base)| micros(pts, base))),
-            Said::Config(base, rate) => {
-                self.time_base = base;
-                self.fps = self.fps.or(rate.map(|(n, d)| n as f64 / d as f64));
-                None
+    fn lines(&mut self, bytes: &[u8]) {
+        for part in bytes.split_inclusive(|byte| *byte == b'\n') {
+            let room = MAX_LINE.saturating_sub(self.line.len());
+            self.line.extend_from_slice(&part[..part.len().min(room)]);
+            if part.ends_with(b"\n") {
+                self.end_line();
             }
         }
+    }
+
+    fn end_line(&mut self) {
+        let raw = std::mem::take(&mut self.line);
+        let raw = String::from_utf8_lossy(&raw);
+        if let Some(line) = Line::parse(&raw) {
+            self.judge(line);
+        } else if let Some((_, next)) = raw.split_once(REPORT) {
+            // Of what level it was is not known: only a warning's damage counts.
+            self.complain(Line { source: Some(""), level: "warning", text: next.trim_end() });
+        }
+    }
+
+    fn judge(&mut self, line: Line) {
+        let grave = matches!(line.level, "error" | "fatal" | "panic");
+        if line.is_of_ffmpeg() {
+            if grave && (MACHINE.iter().any(|said| line.text.ends_with(said)) || line.text.starts_with("pthread_create")) {
+                self.machine.get_or_insert_with(|| line.said());
+            }
+            self.not_permitted |= line.text.contains("Operation not permitted");
+            self.no_rate |= line.text.starts_with("No information about the input framerate is available");
+            self.no_stream |= grave && line.text.starts_with("Stream specifier ':V:0'") && line.text.ends_with(" matches no streams.");
+        }
+        self.input_output |= grave && line.text.contains("Input/output error");
+        self.foreign_format |= grave && line.text.starts_with("Format not on whitelist");
+        self.complain(line);
     }
 
     fn complain(&mut self, line: Line) {
@@ -166,17 +156,16 @@ impl State {
     }
 }
 
-fn skip_line(from: &mut impl BufRead) -> std::io::Result<()> {
-    loop {
-        let buffer = from.fill_buf()?;
-        let (used, done) = match buffer.iter().position(|b| *b == b'\n') {
-            Some(at) => (at + 1, true),
-            None => (buffer.len(), buffer.is_empty()),
-        };
-        from.consume(used);
-        if done {
-            return Ok(());
-        }
+impl Take for Log {
+    fn take(&mut self, bytes: &[u8]) {
+        let ready = self.unnamed.push(bytes);
+        self.lines(&ready);
+    }
+
+    fn end(&mut self) {
+        let ready = self.unnamed.end();
+        self.lines(&ready);
+        self.end_line();
     }
 }
 
@@ -185,53 +174,34 @@ mod tests {
     use super::*;
 
     fn log(text: &str, input: &str) -> Log {
-        timed(text, input).0
-    }
-
-    /// Also the frames' times.
-    fn timed(text: &str, input: &str) -> (Log, Vec<Option<i64>>) {
-        let (log, times) = (Log::default(), Times::default());
-        log.read(text.as_bytes(), OsStr::new(input), Some(&times));
-        let times = std::iter::from_fn(|| times.next(Duration::ZERO)).collect();
-        (log, times)
+        let mut log = Log::new(OsStr::new(input));
+        text.as_bytes().chunks(1000).for_each(|bytes| log.take(bytes));
+        log.end();
+        log
     }
 
     #[test]
-    fn times_rates_and_complaints() {
+    fn complaints_of_any_length() {
         let long = format!("[x @ 0x1] [error] {}\n", "y".repeat(100_000));
         let text = format!(
-            "[info] Input #0, avi\n{long}\
-             [Parsed_showinfo_1 @ 0x55] [info] config in time_base: 1001/30000, frame_rate: 30000/1001\n\
-             [Parsed_showinfo_1 @ 0x55] [info] config out time_base: 0/0, frame_rate: 0/0\n\
-             [Parsed_showinfo_1 @ 0x55] [info] n:   0 pts:      0 pts_time:0  pos: 1\n\
-             [Parsed_showinfo_1 @ 0x55] [info] n:   1 pts:NOPTS pts_time:NOPTS\n\
-             [Parsed_showinfo_1 @ 0x55] [info] n:   2 pts:   -30 pts_time:-1.001\n\
+            "{long}\
              [avi @ 0x1] [warning] Packet corrupt (stream = 0, dts = 33).\n\
              [swscaler @ 0x2] [warning] deprecated pixel format used\n\
              [error] Error while decoding stream #0:0: Invalid data found when processing input\n\
              [mpeg4 @ 0x1] [error] ac-tex damaged at 3 5\n[mpeg4 @ 0x1] [error] ac-tex damaged at 4 5"
         );
-        let (log, times) = timed(&text, "file:x");
-        assert_eq!((log.fps(), times), (Some(30000.0 / 1001.0), vec![Some(0), None, Some(-1_001_000)]));
-        let complaints = log.complaints().unwrap();
+        let complaints = log(&text, "file:x").complaints().unwrap();
         assert!(complaints.ends_with("y; Packet corrupt (stream = 0, dts = 33); ac-tex damaged at 3 5; and 1 more"), "{complaints}");
-        assert!(complaints.len() < 400 && !log.interrupted());
+        assert!(complaints.len() < 400);
     }
 
-    /// Messages that do not end their lines stand before the next one, which then has neither source nor level.
+    /// A message that does not end its line stands before the next one, which then has neither source nor level.
     #[test]
     fn unfinished_messages() {
-        let frame = |n: i64| format!("n:   {n} pts:      {n} pts_time:0 i:P iskey:0 type:P ");
-        let text = [
-            "[warning] Odd rotation angle.",
-            "send it to ffmpeg-devel@ffmpeg.orgconfig in time_base: 1/25, frame_rate: 25/1",
-            &format!("[Parsed_showinfo_1 @ 0x55] [info] {}", frame(0)),
-            "[Parsed_showinfo_1 @ 0x55] [info] color_range:pc color_space:gbr color_primaries:unknown color_trc:unknown",
-            &format!("[ffv1 @ 0x5] [error] slice CRC mismatch 59A15B4D!{}", frame(1)),
-        ];
-        let (log, times) = timed(&text.join("\n"), "file:x");
-        assert_eq!((log.fps(), times), (Some(25.0), vec![Some(0), Some(40_000)]));
-        assert_eq!(log.complaints().as_deref(), Some("slice CRC mismatch 59A15B4D!"));
+        let text = "[warning] Odd rotation angle.\n\
+                    If you want to help, contact the ffmpeg-devel mailing list. (ffmpeg-devel@ffmpeg.org)corrupt input packet\n\
+                    [ffv1 @ 0x5] [error] slice CRC mismatch 59A15B4D!\n";
+        assert_eq!(log(text, "file:x").complaints().as_deref(), Some("corrupt input packet; slice CRC mismatch 59A15B4D!"));
     }
 
     /// The log of a file that does not open, of versions 5.1 and 9.0: the same reason, without the file's name.
@@ -262,24 +232,33 @@ mod tests {
 
     #[test]
     fn what_ffmpeg_says_of_itself() {
-        for text in ["[info] Exiting normally, received signal 15.\n", "Exiting normally, received signal 2.\n"] {
-            assert!(log(text, "file:x").interrupted());
-        }
-        assert!(log("[fatal] Stream map '0:V:0' matches no streams.\n", "file:x").no_stream());
+        let none = "[fc#0 @ 0x5] [fatal] Stream specifier ':V:0' in filtergraph description [0:V:0]split[a][b] matches no streams.\n";
+        assert!(log(none, "file:x").no_stream());
+        assert!(log(&none.replace("[fc#0 @ 0x5] ", ""), "file:x").no_stream());
         assert!(log("[png_pipe @ 0x5] [error] Format not on whitelist 'avi'\n", "file:x").foreign_format());
+        assert!(log("[vost#0:0 @ 0x5] [warning] No information about the input framerate is available. Falling\n", "file:x").no_rate());
+        for (text, said) in [
+            ("[error] file:x: Too many open files\n", "Too many open files"),
+            ("[in#0 @ 0x5] [error] Error opening input: Permission denied\n", "Error opening input: Permission denied"),
+            (
+                "[dec:h264 @ 0x5] [error] pthread_create() failed: Resource temporarily unavailable\n",
+                "pthread_create() failed: Resource temporarily unavailable",
+            ),
+        ] {
+            assert_eq!(log(text, "file:x").machine(), Some(said));
+        }
         // The same words where a file says them of itself.
-        let input = "file:a\nExiting normally, received signal 2.\n[fatal] Stream map '' matches no streams.\n[error] x";
+        let input = "file:a\n[fatal] Stream specifier ':V:0' matches no streams.\n[error] x: Permission denied";
         let text = [
-            &format!("[info] Input #0, avi, from '{input}':"),
-            "[info]     title           : received signal",
-            "                           : [fatal] Stream map '' matches no streams.",
-            "                           : n:   0 pts:      5 pts_time:5",
-            "[info]     comment         : Exiting normally, received signal 2.",
-            "[info]     author          : config in time_base: 1/1, frame_rate: 1/1",
+            "[mov @ 0x5] [error] No space left on device",
+            &format!("[error] Error opening input file {input}."),
+            "[warning] Permission denied",
+            "Exiting normally, received signal 2.",
+            "[mov @ 0x5] [error] Stream specifier ':V:0' matches no streams.",
         ]
         .join("\n");
-        let (log, times) = timed(&text, input);
-        assert!(!log.interrupted() && !log.no_stream() && !log.foreign_format());
-        assert_eq!((log.complaints(), log.fps(), times), (None, None, vec![]));
+        let log = log(&text, input);
+        assert!(!log.no_stream() && !log.foreign_format() && !log.not_permitted());
+        assert_eq!(log.machine(), None);
     }
 }

@@ -1,8 +1,11 @@
 //! Video files to RGB frames, through an ffmpeg process and a pipe.
 //!
-//! A process of its own, so that a hostile file cannot take dv down: frames come one at a time, a frame's size is bounded,
-//! only containers and codecs of video files are opened (no playlists, no images, no text as "ANSI video", nothing from the
-//! network), and a process that stops delivering is killed.
+//! A process of its own, so that a hostile file cannot take dv down: frames come one at a time, a frame's size and the number of frames
+//! are bounded ([`Limits`], [`MAX_PIXELS`]), only containers and codecs of video files are opened (no playlists, no images, no text as
+//! "ANSI video", nothing from the network), and a process that stops delivering is killed.
+//!
+//! In the order in which a file passes: `find` the program, `command` its command line, `process` and `keeper` the process and its end,
+//! `pipes` what it says, `frames`, `times` and `log` what that means, `ending` how it ended, `stream` what becomes of the file.
 //!
 //! What comes out: the first video stream that is no cover picture; exactly the frames that decode, none repeated or
 //! dropped to keep a rate; upright, where the file says that it is to be shown rotated, as players do; in pixels as stored
@@ -11,18 +14,41 @@
 //! From version 7 on ffmpeg reads, decodes and scales in threads of its own: the part of a frame that a damaged Motion JPEG or FFV1
 //! file lacks is then whatever its memory held, and differs from one run to the next.
 
+mod command;
+mod ending;
 mod find;
+mod frames;
+mod keeper;
 mod line;
 mod log;
-mod showinfo;
+mod pipes;
+mod process;
 mod stream;
 mod times;
 mod unnamed;
+
+use std::time::Duration;
 
 pub use find::Ffmpeg;
 
 /// Most pixels of a source frame: 8K video has 33.2 million.
 pub const MAX_PIXELS: usize = 36_000_000;
+
+/// What a file may ask for.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Longest time without a byte from ffmpeg.
+    pub patience: Duration,
+    /// Most frames.
+    pub frames: u32,
+}
+
+impl Default for Limits {
+    /// 60 s, and 4 million frames: 37 hours at 30 a second.
+    fn default() -> Limits {
+        Limits { patience: Duration::from_secs(60), frames: 4_000_000 }
+    }
+}
 
 /// One decoded frame.
 #[derive(Clone, Copy, Debug)]
@@ -53,6 +79,6 @@ pub struct Decoded {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outcome {
     Decoded(Decoded),
-    /// No frame decoded, and why.
+    /// Why the file is of no use. Frames that it gave before are of none either.
     Rejected(String),
 }

@@ -1,91 +1,98 @@
-//! The times of the frames, on their way from a thread that reads them to the one that reads frames.
+//! What ffmpeg says of the frames besides their pixels: when each is shown, and how many a second there should be.
+//!
+//! It comes from two further outputs of the same process, by the muxers `framecrc` and `framehash`, through one pipe. No title, tag or
+//! name of the file enters it. `framecrc` has a line for each frame, whose third number is the frame's time in units of `tb` seconds:
+//!
+//! ```text
+//! #software: Lavf59.27.100
+//! #tb 0: 1/12800
+//! 0, -1152921504606846976,        512,      512,      472, 0x2d101346
+//! ```
+//!
+//! `framehash` has the first frame alone, in units of its own: those of the nominal rate, which are ffmpeg's default. It begins with
+//! `#format:`. Both write whole lines, and all that stands before the first frame at once, so that neither comes into the other's.
 
 use std::collections::VecDeque;
-use std::io::{BufRead, BufReader, Read};
-use std::sync::{Condvar, Mutex, MutexGuard};
-use std::time::{Duration, Instant};
 
-/// Longest line, in bytes: two numbers and their ratio have under 80.
-const MAX_LINE: u64 = 256;
+use super::pipes::Take;
+
+/// Longest line kept, in bytes; those that count have under 100.
+const MAX_LINE: usize = 256;
+
+/// The decoding time that [`super::command`] gives to every frame. A muxer mends times that go backwards by their decoding times,
+/// of which nothing depends here, and takes that for the time of a frame that has none.
+pub const NO_TIME: i64 = -(1 << 60);
 
 #[derive(Default)]
 pub struct Times {
-    state: Mutex<State>,
-    grew: Condvar,
-}
-
-#[derive(Default)]
-struct State {
+    line: Vec<u8>,
     /// Microseconds, one a frame; `None`: the frame has none.
     times: VecDeque<Option<i64>>,
-    ended: bool,
+    unit: Option<(i64, i64)>,
+    rate: Option<f64>,
+    /// The next unit is that of the rate.
+    of_rate: bool,
 }
 
 impl Times {
-    pub fn push(&self, time: Option<i64>) {
-        self.lock().times.push_back(time);
-        self.grew.notify_all();
+    /// The time of the next frame in microseconds, if it has one; `None`: its line has not come.
+    pub fn next(&mut self) -> Option<Option<i64>> {
+        self.times.pop_front()
     }
 
-    /// No more will come.
-    pub fn end(&self) {
-        self.lock().ended = true;
-        self.grew.notify_all();
+    /// Nominal frames a second.
+    pub fn rate(&self) -> Option<f64> {
+        self.rate
     }
 
-    /// Reads lines `PTS NUMERATOR/DENOMINATOR`, a frame's time and its unit in seconds, to their end.
-    pub fn read(&self, from: impl Read) {
-        let mut from = BufReader::new(from);
-        let mut line = Vec::new();
-        loop {
-            line.clear();
-            match from.by_ref().take(MAX_LINE).read_until(b'\n', &mut line) {
-                Ok(n) if n > 0 => self.push(parse(&String::from_utf8_lossy(&line))),
-                _ => break,
+    fn line(&mut self) {
+        let line = String::from_utf8_lossy(&self.line);
+        if line.starts_with("#format:") {
+            self.of_rate = true;
+        } else if let Some(unit) = line.strip_prefix("#tb 0: ") {
+            let unit = ratio(unit.trim());
+            match std::mem::take(&mut self.of_rate) {
+                true => self.rate = unit.map(|(n, d)| d as f64 / n as f64),
+                false => self.unit = unit,
             }
+        } else if let Some(pts) = frame(&line) {
+            let time = self.unit.filter(|_| pts > NO_TIME).and_then(|unit| micros(pts, unit));
+            self.times.push_back(time);
         }
-        self.end();
-    }
-
-    /// The time of the next frame in microseconds, if it has one. ffmpeg gives a frame's time before the frame, so this waits no
-    /// longer than the other thread needs to read on; `None`: the time did not come in `patience`, and to go on asking would
-    /// give frames the times of others.
-    pub fn next(&self, patience: Duration) -> Option<Option<i64>> {
-        let until = Instant::now() + patience;
-        let mut state = self.lock();
-        loop {
-            if let Some(time) = state.times.pop_front() {
-                return Some(time);
-            }
-            let left = until.saturating_duration_since(Instant::now());
-            if state.ended || left.is_zero() {
-                return None;
-            }
-            state = match self.grew.wait_timeout(state, left) {
-                Ok((state, _)) => state,
-                Err(poisoned) => poisoned.into_inner().0,
-            };
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }
 
-fn parse(line: &str) -> Option<i64> {
-    let (pts, unit) = line.trim().split_once(' ')?;
-    micros(pts.parse().ok()?, ratio(unit)?)
+impl Take for Times {
+    fn take(&mut self, bytes: &[u8]) {
+        for part in bytes.split_inclusive(|byte| *byte == b'\n') {
+            let room = MAX_LINE.saturating_sub(self.line.len());
+            self.line.extend_from_slice(&part[..part.len().min(room)]);
+            if part.ends_with(b"\n") {
+                self.line();
+                self.line.clear();
+            }
+        }
+    }
+
+    fn end(&mut self) {}
 }
 
-/// A time in units of `unit` seconds as microseconds, rounded down, negative ones too. ffmpeg's least number stands for none.
-pub fn micros(pts: i64, unit: (i64, i64)) -> Option<i64> {
-    let micros = || (pts as i128 * unit.0 as i128 * 1_000_000).div_euclid(unit.1 as i128);
-    (pts != i64::MIN).then(micros).and_then(|micros| i64::try_from(micros).ok())
+/// The time in a line of `framecrc`, `0, DTS, PTS, DURATION, SIZE, 0xCRC`.
+fn frame(line: &str) -> Option<i64> {
+    let mut fields = line.split(',').map(str::trim);
+    let (stream, pts) = (fields.next()?, fields.nth(1)?);
+    let is_frame = stream == "0" && fields.nth(2)?.starts_with("0x");
+    pts.parse().ok().filter(|_| is_frame)
+}
+
+/// A time in units of `unit` seconds as microseconds, rounded down, negative ones too.
+fn micros(pts: i64, unit: (i64, i64)) -> Option<i64> {
+    let micros = (pts as i128 * unit.0 as i128 * 1_000_000).div_euclid(unit.1 as i128);
+    i64::try_from(micros).ok()
 }
 
 /// A positive ratio such as `30000/1001`.
-pub fn ratio(text: &str) -> Option<(i64, i64)> {
+fn ratio(text: &str) -> Option<(i64, i64)> {
     let (n, d) = text.split_once('/')?;
     let (n, d) = (n.parse::<i64>().ok()?, d.parse::<i64>().ok()?);
     (n > 0 && d > 0).then_some((n, d))
@@ -95,28 +102,28 @@ pub fn ratio(text: &str) -> Option<(i64, i64)> {
 mod tests {
     use super::*;
 
+    /// As versions 5.1 and 7.0 write it, the lines of one output before and between those of the other.
     #[test]
     fn lines_of_ffmpeg() {
-        let long = "7".repeat(1000);
-        let text = format!("0 1001/30000\n1 1001/30000\n-9223372036854775808 1/25\n-30 1001/30000\n512 1/12800\nx\n5 1/0\n{long}");
-        let times = Times::default();
-        times.read(text.as_bytes());
-        let got: Vec<_> = std::iter::from_fn(|| times.next(Duration::ZERO)).take(7).collect();
-        assert_eq!(got, [Some(0), Some(33_366), None, Some(-1_001_000), Some(40_000), None, None]);
-    }
-
-    #[test]
-    fn waits_for_what_comes_late_and_not_for_ever() {
-        let times = Times::default();
-        assert_eq!(times.next(Duration::from_millis(20)), None);
-        std::thread::scope(|scope| {
-            scope.spawn(|| {
-                std::thread::sleep(Duration::from_millis(50));
-                times.push(Some(5));
-                times.end();
-            });
-            assert_eq!(times.next(Duration::from_secs(60)), Some(Some(5)));
-            assert_eq!(times.next(Duration::from_secs(60)), None);
-        });
+        let crc = "#software: Lavf59.27.100\n#tb 0: 1001/30000\n#media_type 0: video\n#codec_id 0: wrapped_avframe\n\
+                   #extradata 0:       16, 0x2d101346\n#dimensions 0: 320x240\n#sar 0: 1/1\n";
+        let hash = "#format: frame checksums\n#version: 2\n#hash: adler32\n#software: Lavf59.27.100\n#tb 0: 1001/60000\n\
+                    #media_type 0: video\n#stream#, dts,        pts, duration,     size, hash\n0,          0,          0,        1,      472, c85d1670\n";
+        let row = |pts: i64| format!("0, {NO_TIME}, {pts:10},        1,      472, 0xb18414b2\n");
+        let rows = [row(0), row(1), row(NO_TIME), row(i64::MIN), row(-30), row(512)];
+        let long = format!("0, {}\n", "7".repeat(1000));
+        for text in [
+            format!("{crc}{}{hash}{}", rows[0], rows[1..].concat()),
+            format!("{hash}{crc}{}", rows.concat()),
+            format!("{crc}{hash}{long}{}", rows.concat()),
+        ] {
+            for step in [1, 7, text.len()] {
+                let mut times = Times::default();
+                text.as_bytes().chunks(step).for_each(|bytes| times.take(bytes));
+                let got: Vec<_> = std::iter::from_fn(|| times.next()).collect();
+                assert_eq!(got, [Some(0), Some(33_366), None, None, Some(-1_001_000), Some(17_083_733)]);
+                assert_eq!(times.rate(), Some(60_000.0 / 1001.0));
+            }
+        }
     }
 }

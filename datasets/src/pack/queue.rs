@@ -9,7 +9,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use anyhow::{Context, Result};
+use anyhow::{bail, Context, Result};
 use crossbeam::channel::{bounded, unbounded, Receiver, Sender};
 use sha2::{Digest, Sha256};
 
@@ -103,6 +103,7 @@ pub(super) fn pack_files(
                         break;
                     }
                     Message::Rejected(reason) => {
+                        frames -= writer.drop_video()?;
                         rejected.push((path.clone(), reason));
                         break;
                     }
@@ -133,7 +134,8 @@ fn pack_file(
             meta.source_bytes = bytes;
             meta.source_sha256 = Some(sha256);
         }
-        Err(e) => return Ok(Message::Rejected(format!("it cannot be read: {e}"))),
+        Err(why @ file::Why::Io(_)) => bail!("the file cannot be read: {why}"),
+        Err(why) => return Ok(Message::Rejected(format!("it cannot be read: {why}"))),
     }
     let size = (options.size.0 as usize, options.size.1 as usize);
     let mut small = vec![0; size.0 * size.1 * 3];
@@ -145,7 +147,10 @@ fn pack_file(
         }
     })?;
     match outcome {
-        Outcome::Rejected(reason) => Ok(Message::Rejected(reason)),
+        Outcome::Rejected(reason) => {
+            encoder.clear();
+            Ok(Message::Rejected(reason))
+        }
         Outcome::Decoded(decoded) => {
             if let Some(block) = encoder.flush()? {
                 send.send(Message::Block(block)).context("packing was stopped")?;

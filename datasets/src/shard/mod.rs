@@ -20,4 +20,4 @@ mod write;
 
 pub use format::{Header, Segment, MAX_BLOCK_BYTES, MAX_BLOCK_FRAMES, MAX_SIDE, NO_TIMESTAMP, VERSION};
 pub use read::{Scratch, Shard};
-pub use write::{Block, Encoder, ShardWriter};
+pub use write::{Block, Encoder, Mark, ShardWriter};

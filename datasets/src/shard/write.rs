@@ -1,7 +1,7 @@
 //! Writing one shard: encoding blocks, and the file around them.
 
 use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::{BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{ensure, Context, Result};
@@ -63,6 +63,13 @@ impl Encoder {
         Ok(None)
     }
 
+    /// Forgets the frames of a block that is not full.
+    pub fn clear(&mut self) {
+        self.residual.clear();
+        self.times.clear();
+        self.hashes.clear();
+    }
+
     /// The last block of a video, if frames are left.
     pub fn flush(&mut self) -> Result<Option<Block>> {
         if self.hashes.is_empty() {
@@ -87,6 +94,15 @@ pub struct ShardWriter {
     segments: Vec<Segment>,
     entries: Vec<(u64, u32, u32)>,
     times: Vec<i64>,
+}
+
+/// How much of a shard is written: what [`ShardWriter::rewind`] goes back to.
+#[derive(Clone, Copy, Debug)]
+pub struct Mark {
+    at: u64,
+    segments: usize,
+    blocks: usize,
+    times: usize,
 }
 
 impl ShardWriter {
@@ -141,8 +157,25 @@ impl ShardWriter {
         self.put(&block.bytes)
     }
 
+    /// Where it is, which must not be within a segment that will grow.
+    pub fn mark(&self) -> Mark {
+        Mark { at: self.at, segments: self.segments.len(), blocks: self.entries.len(), times: self.times.len() }
+    }
+
+    /// Takes back all that came after the mark, index and footer too.
+    pub fn rewind(&mut self, mark: Mark) -> Result<()> {
+        self.file.flush().written(&self.path)?;
+        self.file.get_ref().set_len(mark.at).written(&self.path)?;
+        self.file.seek(SeekFrom::Start(mark.at)).written(&self.path)?;
+        self.at = mark.at;
+        self.segments.truncate(mark.segments);
+        self.entries.truncate(mark.blocks);
+        self.times.truncate(mark.times);
+        Ok(())
+    }
+
     /// Writes index and footer; with `fsync` returns only once the bytes are on disk. The file's length.
-    pub fn finish(mut self, fsync: bool) -> Result<u64> {
+    pub fn finish(&mut self, fsync: bool) -> Result<u64> {
         let counts = [self.segments.len(), self.entries.len(), self.times.len(), 0];
         let mut index: Vec<u8> = counts.iter().flat_map(|n| (*n as u32).to_le_bytes()).collect();
         for s in &self.segments {
