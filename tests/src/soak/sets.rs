@@ -163,6 +163,9 @@ impl Subject for Sets {
     fn try_case(&self, worker: &mut Worker, seed: u64) -> Result<Passed, Failure> {
         let mut files = worker.whole.clone();
         let what = damage(&mut files, &worker.other, &mut Random::new(seed));
+        if files == worker.other {
+            return Ok(Passed { outcomes: vec!["another set, whole".into()], cpu: 0.0, memory: 0 });
+        }
         let set = worker.dir.path().join("small");
         let fail = |why: String| {
             let kept = self.kept.join(format!("set-{seed}"));
