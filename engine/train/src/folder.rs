@@ -80,7 +80,7 @@ impl Folder {
         &self.result
     }
 
-    /// Leaves a table for the user: `files/STAGE/NODE.PORT.safetensors`, as [`table_tensors`] has it; the set and its fingerprint are
+    /// Leaves a table for the user: `files/STAGE/NODE.PORT.safetensors`, as `table_tensors` has it; the set and its fingerprint are
     /// in the header.
     pub fn save_file(&self, stage: &str, name: &str, table: &Table, set: Option<(&String, &String)>) -> Result<()> {
         let path = file::below(&file::below(&self.path.join("files"), stage)?, &format!("{}.safetensors", name.replace('/', "-")))?;
