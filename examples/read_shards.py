@@ -13,6 +13,19 @@ from pathlib import Path
 import numpy as np
 import zstandard
 
+PIECE = 65536
+STRING = [("at", "<u8"), ("length", "<u4")]
+VIDEO = np.dtype([
+    ("path", STRING), ("class", "<u4"), ("group", STRING), ("flags", "<u4"), ("fps", "<f8"),
+    ("source_height", "<u4"), ("source_width", "<u4"), ("source_bytes", "<u8"), ("source_sha256", "V32"),
+    ("note", STRING), ("zero", "<u4"),
+    ("frames", "<u4"), ("height", "<u4"), ("width", "<u4"),
+    ("shard", "<u4"), ("crc", "<u4"), ("start", "<u8"), ("index", "<u8"), ("length", "<u4"), ("zero2", "<u4"),
+    ("content", "V32"),
+])
+ROW = np.dtype([("path", STRING), ("video", "<u4"), ("list", "<u4"), ("line", "<u4")])
+NONE = 0xFFFFFFFF
+
 
 class Damaged(Exception):
     pass
@@ -23,50 +36,78 @@ def check(good, what):
         raise Damaged(what)
 
 
+class Catalogue:
+    """The records of a set. Pieces are checked here all at once; a reader of large sets checks those that it needs."""
+
+    def __init__(self, path, about):
+        self.data = np.memmap(path, np.uint8, "r")
+        length = about["catalogue"]["bytes"]
+        pieces = -(-length // PIECE)
+        check(len(self.data) == length + 4 * pieces, f"{path} is truncated")
+        sums = np.frombuffer(self.data[length:].tobytes(), "<u4")
+        for piece in range(pieces):
+            bytes_ = self.data[piece * PIECE:min((piece + 1) * PIECE, length)].tobytes()
+            check(zlib.crc32(bytes_) == sums[piece], f"{path}: piece {piece} fails its checksum")
+        check(self.data[:8].tobytes() == b"DVCATLG\0", f"{path} is no catalogue")
+        self.videos = self.data[16:16 + about["videos"] * VIDEO.itemsize].view(VIDEO)
+        at = 16 + about["videos"] * VIDEO.itemsize
+        self.splits = {}
+        for split in about["splits"]:
+            end = at + split["rows"] * ROW.itemsize
+            self.splits[split["name"]] = self.data[at:end].view(ROW)
+            at = end
+
+    def string(self, field):
+        at, length = int(field["at"]), int(field["length"])
+        return self.data[at:at + length].tobytes().decode("utf-8")
+
+
 class Shard:
-    """One file of blocks."""
+    """One file of videos."""
 
     def __init__(self, path):
         self.path = path
         self.data = np.memmap(path, np.uint8, "r")
-        check(len(self.data) >= 52 and self.bytes(0, 8) == b"DVSHARD\0", f"{path} is no shard")
+        check(len(self.data) >= 20 and self.bytes(0, 8) == b"DVSHARD\0", f"{path} is no shard")
         version, length = struct.unpack("<II", self.bytes(8, 8))
-        check(version == 2, f"{path} has format version {version}, not 2")
-        footer = len(self.data) - 32
-        check(length <= 65536 and 20 + length <= footer, f"{path}: its header is damaged")
+        check(version == 3, f"{path} has format version {version}, not 3")
+        check(length <= 65536 and 20 + length <= len(self.data), f"{path}: its header is damaged")
         (crc,) = struct.unpack("<I", self.bytes(16 + length, 4))
         check(zlib.crc32(self.bytes(0, 16 + length)) == crc, f"{path}: its header fails its checksum")
         self.header = json.loads(self.bytes(16, length))
-        end = self.bytes(footer, 32)
-        index, size, index_crc, end_crc = struct.unpack("<QQII", end[:24])
-        check(end[24:] == b"DVSHEND\0" and zlib.crc32(end[:20]) == end_crc, f"{path} is truncated")
-        check(20 + length <= index and index + size == footer and size >= 16, f"{path}: its footer is damaged")
-        table = self.bytes(index, size)
-        check(zlib.crc32(table) == index_crc, f"{path}: its index fails its checksum")
-        segments, blocks, frames, _ = struct.unpack("<4I", table[:16])
-        check(size == 16 + 24 * segments + 16 * blocks + 8 * frames, f"{path}: its index has the wrong length")
-        at = 16 + 24 * segments
-        # video, first_frame, frames, first_block, first_time, zero
-        self.segments = np.frombuffer(table[16:at], "<u4").reshape(-1, 6).tolist()
-        entry = np.dtype([("offset", "<u8"), ("length", "<u4"), ("crc", "<u4")])
-        self.blocks = np.frombuffer(table[at:at + 16 * blocks], entry)
-        self.times = np.frombuffer(table[at + 16 * blocks:], "<i8")
-        self.first, self.index = 20 + length, index
 
     def bytes(self, at, length):
         return self.data[at:at + length].tobytes()
 
+
+class Video:
+    """The index of a video."""
+
+    def __init__(self, shard, record):
+        self.shard = shard
+        start, at, length = (int(record[name]) for name in ("start", "index", "length"))
+        check(start <= at and at + length <= len(shard.data) and length >= 16, f"{shard.path}: an index lies outside")
+        index = shard.bytes(at, length)
+        check(zlib.crc32(index) == record["crc"], f"{shard.path}: an index fails its checksum")
+        self.frames, self.height, self.width, blocks = struct.unpack("<4I", index[:16])
+        check(length == 16 + 16 * blocks + 8 * self.frames, f"{shard.path}: an index has the wrong length")
+        entry = np.dtype([("offset", "<u8"), ("length", "<u4"), ("crc", "<u4")])
+        self.blocks = np.frombuffer(index[16:16 + 16 * blocks], entry)
+        self.times = np.frombuffer(index[16 + 16 * blocks:], "<i8")
+        self.start, self.end = start, at
+
     def block(self, number, frames):
         """A block's frames as RGB24: uint8 [frames, height, width, 3]."""
+        path = self.shard.path
         offset, length, crc = self.blocks[number].tolist()
-        check(self.first <= offset and offset + length <= self.index, f"{self.path}: block {number} lies outside")
-        data = self.bytes(offset, length)
-        check(zlib.crc32(data) == crc, f"{self.path}: block {number} fails its checksum")
-        h, w, codec = self.header["height"], self.header["width"], self.header["codec"]
+        check(self.start <= offset and offset + length <= self.end, f"{path}: block {number} lies outside")
+        data = self.shard.bytes(offset, length)
+        check(zlib.crc32(data) == crc, f"{path}: block {number} fails its checksum")
+        h, w, codec = self.height, self.width, self.shard.header["codec"]
         planes = {"rgb": [(h, w)] * 3, "yuv420": [(h, w)] + [((h + 1) // 2, (w + 1) // 2)] * 2}[codec]
         size = frames * sum(h * w for h, w in planes)
         residual = zstandard.ZstdDecompressor().decompress(data, max_output_size=size)
-        check(len(residual) == size, f"{self.path}: block {number} has the wrong size")
+        check(len(residual) == size, f"{path}: block {number} has the wrong size")
         residual = np.frombuffer(residual, np.uint8).reshape(frames, -1)
         restored, at = [], 0
         for height, width in planes:
@@ -94,30 +135,34 @@ class PackedSet:
 
     def __init__(self, folder):
         self.about = json.loads((Path(folder) / "set.json").read_text("utf-8"))
-        check(self.about["format"] == "dv-set" and self.about["version"] == 2, "set.json is of another format")
-        self.videos = self.about["videos"]
-        self.shards = [Shard(Path(folder) / f"shards/{i:05}.dvs") for i in range(len(self.about["shards"]))]
-        # Per video: (first frame, frames, shard, first block) of each of its runs.
-        self.runs = [[] for _ in self.videos]
-        for shard in self.shards:
-            for video, first_frame, frames, first_block, _, _ in shard.segments:
-                self.runs[video].append((first_frame, frames, shard, first_block))
+        check(self.about["format"] == "dv-set" and self.about["version"] == 3, "set.json is of another format")
+        self.stream = self.about["streams"][0]
+        self.catalogue = Catalogue(Path(folder) / "catalogue.dvc", self.about)
+        self.videos = self.catalogue.videos
+        shards = enumerate(self.stream["shards"])
+        name = self.stream["name"]
+        self.shards = [Shard(Path(folder) / f"shards/{name}-{i:05}.dvs") if size else None for i, size in shards]
+
+    def path(self, video):
+        return self.catalogue.string(self.videos[video]["path"])
+
+    def label(self, video):
+        number = int(self.videos[video]["class"])
+        return None if number == NONE else self.about["classes"][number]
 
     def frames(self, video, frames=None):
         """Frames of a video as RGB24, all of them unless their numbers are given."""
-        frames = range(self.videos[video]["frames"]) if frames is None else frames
-        size, out, loaded = self.about["block_frames"], [], (None, None)
+        record = self.videos[video]
+        index = Video(self.shards[record["shard"]], record)
+        frames = range(index.frames) if frames is None else frames
+        size, out, loaded = self.stream["block_frames"], [], (None, None)
         for frame in frames:
-            for first, count, shard, block in self.runs[video]:
-                if first <= frame < first + count:
-                    at = (frame - first) // size
-                    if loaded[0] != (shard.path, block + at):
-                        block_frames = min(size, count - at * size)
-                        loaded = (shard.path, block + at), shard.block(block + at, block_frames)
-                    out.append(loaded[1][(frame - first) % size])
-                    break
-            else:
-                raise IndexError(f"{self.videos[video]['path']} has no frame {frame}")
+            if not 0 <= frame < index.frames:
+                raise IndexError(f"{self.path(video)} has no frame {frame}")
+            at = frame // size
+            if loaded[0] != at:
+                loaded = at, index.block(at, min(size, index.frames - at * size))
+            out.append(loaded[1][frame % size])
         return np.stack(out)
 
 
@@ -125,7 +170,6 @@ if __name__ == "__main__":
     packed = PackedSet(sys.argv[1])
     out = open(sys.argv[2], "wb") if len(sys.argv) > 2 else None
     for number, video in enumerate(packed.videos):
-        name = None if video["class"] is None else packed.about["classes"][video["class"]]
-        print(video["path"], name, video["frames"])
+        print(packed.path(number), packed.label(number), video["frames"])
         if out:
             out.write(packed.frames(number).tobytes())

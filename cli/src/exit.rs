@@ -5,7 +5,7 @@ use std::panic::{catch_unwind, AssertUnwindSafe, PanicHookInfo};
 use std::process::ExitCode;
 
 use anyhow::Result;
-use dv_datasets::text;
+use dv_datasets::{text, Interrupted};
 
 use crate::out::note;
 
@@ -66,6 +66,10 @@ fn refuse_rather_than_kill() {
 fn tell(fault: &anyhow::Error) -> Exit {
     if let Some(status) = fault.downcast_ref::<Exit>() {
         return *status;
+    }
+    if fault.downcast_ref::<Interrupted>().is_some() {
+        note(format_args!("interrupted: {}", text::line(&fault.to_string())));
+        return Exit::INTERRUPTED;
     }
     note(format_args!("error: {}", told(fault)));
     if fault.downcast_ref::<Usage>().is_some() {

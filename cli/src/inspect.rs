@@ -10,14 +10,14 @@ pub fn run(args: &Inspect) -> Result<()> {
     let set = PackedSet::open(&args.dir)?;
     match &args.other {
         Some(other) => compare(args, &set, &PackedSet::open(other)?),
-        None if args.json => out::line(serde_json::to_string_pretty(&inspect_json(&set))?),
-        None => out::line(inspect_text(&set).trim_end()),
+        None if args.json => out::line(serde_json::to_string_pretty(&inspect_json(&set)?)?),
+        None => out::line(inspect_text(&set)?.trim_end()),
     }
 }
 
 /// Prints what differs; the exit status says whether anything does.
 fn compare(args: &Inspect, set: &PackedSet, other: &PackedSet) -> Result<()> {
-    let difference = difference(set, other);
+    let difference = difference(set, other)?;
     let [first, second] = [set, other].map(|set| text::path(set.dir()));
     if args.json {
         out::line(serde_json::to_string_pretty(&difference.json())?)?;

@@ -6,6 +6,7 @@ mod engine;
 pub mod exit;
 mod generate;
 mod inspect;
+mod interrupt;
 mod libtorch;
 pub mod out;
 mod pack;

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use crate::args::{self, Pack};
+use crate::interrupt;
 use crate::out;
 use anyhow::Result;
 use clap::ValueEnum;
@@ -22,6 +23,8 @@ pub fn run(args: &Pack) -> Result<()> {
     options.splits = args.splits.clone();
     options.allow_missing = args.allow_missing;
     options.codec = args.codec.unwrap_or(options.codec);
+    options.update = args.update;
+    options.stop = interrupt::flag()?;
     options.threads = args.threads.map_or(options.threads, Into::into);
 
     let start = Instant::now();
@@ -33,15 +36,17 @@ pub fn run(args: &Pack) -> Result<()> {
     let summary = prepared.pack(&|at| progress.set(at.done, at.total, at.bytes))?;
     drop(progress);
     let seconds = start.elapsed().as_secs_f64();
-    for folder in &summary.removed {
-        out::note(format_args!("removed {}, left by a pack that was killed", text::path(folder)));
+    if summary.continued > 0 {
+        out::note(format_args!("{} files were done by an earlier call", summary.continued));
     }
-
+    if args.update {
+        out::note(format_args!("{} of {} videos are as they were", summary.unchanged, summary.videos));
+    }
     let set = PackedSet::open(&args.out)?;
     for note in &summary.notes {
         out::note(text::line(&format!("note: {note}")));
     }
-    for (label, line) in facts(&set) {
+    for (label, line) in facts(&set)? {
         out::note(text::line(&format!("{label}: {line}")));
     }
     let groups = match summary.groups {

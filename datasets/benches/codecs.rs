@@ -74,8 +74,9 @@ fn measure(dir: &Path) -> Result<()> {
     let set = PackedSet::open(if dir.exists() { dir } else { &beside })?;
     ensure!(set.codec == Codec::Rgb, "{}: codecs are compared on lossless frames: pack it with --codec rgb", dir.display());
     let (h, w) = (set.height as usize, set.width as usize);
-    let frames: u32 = set.videos.iter().map(|v| v.frames).sum();
-    println!("{}: {} videos, {frames} frames of {h} x {w}, {} bytes each as RGB24", set.name, set.videos.len(), set.frame_len());
+    let lengths: Vec<u32> = (0..set.len()).map(|video| set.frames(video)).collect::<Result<_>>()?;
+    let frames: u32 = lengths.iter().sum();
+    println!("{}: {} videos, {frames} frames of {h} x {w}, {} bytes each as RGB24", set.name, set.len(), set.frame_len());
     println!("| layout | predictor | zstd | frames a block | bytes a frame | smaller | clips/s, stride 1 | clips/s, stride 4 | PSNR, dB |");
     println!("|---|---|---|---|---|---|---|---|---|");
     for variant in VARIANTS {
@@ -111,13 +112,14 @@ impl Packed {
         let mut zstd = zstd::bulk::Compressor::new(1)?;
         let mut videos = Vec::new();
         let mut rgb = vec![0; set.frame_len()];
-        for (video, about) in set.videos.iter().enumerate() {
+        let lengths: Vec<u32> = (0..set.len()).map(|video| set.frames(video)).collect::<Result<_>>()?;
+        for (video, length) in lengths.iter().copied().enumerate() {
             let mut blocks = Vec::new();
             let mut block = Vec::new();
-            for frame in 0..about.frames {
+            for frame in 0..length {
                 set.read_frames(video, &[frame], &mut rgb)?;
                 predict(variant, size, &rgb, &mut block);
-                if (frame as usize + 1).is_multiple_of(variant.3) || frame + 1 == about.frames {
+                if (frame as usize + 1).is_multiple_of(variant.3) || frame + 1 == length {
                     let bytes = if variant.2 { zstd.compress(&block)? } else { block.clone() };
                     blocks.push((crc32fast::hash(&bytes), bytes));
                     block.clear();
@@ -125,7 +127,7 @@ impl Packed {
             }
             videos.push(blocks);
         }
-        let frames = set.videos.iter().map(|v| v.frames as usize).collect();
+        let frames = lengths.into_iter().map(|length| length as usize).collect();
         Ok(Packed { variant, size, videos, frames })
     }
 

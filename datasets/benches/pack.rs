@@ -30,8 +30,8 @@ fn main() -> Result<()> {
     // Also the files and how many frames they have, so that both ways do the same.
     pack(&options, &|_| ())?;
     let set = PackedSet::open(&options.out)?;
-    let files: Vec<PathBuf> = set.videos.iter().map(|video| dir.join(&video.path)).collect();
-    let frames = set.videos.iter().map(|video| video.frames as f64).sum::<f64>();
+    let files: Vec<PathBuf> = (0..set.len()).map(|video| Ok(dir.join(set.path(video)?))).collect::<Result<_>>()?;
+    let frames: f64 = (0..set.len()).map(|video| Ok(f64::from(set.frames(video)?))).sum::<Result<f64>>()?;
     println!("{} videos, {frames} frames; ffmpeg {}; {rounds} rounds", files.len(), ffmpeg.version());
 
     let mut plain = f64::INFINITY;

@@ -5,6 +5,7 @@ mod facts;
 
 use std::fmt::Write;
 
+use anyhow::Result;
 use serde_json::{json, Value};
 
 use crate::{overlap, text, PackedSet};
@@ -16,32 +17,40 @@ use facts::{Facts, Spread};
 const SHOWN: usize = 12;
 
 /// The document of `dv inspect --json`: everything, however long.
-pub fn inspect_json(set: &PackedSet) -> Value {
-    let facts = Facts::of(set);
+pub fn inspect_json(set: &PackedSet) -> Result<Value> {
+    let facts = Facts::of(set)?;
     let class = |c: u32| set.classes[c as usize].as_str();
-    let videos = set.videos.iter().map(|v| {
-        json!({
+    let mut splits_of = set.splits_of_videos()?;
+    let mut videos = Vec::new();
+    for (place, v) in set.videos().enumerate() {
+        let v = v?;
+        videos.push(json!({
             "path": v.path,
             "class": v.class.map(class),
             "group": v.group,
-            "splits": v.splits,
+            "splits": splits_of.remove(&place).unwrap_or_default(),
             "frames": v.frames,
             "height": v.source_height,
             "width": v.source_width,
             "fps": v.fps,
             "sha256": v.source_sha256,
             "note": v.note,
-        })
-    });
-    let splits = facts.splits.iter().map(|split| {
-        let missing = split.missing.iter().map(|(row, path)| json!({ "row": row, "path": path }));
-        json!({ "name": split.name, "videos": split.videos, "rows": split.rows, "missing": missing.collect::<Vec<_>>() })
-    });
+        }));
+    }
+    let mut splits = Vec::new();
+    for split in &facts.splits {
+        let mut missing = Vec::new();
+        for (row, path) in &split.missing {
+            let list = set.listed(split.name, *row)?.map(|(file, line)| format!("{file}:{line}"));
+            missing.push(json!({ "row": row, "path": path, "list": list }));
+        }
+        splits.push(json!({ "name": split.name, "videos": split.videos, "rows": split.rows, "missing": missing }));
+    }
     let spread = |s: &Spread| json!({ "minimum": s.minimum, "median": s.median, "maximum": s.maximum });
     let overlaps = facts.overlaps.iter().map(|(train, test, shared)| {
         json!({ "train": train, "test": test, "paths": shared.paths, "files": shared.files, "groups": shared.groups })
     });
-    json!({
+    Ok(json!({
         "fingerprint": set.fingerprint,
         "name": set.name,
         "height": set.height,
@@ -57,20 +66,21 @@ pub fn inspect_json(set: &PackedSet) -> Value {
         "lengths": spread(&facts.lengths),
         "rates": facts.rates.as_ref().map(spread),
         "unrated": facts.unrated,
-        "splits": splits.collect::<Vec<_>>(),
+        "splits": splits,
         "overlaps": overlaps.collect::<Vec<_>>(),
         "two_classes": facts.two_classes,
-        "videos": videos.collect::<Vec<_>>(),
-        "rejected": set.rejected,
-    })
+        "videos": videos,
+        "rejected": set.rejected()?,
+    }))
 }
 
 /// The same for people: a few lines, the longer lists cut.
-pub fn inspect_text(set: &PackedSet) -> String {
-    let frames: u64 = set.videos.iter().map(|v| v.frames as u64).sum();
+pub fn inspect_text(set: &PackedSet) -> Result<String> {
+    let facts = Facts::of(set)?;
+    let frames = facts.frames;
     let bytes = set.shard_bytes();
-    let groups = match set.groups() {
-        groups if groups < set.videos.len() => format!(", {groups} groups"),
+    let groups = match set.groups()? {
+        groups if groups < set.len() => format!(", {groups} groups"),
         _ => String::new(),
     };
     let mut lines = vec![
@@ -89,24 +99,27 @@ pub fn inspect_text(set: &PackedSet) -> String {
             ),
         ),
         ("size", format!("{:.1} MB, {} bytes a frame", bytes as f64 / 1e6, bytes / frames.max(1))),
-        ("videos", format!("{} in {} classes{groups}", set.videos.len(), set.classes.len())),
+        ("videos", format!("{} in {} classes{groups}", set.len(), set.classes.len())),
     ];
-    lines.extend(summary(set));
+    lines.extend(summarise(set, &facts));
     let mut out = String::new();
     for (label, line) in lines {
-        writeln!(out, "{label:<12} {}", text::line(&line)).expect("writing to a String cannot fail");
+        writeln!(out, "{label:<12} {}", text::line(&line))?;
     }
-    out
+    Ok(out)
 }
 
 /// Classes, splits, lengths, rates, and what a user should look at: lines with a label each, the longer lists cut.
-pub fn summary(set: &PackedSet) -> Vec<(&'static str, String)> {
-    let facts = Facts::of(set);
+pub fn summary(set: &PackedSet) -> Result<Vec<(&'static str, String)>> {
+    Ok(summarise(set, &Facts::of(set)?))
+}
+
+fn summarise(set: &PackedSet, facts: &Facts) -> Vec<(&'static str, String)> {
     let mut lines = Vec::new();
     cut(&mut lines, "class", facts.classes.iter().map(|(class, videos)| format!("{class}: {videos}")));
     if !facts.unlabelled.is_empty() {
         let (count, names) = (facts.unlabelled.len(), names(&facts.unlabelled));
-        lines.push(("unlabelled", format!("{count} of {} videos have no class: {names}", set.videos.len())));
+        lines.push(("unlabelled", format!("{count} of {} videos have no class: {names}", set.len())));
     }
     for split in &facts.splits {
         let missing = match split.missing.len() {
@@ -121,7 +134,7 @@ pub fn summary(set: &PackedSet) -> Vec<(&'static str, String)> {
         0 => String::new(),
         count => format!("; unknown for {count} videos"),
     };
-    lines.push(match facts.rates {
+    lines.push(match &facts.rates {
         Some(s) => ("rates", format!("{} to {} frames/s, median {}{unrated}", rate(s.minimum), rate(s.maximum), rate(s.median))),
         None => ("rates", "unknown".to_owned()),
     });

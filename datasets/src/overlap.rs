@@ -3,14 +3,16 @@
 
 use std::collections::{HashMap, HashSet};
 
+use anyhow::Result;
+
 use crate::PackedSet;
 
 /// A video, as far as it matters here.
 #[derive(Clone, Copy, Debug)]
 pub struct Item<'a> {
     pub path: &'a str,
-    /// Of the source file, where it is known.
-    pub sha256: Option<&'a str>,
+    /// Of the source file, where it is known: 32 bytes.
+    pub sha256: Option<&'a [u8]>,
     pub group: &'a str,
 }
 
@@ -52,7 +54,7 @@ pub fn shared<'a>(first: impl IntoIterator<Item = Item<'a>>, second: impl IntoIt
 
 /// The same of two sets, whose paths and groups say nothing of each other: files with one SHA-256.
 pub fn same_files<'a>(first: impl IntoIterator<Item = Item<'a>>, second: impl IntoIterator<Item = Item<'a>>) -> Shared {
-    let files: HashMap<&str, &str> = first.into_iter().filter_map(|item| Some((item.sha256?, item.path))).collect();
+    let files: HashMap<&[u8], &str> = first.into_iter().filter_map(|item| Some((item.sha256?, item.path))).collect();
     let same = |item: Item| Some([item.path.to_owned(), (*files.get(item.sha256?)?).to_owned()]);
     Shared { files: second.into_iter().filter_map(same).collect(), ..Shared::default() }
 }
@@ -92,27 +94,24 @@ impl Shared {
 }
 
 /// Videos of a set, by their places.
-pub fn items<'a>(set: &'a PackedSet, videos: &'a [usize]) -> impl Iterator<Item = Item<'a>> {
-    videos.iter().map(|video| {
-        let video = &set.videos[*video];
-        Item { path: &video.path, sha256: video.source_sha256.as_deref(), group: &video.group }
-    })
+pub fn items<'a>(set: &'a PackedSet, videos: &[usize]) -> Result<Vec<Item<'a>>> {
+    videos.iter().map(|video| Ok(Item { path: set.path(*video)?, sha256: set.sha256(*video)?, group: set.group(*video)? })).collect()
 }
 
 /// What each training split of a set shares with each test split of the same number: `train01` and `test01`, `train` and `val`.
-pub fn of_splits(set: &PackedSet) -> Vec<(String, String, Shared)> {
+pub fn of_splits(set: &PackedSet) -> Result<Vec<(String, String, Shared)>> {
     let names = set.split_names();
     let mut all = Vec::new();
     for first in names.iter().filter(|name| !is_test(name)) {
         for second in names.iter().filter(|name| is_test(name) && digits(name) == digits(first)) {
-            let (Some(a), Some(b)) = (set.split(first), set.split(second)) else { continue };
-            let shared = shared(items(set, &a), items(set, &b));
+            let (Some(a), Some(b)) = (set.split(first)?, set.split(second)?) else { continue };
+            let shared = shared(items(set, &a)?, items(set, &b)?);
             if !shared.is_empty() {
                 all.push((first.to_string(), second.to_string(), shared));
             }
         }
     }
-    all
+    Ok(all)
 }
 
 fn is_test(split: &str) -> bool {
@@ -125,17 +124,17 @@ fn digits(split: &str) -> Vec<u8> {
 }
 
 /// Videos whose file (by SHA-256) is in the set under another class too: each with the first of the other class.
-pub fn two_classes(set: &PackedSet) -> Vec<[String; 2]> {
-    let mut first: HashMap<&str, usize> = HashMap::new();
+pub fn two_classes(set: &PackedSet) -> Result<Vec<[String; 2]>> {
+    let mut first: HashMap<&[u8], usize> = HashMap::new();
     let mut all = Vec::new();
-    for (place, video) in set.videos.iter().enumerate() {
-        let (Some(sha256), Some(_)) = (video.source_sha256.as_deref(), video.class) else { continue };
-        let other = &set.videos[*first.entry(sha256).or_insert(place)];
-        if other.class != video.class {
-            all.push([video.path.clone(), other.path.clone()]);
+    for video in 0..set.len() {
+        let (Some(sha256), Some(class)) = (set.sha256(video)?, set.class(video)?) else { continue };
+        let other = *first.entry(sha256).or_insert(video);
+        if set.class(other)? != Some(class) {
+            all.push([set.path(video)?.to_owned(), set.path(other)?.to_owned()]);
         }
     }
-    all
+    Ok(all)
 }
 
 /// A sentence on [`two_classes`].
@@ -151,7 +150,7 @@ mod tests {
     use super::*;
 
     fn item<'a>(path: &'a str, sha256: &'a str, group: &'a str) -> Item<'a> {
-        Item { path, sha256: Some(sha256).filter(|s| !s.is_empty()), group }
+        Item { path, sha256: Some(sha256.as_bytes()).filter(|s| !s.is_empty()), group }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Packing a folder of videos: `dv pack`.
 
+mod again;
 mod ending;
 mod listed;
 mod missing;
@@ -7,7 +8,10 @@ mod queue;
 mod resolve;
 
 use std::collections::HashSet;
+use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+use std::sync::Arc;
 
 use anyhow::{bail, ensure, Context, Result};
 
@@ -16,7 +20,7 @@ use crate::inspect::{names, NO_FILE};
 use crate::splits::Lists;
 use crate::walk::{walk, Found};
 use crate::writer::check_absent;
-use crate::{Codec, Filter, SetOptions, SetWriter};
+use crate::{Codec, Filter, PackedSet, SetOptions, SetWriter};
 
 /// What to pack, and how.
 #[derive(Clone, Debug)]
@@ -44,7 +48,23 @@ pub struct PackOptions {
     pub shard_bytes: u64,
     /// Return only once everything is on disk.
     pub fsync: bool,
+    /// `out` is a set of these videos as they were: what is new or has changed is packed, what is gone leaves it.
+    pub update: bool,
+    /// Once it is set, the pack ends as soon as it can with the error [`Interrupted`], and the same options go on with it.
+    pub stop: Arc<AtomicBool>,
 }
+
+/// The error of a pack that [`PackOptions::stop`] has ended.
+#[derive(Debug)]
+pub struct Interrupted;
+
+impl fmt::Display for Interrupted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("interrupted")
+    }
+}
+
+impl std::error::Error for Interrupted {}
 
 /// A preset's own height, width and filter.
 pub type Own = (u32, u32, Filter);
@@ -76,6 +96,8 @@ impl PackOptions {
             block_frames: defaults.block_frames,
             shard_bytes: defaults.shard_bytes,
             fsync: defaults.fsync,
+            update: false,
+            stop: Arc::default(),
         })
     }
 }
@@ -116,8 +138,10 @@ pub struct Summary {
     pub missing: usize,
     /// Videos of which something was wrong, though frames decoded.
     pub noted: usize,
-    /// Folders that killed packs of the same set had left, and that were removed.
-    pub removed: Vec<PathBuf>,
+    /// Files that an earlier call of the same pack had done.
+    pub continued: usize,
+    /// Of an update: videos that are as they were.
+    pub unchanged: usize,
     /// What packing showed of the folder's layout.
     pub notes: Vec<String>,
     pub fingerprint: String,
@@ -130,6 +154,8 @@ pub struct Prepared<'a> {
     found: Found,
     missing: usize,
     notes: Vec<String>,
+    /// The set that is updated.
+    base: Option<PackedSet>,
 }
 
 /// [`prepare`], then [`Prepared::pack`].
@@ -140,7 +166,10 @@ pub fn pack(options: &PackOptions, progress: &(dyn Fn(Progress) + Sync)) -> Resu
 /// Reads the lists and finds the files, before anything is decoded. Errors: `out` exists, lists that are at fault or whose files are not
 /// there, a folder of frames.
 pub fn prepare(options: &PackOptions) -> Result<Prepared<'_>> {
-    check_absent(&options.out)?;
+    let base = if options.update { Some(again::base(options)?) } else { None };
+    if base.is_none() {
+        check_absent(&options.out)?;
+    }
     let mut lists = options.splits.as_deref().map(Lists::read).transpose()?;
     let mut found = walk(&options.videos)?;
     let (mut missing, mut notes) = (0, Vec::new());
@@ -162,7 +191,7 @@ pub fn prepare(options: &PackOptions) -> Result<Prepared<'_>> {
             }
         }
     }
-    Ok(Prepared { options, lists, found, missing, notes })
+    Ok(Prepared { options, lists, found, missing, notes, base })
 }
 
 /// Says that `--videos` is probably one level too low or too high: that no file lies in a folder, or no video in a class folder itself.
@@ -190,10 +219,10 @@ impl Prepared<'_> {
         &self.notes
     }
 
-    /// Packs every file: a video of the set, or rejected with the reason. The set appears only when it is whole. Errors: ffmpeg is
-    /// missing, no file decodes, a full disk.
+    /// Packs every file: a video of the set, or rejected with the reason. The set appears only when it is whole; until then what is packed
+    /// stays in `OUT.partial`, and the same options go on with it. Errors: ffmpeg is missing, no file decodes, a full disk, [`Interrupted`].
     pub fn pack(self, progress: &(dyn Fn(Progress) + Sync)) -> Result<Summary> {
-        let Prepared { options, lists, found, missing, .. } = self;
+        let Prepared { options, lists, found, missing, base, .. } = self;
         let ffmpeg = options.ffmpeg.clone().map_or_else(Ffmpeg::find, Ok)?;
         let name = options.out.file_name().context("the set's folder has no name")?.to_string_lossy();
         let mut set = SetOptions::new(&name, options.size.0, options.size.1);
@@ -208,11 +237,15 @@ impl Prepared<'_> {
             None => listed::first_folders(&found),
         };
         let metas = listed::describe(lists.as_ref(), &set.classes, &found)?;
-        let mut writer = SetWriter::create(&options.out, set)?;
-        let unmade = || format!("{} is not made, and what was packed of it is removed", options.out.display());
-        let mut reasons = queue::pack_files(options, &ffmpeg, &found.files, &metas, &mut writer, progress).with_context(unmade)?;
+        let terms = again::terms(&set, base.as_ref());
+        let mut notes: Vec<String> = base.iter().filter_map(|base| again::other_maker(base, &set)).collect();
+        let mut writer = SetWriter::resume(&options.out, set, &terms, &found.files, &metas, base.as_ref())?;
+        let continued = writer.continued();
+        let mut reasons = match queue::pack_files(options, &ffmpeg, &found.files, &metas, base.as_ref(), &mut writer, progress) {
+            Ok(reasons) => reasons,
+            Err(e) => return Err(e.context(again::what_is_left(options, &mut writer))),
+        };
         reasons.extend(found.rejected.into_iter().map(|r| (r.path, r.reason)));
-        let mut notes = Vec::new();
         let rejected = match &lists {
             Some(lists) => listed::set_splits(lists, reasons, &mut writer),
             None => {
@@ -224,8 +257,9 @@ impl Prepared<'_> {
                 reasons
             }
         };
+        // Without a video the folder is not kept: there is nothing to go on with.
         ensure!(
-            !writer.videos().is_empty(),
+            writer.is_kept(),
             "nothing packed from {}: all {} files are rejected{}",
             options.videos.display(),
             rejected.len(),
@@ -237,19 +271,20 @@ impl Prepared<'_> {
         for (path, reason) in &rejected {
             writer.reject(path, reason);
         }
-        let videos = writer.videos();
         let summary = Summary {
-            videos: videos.len(),
-            groups: videos.iter().map(|v| v.group.as_str()).collect::<HashSet<_>>().len(),
-            frames: videos.iter().map(|v| v.frames as u64).sum(),
+            videos: writer.videos().len(),
+            groups: writer.videos().map(|v| v.group.as_str()).collect::<HashSet<_>>().len(),
+            frames: writer.videos().map(|v| v.frames as u64).sum(),
             rejected: rejected.iter().filter(|(_, reason)| !reason.starts_with(NO_FILE)).count(),
             missing,
-            noted: videos.iter().filter(|v| v.note.is_some()).count(),
-            removed: writer.removed().to_vec(),
+            noted: writer.videos().filter(|v| v.note.is_some()).count(),
+            continued,
+            unchanged: writer.reused(),
             notes,
             fingerprint: String::new(),
         };
-        let fingerprint = writer.finish().with_context(unmade)?;
+        let left = again::what_is_left(options, &mut writer);
+        let fingerprint = writer.finish().context(left)?;
         Ok(Summary { fingerprint, ..summary })
     }
 }

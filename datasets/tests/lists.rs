@@ -6,7 +6,7 @@ mod common;
 use std::fs;
 use std::path::PathBuf;
 
-use common::{options, pretend};
+use common::{options, pretend, Whole};
 use dv_datasets::{inspect_json, inspect_text, overlap, pack, prepare, PackOptions, PackedSet};
 use tempfile::TempDir;
 
@@ -61,8 +61,8 @@ impl Place {
 
 /// A split's videos and labels.
 fn split(set: &PackedSet, name: &str) -> Vec<(String, Option<u32>)> {
-    let videos = set.split(name).unwrap_or_else(|| panic!("no split {name}: {:?}", set.split_names()));
-    videos.into_iter().map(|v| (set.videos[v].path.clone(), set.videos[v].class)).collect()
+    let videos = set.split(name).unwrap().unwrap_or_else(|| panic!("no split {name}: {:?}", set.split_names()));
+    videos.into_iter().map(|v| (set.all()[v].path.clone(), set.all()[v].class)).collect()
 }
 
 fn rows(list: &[(&str, u32)]) -> Vec<(String, Option<u32>)> {
@@ -89,7 +89,7 @@ fn ucf101_in_three_splits() {
     assert_eq!(set.split_names(), ["train01", "test01", "train02", "test02", "train03", "test03"]);
     assert_eq!(split(&set, "train01"), rows(&[(files[0], 1)]));
     assert_eq!(split(&set, "test02"), rows(&[(files[2], 2)]));
-    assert_eq!((set.videos.len(), set.rejected.len()), (3, 0));
+    assert_eq!((set.all().len(), set.gone().len()), (3, 0));
 }
 
 #[test]
@@ -106,7 +106,7 @@ fn hmdb51() {
     assert_eq!(set.classes, ["brush_hair", "run"]);
     assert_eq!(split(&set, "train01"), rows(&[("brush_hair/c_3.avi", 0), ("run/a!_run_1.avi", 1)]));
     assert_eq!(split(&set, "test02"), rows(&[("brush_hair/c_3.avi", 0), ("run/a!_run_1.avi", 1)]));
-    assert_eq!(set.videos.len(), 3);
+    assert_eq!(set.all().len(), 3);
 }
 
 #[test]
@@ -128,12 +128,12 @@ fn kinetics_with_videos_that_are_gone() {
     assert_eq!(set.classes, ["air drumming", "zumba"]);
     assert_eq!(split(&set, "train"), rows(&[(files[0], 0)]));
     assert_eq!(split(&set, "validate"), rows(&[(files[2], 1)]));
-    assert_eq!(set.split_rows("train").unwrap().missing, [(1, "zumba/gone_000005_000015".to_owned())]);
-    let text = inspect_text(&set);
+    assert_eq!(set.split_rows("train").unwrap().unwrap().missing, [(1, "zumba/gone_000005_000015".to_owned())]);
+    let text = inspect_text(&set).unwrap();
     assert!(text.contains("missing      train: 1 of 2 rows have no file: zumba/gone_000005_000015\n"), "{text}");
     // One file of a release: its own splits only.
     let set = place.packed(&PackOptions { splits: Some(place.path("lists/validate.csv")), ..options });
-    assert_eq!((set.classes, set.videos.len()), (vec!["zumba".to_owned()], 1));
+    assert_eq!((&set.classes, set.len()), (&vec!["zumba".to_owned()], 1));
 }
 
 #[test]
@@ -220,10 +220,10 @@ fn rows_without_a_file_are_an_error_unless_they_are_expected() {
     let summary = pack(&options, &|_| ()).unwrap();
     assert_eq!((summary.videos, summary.rejected, summary.missing), (2, 0, 7));
     let set = PackedSet::open(&options.out).unwrap();
-    assert_eq!(set.split_rows("train01").unwrap().rows, 8);
-    let text = inspect_text(&set);
+    assert_eq!(set.split_rows("train01").unwrap().unwrap().rows, 8);
+    let text = inspect_text(&set).unwrap();
     assert!(text.contains("missing      train01: 7 of 8 rows have no file: a/2.avi, A/4.avi, A/5.avi, and 4 more\n"), "{text}");
-    assert_eq!(inspect_json(&set)["splits"][0]["missing"].as_array().unwrap().len(), 7);
+    assert_eq!(inspect_json(&set).unwrap()["splits"][0]["missing"].as_array().unwrap().len(), 7);
 }
 
 /// All forms take paths alike.
@@ -258,9 +258,10 @@ fn classes_are_folders_in_which_a_video_decoded() {
     assert_eq!(summary.notes, ["no class is made of folders in which no video decoded: Annotations, Bad, splits"]);
     let set = PackedSet::open(&options.out).unwrap();
     assert_eq!(set.classes, ["B", "C"]);
-    let labels: Vec<_> = set.videos.iter().map(|v| (v.path.as_str(), v.class)).collect();
+    let all = set.all();
+    let labels: Vec<_> = all.iter().map(|v| (v.path.as_str(), v.class)).collect();
     assert_eq!(labels, [("B/1.avi", Some(0)), ("B/2.avi", Some(0)), ("C/deep/1.avi", Some(1)), ("top.avi", None)]);
-    let text = inspect_text(&set);
+    let text = inspect_text(&set).unwrap();
     for line in [
         "class        B: 2\n",
         "class        C: 1\n",
@@ -304,8 +305,8 @@ fn folders_of_frames_and_stills() {
         fs::write(place.path("in/A").join(name), bytes).unwrap();
     }
     let set = place.packed(&place.options(""));
-    assert_eq!(set.videos.len(), 1);
-    let reasons: Vec<&str> = set.rejected.iter().map(|r| r.reason.as_str()).collect();
+    assert_eq!(set.all().len(), 1);
+    let reasons: Vec<String> = set.gone().into_iter().map(|r| r.reason).collect();
     assert_eq!(reasons, ["PNG", "PNG", "GIF", "AVIF or HEIF", "JPEG"].map(|sort| format!("it is a still picture ({sort}), not a video")));
 }
 
@@ -322,18 +323,18 @@ fn overlaps_are_reported() {
     let place = Place::new(&files, &lists);
     place.write("in/B/copy.avi", "A/same.avi");
     let set = place.packed(&place.options("lists"));
-    let overlaps = overlap::of_splits(&set);
+    let overlaps = overlap::of_splits(&set).unwrap();
     assert_eq!(overlaps.len(), 1);
     let (train, test, shared) = &overlaps[0];
     assert_eq!((train.as_str(), test.as_str()), ("train01", "test01"));
     assert_eq!(shared.paths, ["B/other.avi"]);
     assert_eq!(shared.files, [["B/copy.avi", "A/same.avi"].map(String::from)]);
     assert_eq!(shared.groups, [["A/v_A_g01_c02.avi", "v_A_g01"].map(String::from)]);
-    assert_eq!(overlap::two_classes(&set), [["B/copy.avi", "A/same.avi"].map(String::from)]);
-    let text = inspect_text(&set);
+    assert_eq!(overlap::two_classes(&set).unwrap(), [["B/copy.avi", "A/same.avi"].map(String::from)]);
+    let text = inspect_text(&set).unwrap();
     let line = "overlap      1 video is the same file (SHA-256) as one of another class, the first B/copy.avi and A/same.avi\n";
     assert!(text.contains(line) && text.matches("\noverlap ").count() == 4, "{text}");
-    assert_eq!(inspect_json(&set)["overlaps"][0]["paths"][0], "B/other.avi");
+    assert_eq!(inspect_json(&set).unwrap()["overlaps"][0]["paths"][0], "B/other.avi");
 }
 
 #[test]

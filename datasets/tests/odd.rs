@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use common::{ffmpegs, make, options};
+use common::{ffmpegs, make, options, Whole};
 use dv_datasets::decode::{Decoded, Outcome};
 use dv_datasets::{pack, Ffmpeg, PackedSet};
 
@@ -300,9 +300,10 @@ fn what_is_no_video_is_listed_with_a_reason() {
         let options = options(&ffmpeg, "folder", &moved, &place.join("the set"));
         pack(&options, &|_| ()).unwrap();
         let set = PackedSet::open(&options.out).unwrap();
-        assert_eq!(set.videos.iter().map(|v| (v.path.as_str(), v.frames)).collect::<Vec<_>>(), [("good.avi", 20)]);
-        assert_eq!((set.videos[0].note.as_deref(), set.name.as_str()), (None, "the set"));
-        let reasons: Vec<_> = set.rejected.iter().map(|r| (r.path.as_str(), r.reason.as_str())).collect();
+        assert_eq!(set.all().iter().map(|v| (v.path.as_str(), v.frames)).collect::<Vec<_>>(), [("good.avi", 20)]);
+        assert_eq!((set.all()[0].note.as_deref(), set.name.as_str()), (None, "the set"));
+        let gone = set.gone();
+        let reasons: Vec<_> = gone.iter().map(|r| (r.path.as_str(), r.reason.as_str())).collect();
         println!("{reasons:#?}");
         let reason = |path: &str| reasons.iter().find(|r| r.0 == path).unwrap_or_else(|| panic!("{path} is not listed: {reasons:?}")).1;
         assert_eq!(reason("empty.mp4"), "the file is empty");

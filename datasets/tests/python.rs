@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use common::{ffmpegs, options, skip, videos};
+use common::{ffmpegs, options, skip, videos, Whole};
 use dv_datasets::{pack, Codec, Mt19937, PackedSet, SetOptions, SetWriter, VideoMeta};
 
 fn root() -> PathBuf {
@@ -53,7 +53,7 @@ fn compare(dir: &Path) {
     let got = fs::read(&file).unwrap();
     let mut at = 0;
     let mut want = vec![0; set.frame_len()];
-    for (number, video) in set.videos.iter().enumerate() {
+    for (number, video) in set.all().iter().enumerate() {
         for frame in 0..video.frames {
             set.read_frames(number, &[frame], &mut want).unwrap();
             assert!(got.get(at..at + want.len()) == Some(&want[..]), "{}: {} frame {frame} differs", dir.display(), video.path);
@@ -62,8 +62,8 @@ fn compare(dir: &Path) {
     }
     assert_eq!(at, got.len());
     let listed = String::from_utf8(output.stdout).unwrap();
-    assert_eq!(listed.lines().count(), set.videos.len());
-    assert!(listed.starts_with(&format!("{} ", set.videos[0].path)), "{listed}");
+    assert_eq!(listed.lines().count(), set.all().len());
+    assert!(listed.starts_with(&format!("{} ", set.all()[0].path)), "{listed}");
 }
 
 #[test]
@@ -95,7 +95,7 @@ fn every_codec_and_block_length() {
     }
     // What is damaged is told, not returned.
     let out = temp.path().join("rgb-9x14-4");
-    let file = out.join("shards/00000.dvs");
+    let file = out.join("shards/rgb-00000.dvs");
     let mut bytes = fs::read(&file).unwrap();
     bytes[200] ^= 1;
     fs::write(&file, bytes).unwrap();

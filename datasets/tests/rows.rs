@@ -5,7 +5,7 @@ mod common;
 use std::fs;
 use std::path::Path;
 
-use common::{options, pretend};
+use common::{options, pretend, Whole};
 use dv_datasets::{pack, PackOptions, PackedSet, SplitRows};
 
 /// One frame of each file but those with `bad` in their names.
@@ -43,9 +43,9 @@ fn refused(options: &PackOptions) -> String {
 
 /// Rows as `(row, path)`: those in the set, then those that are missing.
 fn rows(set: &PackedSet, split: &str) -> (Vec<(usize, String)>, Vec<(usize, String)>) {
-    let SplitRows { videos, missing, rows } = set.split_rows(split).unwrap();
+    let SplitRows { videos, missing, rows } = set.split_rows(split).unwrap().unwrap();
     assert_eq!(videos.len() + missing.len(), rows);
-    (videos.iter().map(|(row, video)| (*row, set.videos[*video].path.clone())).collect(), missing)
+    (videos.iter().map(|(row, video)| (*row, set.all()[*video].path.clone())).collect(), missing)
 }
 
 fn pairs(list: &[(usize, &str)]) -> Vec<(usize, String)> {
@@ -67,7 +67,8 @@ fn a_list_keeps_its_rows() {
     let train = (pairs(&[(1, "A/c.avi"), (3, "A/a.avi")]), pairs(&[(0, "A/gone.avi"), (2, "A/bad.avi")]));
     assert_eq!(rows(&set, "train01"), train);
     assert_eq!(rows(&set, "test01"), (pairs(&[(1, "A/a.avi")]), pairs(&[(0, "A/bad.avi")])));
-    let groups: Vec<_> = set.videos.iter().map(|v| (v.path.as_str(), v.group.as_str())).collect();
+    let all = set.all();
+    let groups: Vec<_> = all.iter().map(|v| (v.path.as_str(), v.group.as_str())).collect();
     assert_eq!(groups, [("A/a.avi", "one"), ("A/c.avi", "one")]);
 
     fs::write(lists.join("groups.txt"), "A/a.avi one\nA/c.avi one\nA/a.avi two\n").unwrap();
@@ -90,7 +91,8 @@ fn a_table_keeps_its_rows_and_names_groups() {
     let train = pairs(&[(1, "x.avi"), (2, "v_A_g01_c02.avi"), (3, "v_A_g01_c01.avi")]);
     assert_eq!(rows(&set, "train"), (train, pairs(&[(0, "bad.avi")])));
     assert_eq!(rows(&set, "test"), (pairs(&[(0, "x.avi")]), pairs(&[(1, "gone.avi")])));
-    let groups: Vec<_> = set.videos.iter().map(|v| (v.path.as_str(), v.group.as_str())).collect();
+    let all = set.all();
+    let groups: Vec<_> = all.iter().map(|v| (v.path.as_str(), v.group.as_str())).collect();
     assert_eq!(groups, [("v_A_g01_c01.avi", "v_A_g01"), ("v_A_g01_c02.avi", "own"), ("x.avi", "the group")]);
 
     fs::write(&table, text.replace("x.avi,A,test,", "x.avi,A,test,another")).unwrap();
@@ -105,7 +107,7 @@ fn without_lists_the_rows_are_the_files() {
     let set = packed(&options);
     let videos = pairs(&[(0, "A/v_A_g01_c01.avi"), (1, "A/v_A_g01_c02.avi"), (3, "b.avi"), (4, "c.avi")]);
     assert_eq!(rows(&set, "all"), (videos, pairs(&[(2, "a bad one.avi")])));
-    assert_eq!(set.groups(), 3);
+    assert_eq!(set.groups().unwrap(), 3);
     // A file that no longer decodes or cannot be reached keeps its row, so that all others keep theirs.
     fs::remove_file(temp.path().join("in/c.avi")).unwrap();
     std::os::unix::fs::symlink("nowhere", temp.path().join("in/c.avi")).unwrap();

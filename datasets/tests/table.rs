@@ -4,7 +4,7 @@ mod common;
 
 use std::fs;
 
-use common::{ffmpegs, make, options};
+use common::{ffmpegs, make, options, Whole};
 use dv_datasets::{pack, PackedSet};
 
 #[test]
@@ -40,16 +40,18 @@ fn a_set_from_a_table() {
         let set = PackedSet::open(&options.out).unwrap();
 
         assert_eq!(set.classes, ["Punch", "Wave", "Übung, 1"]);
-        let names = |split: &str| set.split(split).unwrap().iter().map(|v| set.videos[*v].path.as_str()).collect::<Vec<_>>();
+        let all = set.all();
+        let names = |split: &str| set.split(split).unwrap().unwrap().iter().map(|v| all[*v].path.as_str()).collect::<Vec<_>>();
         assert_eq!(set.split_names(), ["train", "test"]);
         assert_eq!(names("train"), ["Punch/wave.avi", "one, two/ä b.avi", "Wave/unlabelled.avi"]);
         assert_eq!(names("test"), ["flat.avi", ".hidden/x.avi", "Punch/wave.avi"]);
         // The table's classes alone count: a folder's name is none.
-        let classes: Vec<_> = set.videos.iter().map(|v| (v.path.as_str(), v.class)).collect();
+        let classes: Vec<_> = all.iter().map(|v| (v.path.as_str(), v.class)).collect();
         let want = [(".hidden/x.avi", 1), ("Punch/wave.avi", 1), ("Wave/unlabelled.avi", 9), ("flat.avi", 2), ("one, two/ä b.avi", 0)];
         assert_eq!(classes, want.map(|(path, class)| (path, Some(class).filter(|c| *c < 9))));
 
-        let rejected: Vec<_> = set.rejected.iter().map(|r| (r.path.as_str(), r.reason.as_str())).collect();
+        let gone = set.gone();
+        let rejected: Vec<_> = gone.iter().map(|r| (r.path.as_str(), r.reason.as_str())).collect();
         assert_eq!((summary.rejected, summary.missing), (3, 4));
         assert_eq!(rejected[0], ("Punch", "it is a folder, not a file; listed in my set.csv:9"));
         assert!(rejected[1].0 == "broken.avi" && rejected[1].1.starts_with("it cannot be read: No such file"), "{rejected:?}");

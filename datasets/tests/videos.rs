@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 
-use common::{ffmpegs, options, videos};
+use common::{ffmpegs, options, videos, Whole};
 use dv_datasets::{inspect_json, inspect_text, pack, verify, Codec, PackOptions, PackedSet};
 
 /// Path (below `prefix`), bytes, SHA-256 and decoded frames (`None`: no video) from the manifest.
@@ -23,18 +23,18 @@ fn pack_and_compare(dir: &Path, prefix: &str, options: &PackOptions) -> PackedSe
     let summary = pack(options, &|_| ()).unwrap();
     let set = PackedSet::open(&options.out).unwrap();
     let mut want = manifest(dir, prefix);
-    for video in &set.videos {
+    for video in set.all() {
         let (bytes, sha256, frames) = want.remove(&video.path).unwrap_or_else(|| panic!("{} is not in the manifest", video.path));
         assert_eq!(Some(video.frames), frames, "{}", video.path);
         assert_eq!((video.source_bytes, video.source_sha256.as_ref()), (bytes, Some(&sha256)));
     }
     for (path, (_, _, frames)) in want {
         assert_eq!(frames, None, "{path} is missing");
-        assert!(set.rejected.iter().any(|r| r.path == path), "{path} is neither packed nor rejected");
+        assert!(set.gone().iter().any(|r| r.path == path), "{path} is neither packed nor rejected");
     }
-    assert_eq!(summary.frames, set.videos.iter().map(|v| v.frames as u64).sum::<u64>());
+    assert_eq!(summary.frames, set.all().iter().map(|v| v.frames as u64).sum::<u64>());
     assert_eq!(verify(&options.out, &|_, _| ()), []);
-    println!("{}", inspect_text(&set));
+    println!("{}", inspect_text(&set).unwrap());
     set
 }
 
@@ -49,17 +49,18 @@ fn ucf101_by_its_lists() {
         assert_eq!(set.classes, ["ApplyEyeMakeup", "BaseballPitch", "Punch", "YoYo"]);
         assert_eq!((set.height, set.width), (171, 128));
         assert_eq!(set.split_names(), ["train01", "test01"]);
-        let test = set.split("test01").unwrap();
-        assert_eq!(set.videos[test[0]].path, "Punch/v_Punch_g01_c01.avi");
-        let pitch = set.videos.iter().find(|v| v.path.starts_with("BaseballPitch")).unwrap();
-        assert_eq!((pitch.fps, pitch.splits.as_slice()), (Some(30000.0 / 1001.0), &["train01".to_owned()][..]));
+        let test = set.split("test01").unwrap().unwrap();
+        assert_eq!(set.all()[test[0]].path, "Punch/v_Punch_g01_c01.avi");
+        let all = set.all();
+        let (place, pitch) = all.iter().enumerate().find(|(_, v)| v.path.starts_with("BaseballPitch")).unwrap();
+        assert_eq!((pitch.fps, &set.splits_of_videos().unwrap()[&place][..]), (Some(30000.0 / 1001.0), &["train01"][..]));
         assert_eq!((pitch.source_height, pitch.source_width), (240, 320));
-        assert_eq!(set.rejected, []);
-        let document = inspect_json(&set);
+        assert_eq!(set.gone(), []);
+        let document = inspect_json(&set).unwrap();
         assert_eq!(document["videos"][0]["class"], "ApplyEyeMakeup");
-        let punches: Vec<_> = set.videos.iter().filter(|v| v.path.starts_with("Punch/")).map(|v| &v.group).collect();
+        let punches: Vec<_> = all.iter().filter(|v| v.path.starts_with("Punch/")).map(|v| &v.group).collect();
         assert!(punches.iter().all(|group| group.starts_with("v_Punch_g") && group.len() == 11), "{punches:?}");
-        assert!(set.groups() < set.videos.len() && set.groups() > 30, "{}", set.groups());
+        assert!(set.groups().unwrap() < set.all().len() && set.groups().unwrap() > 30, "{}", set.groups().unwrap());
     }
 }
 
@@ -71,9 +72,9 @@ fn ut_interaction_where_headers_lie() {
         let mut options = options(&ffmpeg, "ucf101_iic", &dir.join("ut_interaction"), &temp.path().join("ut"));
         options.splits = Some(dir.join("ut_interaction/splits"));
         let set = pack_and_compare(&dir, "ut_interaction/", &options);
-        assert_eq!(set.videos.len(), 60);
-        assert_eq!(set.split("train01").unwrap().len() + set.split("test01").unwrap().len(), 60);
-        assert_eq!(set.rejected, [], "the lists lie below --videos too, and are in no list");
+        assert_eq!(set.all().len(), 60);
+        assert_eq!(set.split("train01").unwrap().unwrap().len() + set.split("test01").unwrap().unwrap().len(), 60);
+        assert_eq!(set.gone(), [], "the lists lie below --videos too, and are in no list");
     }
 }
 
@@ -83,17 +84,17 @@ fn asl_and_odd_as_folders_for_any_thread_count() {
     for ffmpeg in ffmpegs() {
         let temp = tempfile::tempdir().unwrap();
         let set = pack_and_compare(&dir, "asl/", &options(&ffmpeg, "folder", &dir.join("asl"), &temp.path().join("asl")));
-        assert_eq!((set.classes.len(), set.split("all").unwrap().len()), (20, 20));
-        assert_eq!(set.videos[3].class, Some(3));
+        assert_eq!((set.classes.len(), set.split("all").unwrap().unwrap().len()), (20, 20));
+        assert_eq!(set.all()[3].class, Some(3));
 
         let mut options = options(&ffmpeg, "folder", &dir.join("odd"), &temp.path().join("odd"));
         let set = pack_and_compare(&dir, "odd/", &options);
-        assert!(set.classes.is_empty() && set.videos.iter().all(|v| v.class.is_none()));
-        assert_eq!(set.rejected.len(), 1);
-        assert_eq!(set.rejected[0].reason, "it has no video stream");
+        assert!(set.classes.is_empty() && set.all().iter().all(|v| v.class.is_none()));
+        assert_eq!(set.gone().len(), 1);
+        assert_eq!(set.gone()[0].reason, "it has no video stream");
         let times = |path: &str| {
-            let video = set.videos.iter().position(|v| v.path == path).unwrap();
-            set.timestamps(video).unwrap()
+            let video = set.all().iter().position(|v| v.path == path).unwrap();
+            set.timestamps(video).unwrap().unwrap()
         };
         assert!(times("nasa_13013.mp4").windows(2).all(|t| (t[1] - t[0] - 0.04).abs() < 1e-5));
         let steps: Vec<i64> = times("var_fps_video.mp4").windows(2).map(|t| ((t[1] - t[0]) * 1e3).round() as i64).collect();
@@ -105,7 +106,7 @@ fn asl_and_odd_as_folders_for_any_thread_count() {
         (options.codec, options.out, options.block_frames) = (Codec::Yuv420, temp.path().join("yuv"), 4);
         let yuv = pack_and_compare(&dir, "odd/", &options);
         assert_ne!(yuv.fingerprint, set.fingerprint);
-        let nasa = set.videos.iter().position(|v| v.path == "nasa_13013.mp4").unwrap();
+        let nasa = set.all().iter().position(|v| v.path == "nasa_13013.mp4").unwrap();
         let (mut a, mut b) = (vec![0; set.frame_len()], vec![0; set.frame_len()]);
         set.read_frames(nasa, &[7], &mut a).unwrap();
         yuv.read_frames(nasa, &[7], &mut b).unwrap();
@@ -135,14 +136,16 @@ fn damaged_foreign_and_oddly_named_files() {
         let mut options = options(&ffmpeg, "folder", &root, &temp.path().join("set"));
         pack(&options, &|_| ()).unwrap();
         let set = PackedSet::open(&options.out).unwrap();
-        println!("{}", inspect_text(&set));
-        let names: Vec<_> = set.videos.iter().map(|v| (v.path.as_str(), v.frames, v.note.is_some())).collect();
+        println!("{}", inspect_text(&set).unwrap());
+        let all = set.all();
+        let names: Vec<_> = all.iter().map(|v| (v.path.as_str(), v.frames, v.note.is_some())).collect();
         let whole = [("-i.avi", 187, false), ("a'b\"c%03d.avi", 187, false)];
         assert_eq!(names[..2], whole);
         assert_eq!((names[2].0, names[2].2), ("cut.avi", true));
         assert!((20..60).contains(&names[2].1));
         assert_eq!(names[3..], [("http:x.avi", 187, false), ("sp ace/ünï/x:y.avi", 187, false)]);
-        let rejected: Vec<_> = set.rejected.iter().map(|r| r.path.as_str()).collect();
+        let gone = set.gone();
+        let rejected: Vec<_> = gone.iter().map(|r| r.path.as_str()).collect();
         assert_eq!(rejected, ["concat.avi", "empty.avi", "list.m3u8", "noise.mp4", "read.txt"]);
 
         // The set is there: packing again must not touch it. Nothing packed: an error, and nothing left behind.
@@ -176,9 +179,9 @@ fn lists_that_name_what_is_not_there() {
         let summary = pack(&options, &|_| ()).unwrap();
         assert_eq!((summary.rejected, summary.missing), (1, 1));
         let set = PackedSet::open(&options.out).unwrap();
-        assert_eq!((set.split("train01"), set.videos[0].class), (Some(vec![0]), Some(1)));
-        assert!(set.rejected[0].reason.ends_with("; listed in trainlist01.txt:3"), "{:?}", set.rejected);
-        assert_eq!(set.rejected[1].reason, "there is no such file; listed in trainlist01.txt:1");
+        assert_eq!((set.split("train01").unwrap(), set.all()[0].class), (Some(vec![0]), Some(1)));
+        assert!(set.gone()[0].reason.ends_with("; listed in trainlist01.txt:3"), "{:?}", set.gone());
+        assert_eq!(set.gone()[1].reason, "there is no such file; listed in trainlist01.txt:1");
     }
 }
 

@@ -41,6 +41,11 @@ pub struct Pack {
     /// How frames are stored: rgb (lossless) or yuv420 (4:2:0, about half the bytes) [default: rgb]
     #[arg(long, value_parser = codec)]
     pub codec: Option<Codec>,
+    /// Change the set in --out to what the videos and lists are now: only new and changed files are decoded
+    ///
+    /// A file has changed if its SHA-256 has. Size, filter and codec must be the set's. The set is replaced when the new one is whole.
+    #[arg(long)]
+    pub update: bool,
     /// From 1 to 1024 [default: one a core]
     #[arg(long, value_name = "N", value_parser = count(THREADS), allow_negative_numbers = true)]
     pub threads: Option<NonZeroUsize>,

@@ -6,6 +6,8 @@ use std::io::{ErrorKind, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::AtomicBool;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{bail, ensure, Context, Result};
@@ -23,6 +25,8 @@ pub struct Ffmpeg {
     pub(super) passthrough: &'static str,
     /// Its word for the unit of times that the file has.
     pub(super) demuxed: &'static str,
+    /// Once it is set, every process under way is killed.
+    pub(super) stop: Arc<AtomicBool>,
 }
 
 /// How long `ffmpeg -version` may take, and how long its first line may be.
@@ -64,7 +68,12 @@ impl Ffmpeg {
         ensure!(!before(&version, (4, 4)), "{} is of version {version}: dv needs ffmpeg 4.4 or later", program.display());
         let passthrough = if before(&version, (5, 1)) { "-vsync" } else { "-fps_mode" };
         let demuxed = if before(&version, (7, 0)) { "-1" } else { "demux" };
-        Ok(Ffmpeg { program, passthrough, demuxed, version })
+        Ok(Ffmpeg { program, passthrough, demuxed, version, stop: Arc::default() })
+    }
+
+    /// The same program; what it decodes ends with an error once `stop` is set.
+    pub(crate) fn stopped_by(&self, stop: &Arc<AtomicBool>) -> Ffmpeg {
+        Ffmpeg { stop: Arc::clone(stop), ..self.clone() }
     }
 
     /// As ffmpeg names it, e.g. `5.1.9-0+deb12u1`.

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, ErrorKind, Read};
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::event::{poll, PollFd, PollFlags, Timespec};
@@ -30,6 +31,8 @@ pub trait Take {
 pub struct Pipes<'a> {
     process: &'a Process,
     patience: Duration,
+    /// Once it is set, the process is killed.
+    stop: Option<&'a AtomicBool>,
     output: Option<File>,
     stderr: Option<File>,
     stats: Option<File>,
@@ -44,13 +47,19 @@ impl<'a> Pipes<'a> {
         #[cfg(target_os = "linux")]
         let _ = rustix::pipe::fcntl_setpipe_size(&output, HELD);
         let output = Some(unblocked(output)?);
-        Ok(Pipes { process, patience, output, stderr: None, stats: None, log, times: Times::default() })
+        Ok(Pipes { process, patience, stop: None, output, stderr: None, stats: None, log, times: Times::default() })
     }
 
     /// Takes the complaints and the frames' times too.
     pub fn also(mut self, stderr: OwnedFd, stats: OwnedFd) -> io::Result<Self> {
         (self.stderr, self.stats) = (Some(unblocked(stderr)?), Some(unblocked(stats)?));
         Ok(self)
+    }
+
+    /// Kills the process once `stop` is set.
+    pub fn stopped_by(mut self, stop: &'a AtomicBool) -> Self {
+        self.stop = Some(stop);
+        self
     }
 
     /// Whether the output has ended.
@@ -95,6 +104,9 @@ impl<'a> Pipes<'a> {
         let until = Instant::now() + patience;
         let mut ended = None;
         loop {
+            if self.stop.is_some_and(|stop| stop.load(Ordering::Relaxed)) {
+                self.process.kill();
+            }
             let pipes = [self.output.as_ref().filter(|_| output), self.stderr.as_ref(), self.stats.as_ref()];
             let mut asked: Vec<usize> = Vec::with_capacity(3);
             let mut fds: Vec<PollFd> = Vec::with_capacity(3);

@@ -55,7 +55,7 @@ impl Ffmpeg {
             bail!("{}: no pipe", say());
         };
         let pipes = Pipes::new(&process, stdout.into(), Log::new(&input), limits.patience).with_context(say)?;
-        let mut frames = Frames::new(pipes.also(stderr.into(), stats.into()).with_context(say)?);
+        let mut frames = Frames::new(pipes.stopped_by(&self.stop).also(stderr.into(), stats.into()).with_context(say)?);
         let (mut count, mut timed) = (0, true);
         let broken = loop {
             match frames.next() {

@@ -121,9 +121,9 @@ fn smoke_sets_are_what_was_asked_for() {
     let out = dir.path().join("ucf101");
     smoke_set(&out, &spec).unwrap();
     let set = crate::PackedSet::open(&out).unwrap();
-    assert_eq!((set.height, set.width, set.classes.len(), set.videos.len()), (60, 56, 101, 8));
-    assert_eq!(set.split("test01"), Some(vec![4, 5, 6, 7]));
-    assert!(set.videos.iter().all(|video| video.frames == 9));
+    assert_eq!((set.height, set.width, set.classes.len(), set.len()), (60, 56, 101, 8));
+    assert_eq!(set.split("test01").unwrap(), Some(vec![4, 5, 6, 7]));
+    assert!(set.videos().all(|video| video.unwrap().frames == 9));
     assert!(smoke_set(&out, &spec).is_err());
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use anyhow::Result;
 use serde_json::{json, Value};
 
 use super::SHOWN;
@@ -45,7 +46,7 @@ impl Difference {
 }
 
 /// Compares the content of two sets: all that goes into their fingerprints.
-pub fn difference(a: &PackedSet, b: &PackedSet) -> Difference {
+pub fn difference(a: &PackedSet, b: &PackedSet) -> Result<Difference> {
     let mut out = Difference::default();
     let filter = |set: &PackedSet| set.filter.map_or("none", |f| f.name());
     let format = [
@@ -60,11 +61,11 @@ pub fn difference(a: &PackedSet, b: &PackedSet) -> Difference {
     let same_format = differing.is_empty();
     out.push("frames are stored otherwise", differing);
     names(&mut out, "classes", &a.classes, &b.classes);
-    videos(&mut out, a, b, same_format);
+    videos(&mut out, a, b, same_format)?;
     let (a_names, b_names) = (owned(&a.split_names()), owned(&b.split_names()));
     names(&mut out, "splits", &a_names, &b_names);
     for name in a_names.iter().filter(|name| b_names.contains(name)) {
-        let (a_rows, b_rows) = (rows(a, name), rows(b, name));
+        let (a_rows, b_rows) = (rows(a, name)?, rows(b, name)?);
         let (a_keys, b_keys) = (
             owned(&a_rows.iter().map(|r| r.0.as_str()).collect::<Vec<_>>()),
             owned(&b_rows.iter().map(|r| r.0.as_str()).collect::<Vec<_>>()),
@@ -77,7 +78,7 @@ pub fn difference(a: &PackedSet, b: &PackedSet) -> Difference {
             out.push(format!("rows of the split {name} that only one set has"), other.collect());
         }
     }
-    out
+    Ok(out)
 }
 
 fn owned(names: &[&str]) -> Vec<String> {
@@ -85,13 +86,13 @@ fn owned(names: &[&str]) -> Vec<String> {
 }
 
 /// The rows of a split: each one's path and whether it is missing.
-fn rows(set: &PackedSet, split: &str) -> Vec<(String, bool)> {
-    let Some(split) = set.split_rows(split) else { return Vec::new() };
-    let mut rows: Vec<(usize, String, bool)> =
-        split.videos.iter().map(|(row, video)| (*row, set.videos[*video].path.clone(), false)).collect();
+fn rows(set: &PackedSet, split: &str) -> Result<Vec<(String, bool)>> {
+    let Some(split) = set.split_rows(split)? else { return Ok(Vec::new()) };
+    let present = split.videos.iter().map(|(row, video)| Ok((*row, set.path(*video)?.to_owned(), false)));
+    let mut rows: Vec<(usize, String, bool)> = present.collect::<Result<_>>()?;
     rows.extend(split.missing.into_iter().map(|(row, path)| (row, path, true)));
     rows.sort();
-    rows.into_iter().map(|(_, path, missing)| (path, missing)).collect()
+    Ok(rows.into_iter().map(|(_, path, missing)| (path, missing)).collect())
 }
 
 /// Compares two lists of names: those of one alone, how often, and the order.
@@ -118,17 +119,19 @@ fn names(out: &mut Difference, what: &str, a: &[String], b: &[String]) {
     }
 }
 
-fn videos(out: &mut Difference, a: &PackedSet, b: &PackedSet, frames: bool) {
+fn videos(out: &mut Difference, a: &PackedSet, b: &PackedSet, frames: bool) -> Result<()> {
     let class = |set: &PackedSet, video: &Video| video.class.map_or("none".to_owned(), |class| set.classes[class as usize].clone());
-    let others: HashMap<&str, &Video> = b.videos.iter().map(|video| (video.path.as_str(), video)).collect();
-    let own: HashSet<&str> = a.videos.iter().map(|video| video.path.as_str()).collect();
+    let others = b.places()?;
+    let own: HashSet<&str> = (0..a.len()).map(|video| a.path(video)).collect::<Result<_>>()?;
     let (mut only, mut labels, mut groups, mut rates, mut counts, mut contents) = (vec![], vec![], vec![], vec![], vec![], vec![]);
-    for video in &a.videos {
+    for video in a.videos() {
+        let video = &video?;
         let path = &video.path;
         let Some(other) = others.get(path.as_str()) else {
             only.push(path.clone());
             continue;
         };
+        let other = &b.video(*other)?;
         let compare = |list: &mut Vec<String>, a: String, b: String| {
             if a != b {
                 list.push(format!("{path}: {a}, then {b}"));
@@ -143,7 +146,8 @@ fn videos(out: &mut Difference, a: &PackedSet, b: &PackedSet, frames: bool) {
             contents.push(path.clone());
         }
     }
-    let only_b: Vec<String> = b.videos.iter().filter(|v| !own.contains(v.path.as_str())).map(|v| v.path.clone()).collect();
+    let paths = |set: &PackedSet| (0..set.len()).map(|video| Ok(set.path(video)?.to_owned())).collect::<Result<Vec<String>>>();
+    let only_b: Vec<String> = paths(b)?.into_iter().filter(|path| !own.contains(path.as_str())).collect();
     let moved = only.is_empty() && only_b.is_empty();
     out.push("videos of the first set only", only);
     out.push("videos of the second set only", only_b);
@@ -153,7 +157,7 @@ fn videos(out: &mut Difference, a: &PackedSet, b: &PackedSet, frames: bool) {
     out.push("other numbers of frames", counts);
     out.push("other frames or times", contents);
     if moved {
-        let paths = |set: &PackedSet| set.videos.iter().map(|v| v.path.clone()).collect::<Vec<_>>();
-        names(out, "videos", &paths(a), &paths(b));
+        names(out, "videos", &paths(a)?, &paths(b)?);
     }
+    Ok(())
 }

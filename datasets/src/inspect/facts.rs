@@ -2,6 +2,8 @@
 
 use std::collections::HashSet;
 
+use anyhow::Result;
+
 use crate::overlap::{self, Shared};
 use crate::{PackedSet, Rejected};
 
@@ -9,10 +11,12 @@ use crate::{PackedSet, Rejected};
 pub(crate) const NO_FILE: &str = "there is no such file";
 
 pub(super) struct Facts<'a> {
+    /// Of all videos together.
+    pub frames: u64,
     /// Each class and how many videos it has.
     pub classes: Vec<(&'a str, usize)>,
     /// Videos without a class.
-    pub unlabelled: Vec<&'a str>,
+    pub unlabelled: Vec<String>,
     pub splits: Vec<Split<'a>>,
     pub lengths: Spread,
     /// `None`: of no video the rate is known.
@@ -20,9 +24,9 @@ pub(super) struct Facts<'a> {
     /// Videos without a nominal rate.
     pub unrated: usize,
     /// Files that were there and are not in the set.
-    pub rejected: Vec<&'a Rejected>,
+    pub rejected: Vec<Rejected>,
     /// Video, and what was wrong with it.
-    pub notes: Vec<(&'a str, &'a str)>,
+    pub notes: Vec<(String, String)>,
     /// What a training and a test split share.
     pub overlaps: Vec<(String, String, Shared)>,
     /// Videos that are the same file under two classes.
@@ -57,29 +61,35 @@ impl Spread {
 }
 
 impl<'a> Facts<'a> {
-    pub fn of(set: &'a PackedSet) -> Facts<'a> {
+    pub fn of(set: &'a PackedSet) -> Result<Facts<'a>> {
         let mut classes: Vec<(&str, usize)> = set.classes.iter().map(|class| (class.as_str(), 0)).collect();
         let mut unlabelled = Vec::new();
         let (mut lengths, mut rates, mut notes) = (Vec::new(), Vec::new(), Vec::new());
-        for video in &set.videos {
+        let mut frames = 0;
+        for video in set.videos() {
+            let video = video?;
             match video.class {
                 Some(class) => classes[class as usize].1 += 1,
-                None => unlabelled.push(video.path.as_str()),
+                None => unlabelled.push(video.path.clone()),
             }
+            frames += u64::from(video.frames);
             lengths.push(f64::from(video.frames));
             rates.extend(video.fps);
-            notes.extend(video.note.as_deref().map(|note| (video.path.as_str(), note)));
+            notes.extend(video.note.map(|note| (video.path, note)));
         }
         let unrated = lengths.len() - rates.len();
-        let rejected: Vec<&Rejected> = set.rejected.iter().filter(|r| !r.reason.starts_with(NO_FILE)).collect();
+        let rejected: Vec<Rejected> = set.rejected()?.into_iter().filter(|r| !r.reason.starts_with(NO_FILE)).collect();
         let there: HashSet<&str> = rejected.iter().map(|r| r.path.as_str()).collect();
-        let splits = set.split_names().into_iter().filter_map(|name| {
-            let rows = set.split_rows(name)?;
+        let mut splits = Vec::new();
+        for name in set.split_names() {
+            let Some(rows) = set.split_rows(name)? else { continue };
             let no_file = rows.missing.iter().filter(|(_, path)| !there.contains(path.as_str())).map(|(_, path)| path.clone()).collect();
-            Some(Split { name, videos: rows.videos.len(), rows: rows.rows, missing: rows.missing, no_file })
-        });
-        Facts {
-            splits: splits.collect(),
+            splits.push(Split { name, videos: rows.videos.len(), rows: rows.rows, missing: rows.missing, no_file });
+        }
+        drop(there);
+        Ok(Facts {
+            frames,
+            splits,
             classes,
             unlabelled,
             lengths: Spread::of(lengths).unwrap_or(Spread { minimum: 0.0, median: 0.0, maximum: 0.0 }),
@@ -87,9 +97,9 @@ impl<'a> Facts<'a> {
             unrated,
             rejected,
             notes,
-            overlaps: overlap::of_splits(set),
-            two_classes: overlap::two_classes(set),
-        }
+            overlaps: overlap::of_splits(set)?,
+            two_classes: overlap::two_classes(set)?,
+        })
     }
 }
 

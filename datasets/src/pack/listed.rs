@@ -8,7 +8,7 @@ use anyhow::{ensure, Result};
 use crate::inspect::NO_FILE;
 use crate::splits::Lists;
 use crate::walk::Found;
-use crate::{Row, SetWriter, VideoMeta};
+use crate::{Listed, Row, SetWriter, VideoMeta};
 
 /// Stands in the reason of what is listed but not packed, before the list's file and line.
 pub(super) const LISTED: &str = "; listed in ";
@@ -66,14 +66,15 @@ pub(super) fn set_splits(lists: &Lists, mut rejected: Vec<(String, String)>, wri
                 rejected.push((entry.path.clone(), format!("{NO_FILE}{LISTED}{}", entry.line)));
             }
         }
-        writer.set_split(&list.name, list.entries.iter().map(|entry| row(&places, &entry.path)));
+        let listed = |line: &str| line.rsplit_once(':').and_then(|(file, line)| Some((file.to_owned(), line.parse().ok()?)));
+        writer.set_list(&list.name, list.entries.iter().map(|e| Listed { row: row(&places, &e.path), list: listed(&e.line) }));
     }
     rejected
 }
 
 /// Each packed video's place, by path.
 fn places(writer: &SetWriter) -> HashMap<String, u32> {
-    writer.videos().iter().enumerate().map(|(i, v)| (v.path.clone(), i as u32)).collect()
+    writer.videos().enumerate().map(|(i, v)| (v.path.clone(), i as u32)).collect()
 }
 
 fn row(places: &HashMap<String, u32>, path: &str) -> Row {

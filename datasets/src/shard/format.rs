@@ -6,9 +6,8 @@ use serde::{Deserialize, Serialize};
 use crate::{Codec, Filter};
 
 pub(super) const MAGIC: &[u8; 8] = b"DVSHARD\0";
-pub(super) const END_MAGIC: &[u8; 8] = b"DVSHEND\0";
 /// The format that this build writes and reads; raised by any change that an older reader would misread.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 /// Most frames a block.
 pub const MAX_BLOCK_FRAMES: u32 = 64;
 /// Longest side of a packed frame, in pixels.
@@ -20,82 +19,100 @@ pub const NO_TIMESTAMP: i64 = i64::MIN;
 
 pub(super) const PREFIX: usize = 16;
 pub(super) const MAX_HEADER: usize = 64 << 10;
-pub(super) const FOOTER: usize = 32;
-pub(super) const SEGMENT: usize = 24;
+/// The fixed part of an index, and a block's entry in it.
+pub(super) const COUNTS: usize = 16;
 pub(super) const ENTRY: usize = 16;
 
-/// The JSON header of a shard: what its blocks hold, so that a shard can be read without its set.
+/// The JSON header of a shard: what its blocks hold.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Header {
     /// What the frames show; `rgb` so far.
     pub stream: String,
-    /// Pixels.
-    pub height: u32,
-    pub width: u32,
     pub codec: Codec,
-    /// How frames were brought to this size; `null`: they were made at this size.
+    /// How frames were brought to their size; `null`: they were made at it.
     pub filter: Option<Filter>,
     /// Frames a block, 1 to [`MAX_BLOCK_FRAMES`].
     pub block_frames: u32,
 }
 
 impl Header {
-    /// Whether every size is within the format's bounds.
+    /// Whether the number of frames a block is within the format's bounds.
     pub fn check(&self) -> Result<()> {
-        ensure!(
-            (1..=MAX_SIDE).contains(&self.height) && (1..=MAX_SIDE).contains(&self.width),
-            "frames of {}x{} pixels: each side must be 1 to {MAX_SIDE}",
-            self.height,
-            self.width
-        );
         ensure!(
             (1..=MAX_BLOCK_FRAMES).contains(&self.block_frames),
             "{} frames a block: it must be 1 to {MAX_BLOCK_FRAMES}",
             self.block_frames
         );
+        Ok(())
+    }
+
+    /// Whether frames of this size, in pixels, can be kept.
+    pub fn check_size(&self, size: Size) -> Result<()> {
+        self.check()?;
         ensure!(
-            self.block_bytes(self.block_frames) <= MAX_BLOCK_BYTES,
+            (1..=MAX_SIDE).contains(&size.height) && (1..=MAX_SIDE).contains(&size.width),
+            "frames of {}x{} pixels: each side must be 1 to {MAX_SIDE}",
+            size.height,
+            size.width
+        );
+        ensure!(
+            self.block_bytes(size, self.block_frames) <= MAX_BLOCK_BYTES,
             "blocks of {} frames of {}x{} pixels exceed {} MiB: use fewer frames a block",
             self.block_frames,
-            self.height,
-            self.width,
+            size.height,
+            size.width,
             MAX_BLOCK_BYTES >> 20
         );
         Ok(())
     }
 
-    /// Bytes of one frame as RGB24.
-    pub fn rgb_len(&self) -> usize {
-        self.height as usize * self.width as usize * 3
-    }
-
     /// Bytes of one frame's residual.
-    pub fn frame_bytes(&self) -> usize {
-        self.codec.content_len(self.height as usize, self.width as usize)
+    pub fn frame_bytes(&self, size: Size) -> usize {
+        self.codec.content_len(size.height as usize, size.width as usize)
     }
 
     /// Bytes of a block of that many frames once decompressed.
-    pub fn block_bytes(&self, frames: u32) -> usize {
-        self.frame_bytes() * frames as usize
+    pub fn block_bytes(&self, size: Size, frames: u32) -> usize {
+        self.frame_bytes(size) * frames as usize
     }
 }
 
-/// A run of consecutive frames of one video within one shard. A video has one, or more where it crosses shards.
+/// Pixels of every frame of a video.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Size {
+    pub height: u32,
+    pub width: u32,
+}
+
+impl Size {
+    /// Bytes of one frame as RGB24.
+    pub fn rgb_len(self) -> usize {
+        self.height as usize * self.width as usize * 3
+    }
+}
+
+/// Where a shard holds a video: its blocks, one after the other, and behind them its index.
 ///
-/// The index of a shard is: u32 number of segments, u32 number of blocks, u32 number of frames, u32 zero; the segments
-/// (`video`, `first_frame`, `frames`, `first_block`, `first_time`, zero: u32 each); the blocks (u64 offset, u32 length,
-/// u32 CRC-32); the frames' timestamps (i64 microseconds, [`NO_TIMESTAMP`] where unknown).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Segment {
-    /// The video's place in the set's catalogue.
-    pub video: u32,
-    /// Of the video, a multiple of `block_frames`.
-    pub first_frame: u32,
-    pub frames: u32,
-    /// Its first block's place in the shard's block table.
-    pub first_block: u32,
-    /// Its first frame's place in the shard's timestamps.
-    pub first_time: u32,
+/// An index is: u32 number of frames, u32 height, u32 width, u32 number of blocks; the blocks (u64 offset in the file, u32 length, u32
+/// CRC-32); the frames' timestamps (i64 microseconds, [`NO_TIMESTAMP`] where unknown).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// Number of the shard.
+    pub shard: u32,
+    /// CRC-32 of the index.
+    pub crc: u32,
+    /// Offsets in the file: of the first block and of the index, which the last block ends at.
+    pub start: u64,
+    pub index: u64,
+    /// Bytes of the index.
+    pub length: u32,
+}
+
+impl Place {
+    /// The offset behind the index.
+    pub fn end(&self) -> u64 {
+        self.index.saturating_add(self.length.into())
+    }
 }
 
 /// Reads a little-endian u32; an error if `bytes` ends before.

@@ -1,6 +1,6 @@
 //! Writing one shard: encoding blocks, and the file around them.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
@@ -8,7 +8,7 @@ use anyhow::{ensure, Context, Result};
 
 use crate::full::Written;
 
-use super::format::{Header, Segment, END_MAGIC, MAGIC, VERSION};
+use super::format::{Header, Place, Size, MAGIC, VERSION};
 
 /// A compressed block, ready to be written.
 pub struct Block {
@@ -22,9 +22,10 @@ pub struct Block {
     pub hashes: Vec<[u8; 32]>,
 }
 
-/// Turns frames into blocks. One per thread: it keeps working memory.
+/// Turns frames of one size into blocks. One per thread: it keeps working memory.
 pub struct Encoder {
     header: Header,
+    size: Size,
     zstd: zstd::bulk::Compressor<'static>,
     planes: Vec<u8>,
     residual: Vec<u8>,
@@ -33,10 +34,11 @@ pub struct Encoder {
 }
 
 impl Encoder {
-    pub fn new(header: &Header) -> Result<Encoder> {
-        header.check()?;
+    pub fn new(header: &Header, size: Size) -> Result<Encoder> {
+        header.check_size(size)?;
         Ok(Encoder {
             header: header.clone(),
+            size,
             // Levels above 1 buy under 2 % on residuals of real frames.
             zstd: zstd::bulk::Compressor::new(1).context("zstd")?,
             planes: Vec::new(),
@@ -49,13 +51,13 @@ impl Encoder {
     /// Adds an RGB24 frame; the block, once it is full.
     pub fn push(&mut self, rgb: &[u8], time: i64) -> Result<Option<Block>> {
         let header = &self.header;
-        let (h, w) = (header.height as usize, header.width as usize);
-        ensure!(rgb.len() == header.rgb_len(), "a frame has {} bytes, not {h} x {w} x 3", rgb.len());
+        let (h, w) = (self.size.height as usize, self.size.width as usize);
+        ensure!(rgb.len() == self.size.rgb_len(), "a frame has {} bytes, not {h} x {w} x 3", rgb.len());
         let content = header.codec.content(rgb, h, w, &mut self.planes);
         self.hashes.push(*blake3::hash(content).as_bytes());
         self.times.push(time);
         let at = self.residual.len();
-        self.residual.resize(at + header.frame_bytes(), 0);
+        self.residual.resize(at + header.frame_bytes(self.size), 0);
         header.codec.predict(content, h, w, &mut self.residual[at..]);
         if self.hashes.len() == header.block_frames as usize {
             return self.flush();
@@ -86,115 +88,111 @@ impl Encoder {
     }
 }
 
-/// One shard being written.
+/// One shard being written, one video after the other.
 pub struct ShardWriter {
     path: PathBuf,
     file: BufWriter<File>,
     at: u64,
-    segments: Vec<Segment>,
+    /// Where the header ends.
+    first: u64,
+    /// Where the current video begins.
+    start: u64,
+    frames: u32,
     entries: Vec<(u64, u32, u32)>,
     times: Vec<i64>,
-}
-
-/// How much of a shard is written: what [`ShardWriter::rewind`] goes back to.
-#[derive(Clone, Copy, Debug)]
-pub struct Mark {
-    at: u64,
-    segments: usize,
-    blocks: usize,
-    times: usize,
 }
 
 impl ShardWriter {
     /// Creates the file; an error if it exists.
     pub fn create(path: &Path, header: &Header) -> Result<ShardWriter> {
-        header.check()?;
         let file = File::create_new(path).written(path)?;
-        let json = serde_json::to_vec(header)?;
-        let mut head = MAGIC.to_vec();
-        head.extend(VERSION.to_le_bytes());
-        head.extend((json.len() as u32).to_le_bytes());
-        head.extend(&json);
-        head.extend(crc32fast::hash(&head).to_le_bytes());
-        let mut writer = ShardWriter {
-            path: path.to_owned(),
-            file: BufWriter::with_capacity(1 << 20, file),
-            at: 0,
-            segments: Vec::new(),
-            entries: Vec::new(),
-            times: Vec::new(),
-        };
+        let head = head(header)?;
+        let mut writer = ShardWriter::of(path, file, head.len() as u64, 0);
         writer.put(&head)?;
+        writer.start = writer.at;
         Ok(writer)
     }
 
-    /// Bytes written so far, the index not counted.
+    /// Goes on behind the videos that end at `end`; what is behind it is cut off.
+    pub fn append(path: &Path, header: &Header, end: u64) -> Result<ShardWriter> {
+        let file = OpenOptions::new().write(true).open(path).written(path)?;
+        let mut writer = ShardWriter::of(path, file, head(header)?.len() as u64, end);
+        writer.rewind()?;
+        Ok(writer)
+    }
+
+    fn of(path: &Path, file: File, first: u64, at: u64) -> ShardWriter {
+        let file = BufWriter::with_capacity(1 << 20, file);
+        ShardWriter { path: path.to_owned(), file, at, first, start: at, frames: 0, entries: Vec::new(), times: Vec::new() }
+    }
+
+    /// Bytes written so far, the current video's index not counted.
     pub fn len(&self) -> u64 {
         self.at
     }
 
-    /// Whether no block was written yet.
+    /// Whether nothing was written yet.
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.at <= self.first
     }
 
-    /// Appends a block that starts at `first_frame` of `video`; a segment grows or a new one begins.
-    pub fn push(&mut self, video: u32, first_frame: u32, block: &Block) -> Result<()> {
-        let follows = |s: &&mut Segment| s.video == video && s.first_frame + s.frames == first_frame;
-        match self.segments.last_mut().filter(follows) {
-            Some(segment) => segment.frames += block.frames,
-            None => self.segments.push(Segment {
-                video,
-                first_frame,
-                frames: block.frames,
-                first_block: self.entries.len() as u32,
-                first_time: self.times.len() as u32,
-            }),
-        }
-        let entry = (self.at, block.bytes.len() as u32, crc32fast::hash(&block.bytes));
-        self.entries.push(entry);
+    /// Frames of the current video.
+    pub fn frames(&self) -> u32 {
+        self.frames
+    }
+
+    /// Appends a block of the current video.
+    pub fn push(&mut self, block: &Block) -> Result<()> {
+        self.frames = self.frames.checked_add(block.frames).context("a video has over 2^32 frames")?;
+        self.entries.push((self.at, block.bytes.len() as u32, crc32fast::hash(&block.bytes)));
         self.times.extend(&block.times);
         self.put(&block.bytes)
     }
 
-    /// Where it is, which must not be within a segment that will grow.
-    pub fn mark(&self) -> Mark {
-        Mark { at: self.at, segments: self.segments.len(), blocks: self.entries.len(), times: self.times.len() }
-    }
-
-    /// Takes back all that came after the mark, index and footer too.
-    pub fn rewind(&mut self, mark: Mark) -> Result<()> {
-        self.file.flush().written(&self.path)?;
-        self.file.get_ref().set_len(mark.at).written(&self.path)?;
-        self.file.seek(SeekFrom::Start(mark.at)).written(&self.path)?;
-        self.at = mark.at;
-        self.segments.truncate(mark.segments);
-        self.entries.truncate(mark.blocks);
-        self.times.truncate(mark.times);
-        Ok(())
-    }
-
-    /// Writes index and footer; with `fsync` returns only once the bytes are on disk. The file's length.
-    pub fn finish(&mut self, fsync: bool) -> Result<u64> {
-        let counts = [self.segments.len(), self.entries.len(), self.times.len(), 0];
-        let mut index: Vec<u8> = counts.iter().flat_map(|n| (*n as u32).to_le_bytes()).collect();
-        for s in &self.segments {
-            let fields = [s.video, s.first_frame, s.frames, s.first_block, s.first_time, 0];
-            index.extend(fields.iter().flat_map(|n| n.to_le_bytes()));
-        }
-        for (offset, len, crc) in &self.entries {
+    /// Ends the current video. Where it is, in a shard of that number.
+    pub fn end_video(&mut self, shard: u32, size: Size) -> Result<Place> {
+        let counts = [self.frames, size.height, size.width, self.entries.len() as u32];
+        let mut index: Vec<u8> = counts.iter().flat_map(|n| n.to_le_bytes()).collect();
+        for (offset, length, crc) in &self.entries {
             index.extend(offset.to_le_bytes());
-            index.extend(len.to_le_bytes());
+            index.extend(length.to_le_bytes());
             index.extend(crc.to_le_bytes());
         }
         index.extend(self.times.iter().flat_map(|t| t.to_le_bytes()));
-        let mut footer = self.at.to_le_bytes().to_vec();
-        footer.extend((index.len() as u64).to_le_bytes());
-        footer.extend(crc32fast::hash(&index).to_le_bytes());
-        footer.extend(crc32fast::hash(&footer).to_le_bytes());
-        footer.extend(END_MAGIC);
+        let length = u32::try_from(index.len()).context("a video's index exceeds 4 GB")?;
+        let place = Place { shard, crc: crc32fast::hash(&index), start: self.start, index: self.at, length };
         self.put(&index)?;
-        self.put(&footer)?;
+        // What the journal names afterwards is with the system, and so survives this process.
+        self.file.flush().written(&self.path)?;
+        self.next();
+        Ok(place)
+    }
+
+    /// Takes back the current video, as if it had not begun. How many frames it had.
+    pub fn drop_video(&mut self) -> Result<u32> {
+        let frames = self.frames;
+        self.rewind()?;
+        Ok(frames)
+    }
+
+    fn rewind(&mut self) -> Result<()> {
+        self.file.flush().written(&self.path)?;
+        self.file.get_ref().set_len(self.start).written(&self.path)?;
+        self.file.seek(SeekFrom::Start(self.start)).written(&self.path)?;
+        self.at = self.start;
+        self.next();
+        Ok(())
+    }
+
+    fn next(&mut self) {
+        self.start = self.at;
+        self.frames = 0;
+        self.entries.clear();
+        self.times.clear();
+    }
+
+    /// Closes the file; with `fsync` returns only once the bytes are on disk. The file's length.
+    pub fn finish(mut self, fsync: bool) -> Result<u64> {
         self.file.flush().written(&self.path)?;
         if fsync {
             self.file.get_ref().sync_all().written(&self.path)?;
@@ -207,4 +205,15 @@ impl ShardWriter {
         self.at += bytes.len() as u64;
         Ok(())
     }
+}
+
+fn head(header: &Header) -> Result<Vec<u8>> {
+    header.check()?;
+    let json = serde_json::to_vec(header)?;
+    let mut head = MAGIC.to_vec();
+    head.extend(VERSION.to_le_bytes());
+    head.extend((json.len() as u32).to_le_bytes());
+    head.extend(&json);
+    head.extend(crc32fast::hash(&head).to_le_bytes());
+    Ok(head)
 }

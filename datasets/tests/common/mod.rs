@@ -4,11 +4,12 @@
 #![allow(dead_code, unused_imports)]
 
 mod ffmpegs;
+pub mod seal;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use dv_datasets::{Ffmpeg, Filter, PackOptions};
+use dv_datasets::{Ffmpeg, Filter, PackOptions, PackedSet, Rejected, Video};
 pub use ffmpegs::{ffmpegs, skip};
 
 /// The folder of real videos, beside the workspace; says loudly that there is none.
@@ -53,4 +54,20 @@ pub fn pretend(dir: &Path, body: &str) -> Ffmpeg {
     write.args(["-c", "printf %s \"$0\" > \"$1\" && chmod 755 \"$1\"", &script]).arg(&program);
     assert!(write.status().unwrap().success());
     Ffmpeg::at(&program).unwrap()
+}
+
+/// All that a set says, where a damaged one is no part of the test.
+pub trait Whole {
+    fn all(&self) -> Vec<Video>;
+    fn gone(&self) -> Vec<Rejected>;
+}
+
+impl Whole for PackedSet {
+    fn all(&self) -> Vec<Video> {
+        self.videos().collect::<Result<_, _>>().unwrap()
+    }
+
+    fn gone(&self) -> Vec<Rejected> {
+        self.rejected().unwrap()
+    }
 }

@@ -5,6 +5,7 @@ use crate::fault::Faults;
 use crate::kind::Source;
 use crate::plan::{NodePlan, Plan};
 use crate::sample::epoch::Rows;
+use anyhow::Result;
 use dv_datasets::overlap::{items, same_files, shared, two_classes, two_classes_line};
 use std::collections::{BTreeSet, HashMap};
 
@@ -37,7 +38,8 @@ pub(crate) fn note_overlaps(plan: &Plan, read: &HashMap<&str, Read>, faults: &mu
     for stage in &plan.stages {
         let Some(own) = read.get(stage.name.as_str()) else { continue };
         if sets.insert(&own.source.set) {
-            notes.add(own.node, two_classes_line(&two_classes(&own.rows.set)).into_iter().collect(), &own.source.set);
+            let lines = two_classes(&own.rows.set).map(|videos| two_classes_line(&videos).into_iter().collect());
+            notes.add(own.node, lines, &own.source.set);
         }
         if stage.trains() || galleries.contains(stage.name.as_str()) {
             continue;
@@ -65,12 +67,22 @@ impl Notes<'_> {
     fn compare(&mut self, at: &NodePlan, first: &Read, second: &Read, names: [&str; 2]) {
         let one = first.source.set == second.source.set;
         let set = if one { first.source.set.clone() } else { format!("{}` and `{}", first.source.set, second.source.set) };
-        let (a, b) = (items(&first.rows.set, &first.rows.videos), items(&second.rows.set, &second.rows.videos));
-        let shared = if one { shared(a, b) } else { same_files(a, b) };
-        self.add(at, shared.lines(names[0], names[1]), &set);
+        let both = items(&first.rows.set, &first.rows.videos).and_then(|a| Ok((a, items(&second.rows.set, &second.rows.videos)?)));
+        let found = both.map(|(a, b)| if one { shared(a, b) } else { same_files(a, b) });
+        self.add(at, found.map(|shared| shared.lines(names[0], names[1])), &set);
     }
 
-    fn add(&mut self, at: &NodePlan, lines: Vec<String>, set: &str) {
+    fn add(&mut self, at: &NodePlan, lines: Result<Vec<String>>, set: &str) {
+        let lines = match lines {
+            Ok(lines) => lines,
+            Err(e) => {
+                let message = format!("the packed set `{set}`: {e:#}");
+                if self.told.insert(message.clone()) {
+                    self.faults.add("wrong-set", at.at, message);
+                }
+                return;
+            }
+        };
         let message = format!("set `{set}`: {}", lines.join("; "));
         if !lines.is_empty() && self.told.insert(message.clone()) {
             self.faults

@@ -305,7 +305,7 @@ fn pixels_are_those_of_the_set() {
     let got = all(Loader::start(host, rows, Box::new(batches.into_iter()), 2, 2)).unwrap();
     let set = PackedSet::open(&dir.path().join("tiny")).unwrap();
     for (video, batch) in got.iter().enumerate() {
-        let frames: Vec<u32> = (0..12).map(|i| i % set.videos[video].frames as u32).collect();
+        let frames: Vec<u32> = (0..12).map(|i| i % set.frames(video).unwrap()).collect();
         let mut wanted = vec![0; frames.len() * 24 * 20 * 3];
         set.read_frames(video, &frames, &mut wanted).unwrap();
         assert!(batch.columns[column] == Column::Bytes { shape: vec![1, 3, 4, 24, 20, 3], data: wanted }, "video {video}");

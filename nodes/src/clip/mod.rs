@@ -72,6 +72,6 @@ pub mod tests {
         let meta = VideoMeta { path: "v.avi".into(), splits: vec!["train".into()], ..VideoMeta::default() };
         writer.add_video(meta, (0..frames).map(|f| vec![f as u8; 2 * 2 * 3])).unwrap();
         writer.finish().unwrap();
-        Video::new(Arc::new(PackedSet::open(&folder.path().join("numbers")).unwrap()), 0)
+        Video::new(Arc::new(PackedSet::open(&folder.path().join("numbers")).unwrap()), 0).unwrap()
     }
 }

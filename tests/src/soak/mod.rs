@@ -5,6 +5,9 @@ pub mod child;
 pub mod graphs;
 pub mod mutate;
 pub mod random;
+#[allow(dead_code)]
+#[path = "../../../datasets/tests/common/seal.rs"]
+mod seal;
 pub mod sets;
 mod words;
 

@@ -76,7 +76,7 @@ fn token(text: &str, random: &mut Random) -> String {
 }
 
 /// Another number in the place of one.
-fn number(text: &str, random: &mut Random) -> String {
+pub fn number(text: &str, random: &mut Random) -> String {
     let is_number = |(start, end): &(usize, usize)| text[*start..*end].parse::<f64>().is_ok();
     let all: Vec<(usize, usize)> = tokens(text).into_iter().filter(is_number).collect();
     if all.is_empty() {

@@ -75,7 +75,7 @@ impl Rows {
                 bail!("the set `{}` has no stream `{stream}`, which the graph asks for", source.set);
             }
         }
-        let Some(split) = set.split_rows(&source.split) else {
+        let Some(split) = set.split_rows(&source.split)? else {
             bail!("the set `{}` has no split `{}`; it has {}", source.set, source.split, set.split_names().join(", "));
         };
         // the draw is over the list: a video that was rejected changes nothing for the others
@@ -96,13 +96,12 @@ impl Rows {
             bail!("the split `{}` of the set `{}` has no video that was packed", source.split, source.set);
         }
         let mut seen: HashMap<usize, u64> = HashMap::new();
-        let mut sample = |video: &usize| {
+        let mut sample = |video: &usize| -> Result<Sample> {
             let occurrence = seen.entry(*video).or_default();
             *occurrence += 1;
-            let video = &set.videos[*video];
-            Sample { path: video.path.as_str().into(), group: video.group.as_str().into(), occurrence: *occurrence - 1 }
+            Ok(Sample { path: set.path(*video)?.into(), group: set.group(*video)?.into(), occurrence: *occurrence - 1 })
         };
-        let samples: Vec<Sample> = videos.iter().map(&mut sample).collect();
+        let samples: Vec<Sample> = videos.iter().map(&mut sample).collect::<Result<_>>()?;
         let names: BTreeSet<&str> = samples.iter().map(|s| &*s.group).collect();
         let places: HashMap<&str, usize> = names.iter().enumerate().map(|(place, name)| (*name, place)).collect();
         let groups = samples.iter().map(|s| places[&*s.group]).collect();

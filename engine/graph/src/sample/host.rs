@@ -62,9 +62,9 @@ impl PartialEq for Video {
 const LARGE: usize = 1 << 28;
 
 impl Video {
-    pub fn new(set: Arc<PackedSet>, index: usize) -> Video {
-        let range = 0..set.videos[index].frames as usize;
-        Video { set, index, range }
+    pub fn new(set: Arc<PackedSet>, index: usize) -> Result<Video> {
+        let range = 0..set.frames(index)? as usize;
+        Ok(Video { set, index, range })
     }
     /// Frames in the video, at least 1.
     pub fn frames(&self) -> usize {

@@ -93,12 +93,15 @@ impl HostPlan {
         let run = plan.entry.sample.ok_or_else(|| anyhow!("`{}` does not run on the host", plan.path))?;
         let sample = rows.sample(position);
         let index = rows.videos[position];
-        let source = plan.kind.source().map(|_| SourceSample {
-            video: Video::new(Arc::clone(&rows.set), index),
-            position,
-            group: rows.groups[position],
-            label: rows.set.videos[index].class,
-        });
+        let source = match plan.kind.source() {
+            Some(_) => Some(SourceSample {
+                video: Video::new(Arc::clone(&rows.set), index)?,
+                position,
+                group: rows.groups[position],
+                label: rows.set.class(index)?,
+            }),
+            None => None,
+        };
         let mut inputs: Vec<(&str, Value, bool)> = Vec::new();
         for input in &plan.inputs {
             let From::Node { node: from, port } = input.from else { continue };
