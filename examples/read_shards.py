@@ -90,10 +90,10 @@ class Video:
         index = shard.bytes(at, length)
         check(zlib.crc32(index) == record["crc"], f"{shard.path}: an index fails its checksum")
         self.frames, self.height, self.width, blocks = struct.unpack("<4I", index[:16])
-        check(length == 16 + 16 * blocks + 8 * self.frames, f"{shard.path}: an index has the wrong length")
+        check(length == 16 + 16 * blocks + 8 * self.frames + 8, f"{shard.path}: an index has the wrong length")
         entry = np.dtype([("offset", "<u8"), ("length", "<u4"), ("crc", "<u4")])
         self.blocks = np.frombuffer(index[16:16 + 16 * blocks], entry)
-        self.times = np.frombuffer(index[16 + 16 * blocks:], "<i8")
+        self.times = np.frombuffer(index[16 + 16 * blocks:-8], "<i8")
         self.start, self.end = start, at
 
     def block(self, number, frames):

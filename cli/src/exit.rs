@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use dv_datasets::{text, Interrupted};
+use rustix::process::{getrlimit, setrlimit, Resource};
 
 use crate::out::note;
 
@@ -47,6 +48,7 @@ impl std::error::Error for Usage {}
 /// Runs a program's work: says what went wrong and gives the status.
 pub fn guard(work: impl FnOnce() -> Result<()>) -> ExitCode {
     refuse_rather_than_kill();
+    allow_open_files();
     std::panic::set_hook(Box::new(tell_defect));
     let status = match catch_unwind(AssertUnwindSafe(work)) {
         Ok(Ok(())) => Exit::DONE,
@@ -61,6 +63,14 @@ fn refuse_rather_than_kill() {
     // SAFETY: the call takes two numbers and no memory; no handler is installed, so no code of ours ever runs in one. SIG_IGN is a
     // disposition that every signal but SIGKILL and SIGSTOP can have.
     unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
+}
+
+/// A large set has thousands of shards, each an open file: as many are allowed as the system lets a user have. Where it lets none, the
+/// error that comes in time names the limit.
+fn allow_open_files() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    let _ = setrlimit(Resource::Nofile, limit);
 }
 
 fn tell(fault: &anyhow::Error) -> Exit {

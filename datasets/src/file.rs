@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{bail, Result};
 use rustix::fs::OFlags;
+use rustix::io::Errno;
 
 use crate::text;
 
@@ -62,6 +63,9 @@ impl fmt::Display for Why {
             Why::TooLarge(limit) => write!(f, "it is larger than {}, the limit of {}", size(limit.bytes), limit.of),
             Why::NotText { line } => write!(f, "line {line} is not UTF-8 text"),
             Why::Io(error) if error.kind() == io::ErrorKind::NotFound => f.write_str("there is no such file"),
+            Why::Io(error) if matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE)) => {
+                write!(f, "{error}: raise the limit on open files (`ulimit -n`)")
+            }
             Why::Io(error) => error.fmt(f),
         }
     }

@@ -58,7 +58,7 @@ fn what_is_no_regular_file_is_refused_and_never_waited_for() {
 
     let place = Place::new("", "");
     let set = place.data.join("tiny");
-    for file in ["shards/00000.dvs", "set.json"] {
+    for file in ["shards/rgb-00000.dvs", "catalogue.dvc", "set.json"] {
         fifo(&set.join(file));
         place.call("check", &[]).refused(&["error[wrong-set]", file, FIFO]);
         dv(&["inspect", set.to_str().unwrap()]).refused(&[file, FIFO]);

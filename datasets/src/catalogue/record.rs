@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{bail, ensure, Context, Result};
 
 use super::head::Head;
-use super::table::Table;
+use super::table::{Look, Table};
 use super::{Entry, Listed, Rejected, Row, Video};
 use crate::shard::Place;
 
@@ -93,10 +93,14 @@ impl Records {
         self.table.get(HEAD + video as u64 * VIDEO + at, length).map(Fields)
     }
 
-    fn string(&self, (at, length): (u64, u32)) -> Result<&str> {
+    fn string(&self, place: (u64, u32)) -> Result<&str> {
+        self.string_in(self.table.look()?, place)
+    }
+
+    fn string_in<'a>(&self, look: Look<'a>, (at, length): (u64, u32)) -> Result<&'a str> {
         let say = || format!("{}: a string at byte {at}", self.file().display());
         ensure!(at >= self.strings, "{} lies among the records", say());
-        std::str::from_utf8(self.table.get(at, length.into())?).with_context(|| format!("{} is not UTF-8", say()))
+        std::str::from_utf8(look.get(at, length.into())?).with_context(|| format!("{} is not UTF-8", say()))
     }
 
     pub fn path(&self, video: usize) -> Result<&str> {
@@ -127,7 +131,10 @@ impl Records {
     }
 
     pub fn entry(&self, video: usize) -> Result<Entry> {
-        let mut f = self.part(video, 0, VIDEO)?;
+        ensure!((video as u64) < self.videos, "no video {video}: there are {}", self.videos);
+        let look = self.table.look()?;
+        let mut f = Fields(look.get(HEAD + video as u64 * VIDEO, VIDEO)?);
+        let string = |place| self.string_in(look, place).map(str::to_owned);
         let (path, class, group, flags) = (f.string(), f.u32(), f.string(), f.u32());
         let (fps, source_height, source_width, source_bytes) = (f64::from_bits(f.u64()), f.u32(), f.u32(), f.u64());
         let (sha256, note) = (f.take::<32>(), f.string());
@@ -138,15 +145,15 @@ impl Records {
         let content = f.take::<32>();
         let has = |flag: u32| flags & flag != 0;
         let video = Video {
-            path: self.string(path)?.to_owned(),
+            path: string(path)?,
             class: Some(class).filter(|class| *class != NONE),
-            group: self.string(group)?.to_owned(),
+            group: string(group)?,
             fps: Some(fps).filter(|fps| has(HAS_FPS) && fps.is_finite()),
             source_height,
             source_width,
             source_bytes,
             source_sha256: has(HAS_SHA256).then(|| hex(sha256)),
-            note: if has(HAS_NOTE) { Some(self.string(note)?.to_owned()) } else { None },
+            note: if has(HAS_NOTE) { Some(string(note)?) } else { None },
             frames,
             height,
             width,

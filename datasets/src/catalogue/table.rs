@@ -85,33 +85,54 @@ impl Table {
 
     /// Bytes of it, checked. An error where they lie outside or are damaged.
     pub fn get(&self, at: u64, length: u64) -> Result<&[u8]> {
-        let say = || self.path.display().to_string();
-        let whole = self.bytes.whole().with_context(say)?;
-        let end = at.checked_add(length).filter(|end| *end <= self.length as u64);
+        self.look()?.get(at, length)
+    }
+
+    /// For several looks into it at one moment.
+    pub fn look(&self) -> Result<Look<'_>> {
+        let whole = self.bytes.whole().with_context(|| self.path.display().to_string())?;
+        Ok(Look { table: self, whole })
+    }
+
+    /// Checks every piece.
+    pub fn verify(&self) -> Result<()> {
+        let look = self.look()?;
+        (0..self.sums.len()).try_for_each(|piece| look.check(piece).with_context(|| self.path.display().to_string()))
+    }
+}
+
+/// A table whose file was just seen to have its length.
+#[derive(Clone, Copy)]
+pub(super) struct Look<'a> {
+    table: &'a Table,
+    whole: &'a [u8],
+}
+
+impl<'a> Look<'a> {
+    /// As [`Table::get`].
+    pub fn get(&self, at: u64, length: u64) -> Result<&'a [u8]> {
+        let Look { table, whole } = self;
+        let say = || table.path.display().to_string();
+        let end = at.checked_add(length).filter(|end| *end <= table.length as u64);
         let end = end.with_context(|| format!("{}: {length} bytes at {at} lie outside the records", say()))? as usize;
         let at = at as usize;
         if at < end {
             for piece in at / PIECE..=(end - 1) / PIECE {
-                self.check(whole, piece).with_context(say)?;
+                self.check(piece).with_context(say)?;
             }
         }
         Ok(&whole[at..end])
     }
 
-    fn check(&self, whole: &[u8], piece: usize) -> Result<()> {
-        let (word, bit) = (&self.checked[piece / 64], 1 << (piece % 64));
+    fn check(&self, piece: usize) -> Result<()> {
+        let Look { table, whole } = self;
+        let (word, bit) = (&table.checked[piece / 64], 1 << (piece % 64));
         if word.load(Ordering::Relaxed) & bit != 0 {
             return Ok(());
         }
-        let (start, end) = (piece * PIECE, self.length.min((piece + 1) * PIECE));
-        ensure!(crc32fast::hash(&whole[start..end]) == self.sums[piece], "bytes {start} to {end} fail their checksum: pack again");
+        let (start, end) = (piece * PIECE, table.length.min((piece + 1) * PIECE));
+        ensure!(crc32fast::hash(&whole[start..end]) == table.sums[piece], "bytes {start} to {end} fail their checksum: pack again");
         word.fetch_or(bit, Ordering::Relaxed);
         Ok(())
-    }
-
-    /// Checks every piece.
-    pub fn verify(&self) -> Result<()> {
-        let whole = self.bytes.whole().with_context(|| self.path.display().to_string())?;
-        (0..self.sums.len()).try_for_each(|piece| self.check(whole, piece).with_context(|| self.path.display().to_string()))
     }
 }

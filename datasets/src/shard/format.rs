@@ -22,6 +22,9 @@ pub(super) const MAX_HEADER: usize = 64 << 10;
 /// The fixed part of an index, and a block's entry in it.
 pub(super) const COUNTS: usize = 16;
 pub(super) const ENTRY: usize = 16;
+/// What ends an index, behind its length in four bytes: the videos of a shard can be found from its end, without the catalogue.
+pub(super) const INDEX_MAGIC: &[u8; 4] = b"DVIX";
+pub(super) const TAIL: usize = 8;
 
 /// The JSON header of a shard: what its blocks hold.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -94,7 +97,7 @@ impl Size {
 /// Where a shard holds a video: its blocks, one after the other, and behind them its index.
 ///
 /// An index is: u32 number of frames, u32 height, u32 width, u32 number of blocks; the blocks (u64 offset in the file, u32 length, u32
-/// CRC-32); the frames' timestamps (i64 microseconds, [`NO_TIMESTAMP`] where unknown).
+/// CRC-32); the frames' timestamps (i64 microseconds, [`NO_TIMESTAMP`] where unknown); u32 length of all of it, and `DVIX`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Place {
     /// Number of the shard.

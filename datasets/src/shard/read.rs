@@ -108,9 +108,13 @@ impl Shard {
         let size = Size { height, width };
         self.header.check_size(size)?;
         // u64 cannot overflow here: each count is below 2^32 and each record below 2^5 bytes.
-        let need = COUNTS as u64 + blocks as u64 * ENTRY as u64 + frames as u64 * 8;
+        let need = COUNTS as u64 + blocks as u64 * ENTRY as u64 + frames as u64 * 8 + TAIL as u64;
         ensure!(
-            frames > 0 && blocks == frames.div_ceil(self.header.block_frames) && need == bytes.len() as u64,
+            frames > 0
+                && blocks == frames.div_ceil(self.header.block_frames)
+                && need == bytes.len() as u64
+                && u32_at(bytes, bytes.len() - TAIL)? == place.length
+                && bytes.ends_with(INDEX_MAGIC),
             "an index (bytes {} to {}) is inconsistent",
             place.index,
             place.end()

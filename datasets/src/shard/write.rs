@@ -8,7 +8,7 @@ use anyhow::{ensure, Context, Result};
 
 use crate::full::Written;
 
-use super::format::{Header, Place, Size, MAGIC, VERSION};
+use super::format::{Header, Place, Size, INDEX_MAGIC, MAGIC, TAIL, VERSION};
 
 /// A compressed block, ready to be written.
 pub struct Block {
@@ -159,7 +159,9 @@ impl ShardWriter {
             index.extend(crc.to_le_bytes());
         }
         index.extend(self.times.iter().flat_map(|t| t.to_le_bytes()));
-        let length = u32::try_from(index.len()).context("a video's index exceeds 4 GB")?;
+        let length = u32::try_from(index.len() + TAIL).context("a video's index exceeds 4 GB")?;
+        index.extend(length.to_le_bytes());
+        index.extend(INDEX_MAGIC);
         let place = Place { shard, crc: crc32fast::hash(&index), start: self.start, index: self.at, length };
         self.put(&index)?;
         // What the journal names afterwards is with the system, and so survives this process.
