@@ -4,6 +4,7 @@
 pub mod child;
 pub mod graphs;
 pub mod mutate;
+pub mod pack;
 pub mod random;
 #[allow(dead_code)]
 #[path = "../../../datasets/tests/common/seal.rs"]
