@@ -35,8 +35,14 @@ pub fn capture(program: impl AsRef<OsStr>, args: &[&str]) -> Option<String> {
 /// The cargo that runs this, in the repository's root, on the libtorch of `.cargo/config.toml`:
 /// what the environment says about another one is left out, so that every build is the same build.
 pub fn cargo(args: &[&str]) -> Command {
-    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let mut command = tool(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.args(args).current_dir(root());
+    command
+}
+
+/// A program of the toolchain, likewise.
+pub fn tool(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new(program);
     for (name, _) in std::env::vars_os() {
         let Some(text) = name.to_str() else { continue };
         let mine = text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST");

@@ -83,5 +83,16 @@ fn parts(report: &mut Report, offline: Option<&Path>) -> Result<()> {
     report.part("documentation", || {
         let mut doc = sh::cargo(&["doc", "--release", "--workspace", "--no-deps"]);
         sh::run("cargo doc", doc.env("RUSTDOCFLAGS", "-D warnings"))
+    })?;
+    // Sanitizers need a nightly compiler, which the rest does without.
+    if sh::capture("cargo", &["+nightly", "fuzz", "--version"]).is_none() {
+        report.rows.push(("fuzz targets", "not built: cargo-fuzz and a nightly toolchain are not installed".to_owned()));
+        return Ok(());
+    }
+    report.part("fuzz targets", || {
+        let mut build = sh::tool("cargo");
+        build.args(["+nightly", "fuzz", "build"]).current_dir(sh::root().join("fuzz"));
+        build.env("LIBTORCH", sh::root().join(".deps/libtorch")).env("LIBTORCH_CXX11_ABI", "1");
+        sh::run("cargo fuzz", &mut build)
     })
 }
