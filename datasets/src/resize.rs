@@ -10,6 +10,8 @@ use fast_image_resize as fir;
 use fir::images::{TypedImage, TypedImageRef};
 use serde::{Deserialize, Serialize};
 
+use crate::codec::plane::interleave;
+
 /// The kernel of a resize. Its support grows with the shrink factor, as in Pillow (antialiased).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -113,28 +115,59 @@ pub fn resize_rgb(
             src
         } else {
             wide.resize(crop.height * w * 3, 0);
-            pass(resizer, &options, (src, crop.height, crop.width), (wide, crop.height, w))?;
+            pass::<fir::pixels::U8x3>(resizer, &options, (src, crop.height, crop.width), (wide, crop.height, w))?;
             wide
         };
         if h == crop.height {
             dst.copy_from_slice(src);
         } else {
-            pass(resizer, &options, (src, crop.height, w), (dst, h, w))?;
+            pass::<fir::pixels::U8x3>(resizer, &options, (src, crop.height, w), (dst, h, w))?;
+        }
+        Ok(())
+    })
+}
+
+/// [`resize_rgb`] of a frame that has of each row the whole of R, then G, then B. The bytes are the same, and it takes half the time.
+pub(crate) fn resize_rows(src: &[u8], src_size: (usize, usize), dst: &mut [u8], dst_size: (usize, usize), filter: Filter) -> Result<()> {
+    check(src.len(), src_size, "source")?;
+    check(dst.len(), dst_size, "destination")?;
+    let ((height, width), (h, w)) = (src_size, dst_size);
+    SCRATCH.with_borrow_mut(|Scratch { resizer, crop: small, wide }| {
+        let options = fir::ResizeOptions::new().resize_alg(filter.algorithm()).use_alpha(false);
+        // The three colours of a row are three rows to the first pass, and one to the second.
+        let src = if w == width {
+            src
+        } else {
+            wide.resize(height * w * 3, 0);
+            pass::<fir::pixels::U8>(resizer, &options, (src, height * 3, width), (wide, height * 3, w))?;
+            wide
+        };
+        let src = if h == height {
+            src
+        } else {
+            small.resize(dst.len(), 0);
+            pass::<fir::pixels::U8>(resizer, &options, (src, height, w * 3), (small, h, w * 3))?;
+            small
+        };
+        for (row, rgb) in src.chunks_exact(w * 3).zip(dst.chunks_exact_mut(w * 3)) {
+            let (r, rest) = row.split_at(w);
+            let (g, b) = rest.split_at(w);
+            interleave(r, g, b, rgb);
         }
         Ok(())
     })
 }
 
 /// Resizes (pixels, height, width) to (pixels, height, width), one of the sides staying as it is.
-fn pass(
+fn pass<P: fir::PixelTrait>(
     resizer: &mut fir::Resizer,
     options: &fir::ResizeOptions,
     (src, src_h, src_w): (&[u8], usize, usize),
     (dst, h, w): (&mut [u8], usize, usize),
 ) -> Result<()> {
     // typed: the untyped call compiles the resizing of every pixel type that there is, which takes minutes
-    let from = TypedImageRef::<fir::pixels::U8x3>::from_buffer(src_w as u32, src_h as u32, src)?;
-    let mut to = TypedImage::<fir::pixels::U8x3>::from_buffer(w as u32, h as u32, dst)?;
+    let from = TypedImageRef::<P>::from_buffer(src_w as u32, src_h as u32, src)?;
+    let mut to = TypedImage::<P>::from_buffer(w as u32, h as u32, dst)?;
     resizer.resize_typed(&from, &mut to, options)?;
     Ok(())
 }

@@ -143,7 +143,7 @@ fn files_hold_the_very_frames() {
                 let mut decoded = Vec::new();
                 ffmpeg
                     .decode(file, &mut |frame| {
-                        decoded.extend_from_slice(frame.rgb);
+                        decoded.extend_from_slice(&frame.rgb());
                         Ok(())
                     })
                     .unwrap();

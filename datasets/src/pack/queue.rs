@@ -16,7 +16,6 @@ use sha2::{Digest, Sha256};
 use super::{PackOptions, Progress};
 use crate::decode::{Ffmpeg, Outcome};
 use crate::file;
-use crate::resize::resize_rgb;
 use crate::shard::{Block, Encoder, NO_TIMESTAMP};
 use crate::still;
 use crate::writer::VideoMeta;
@@ -140,7 +139,7 @@ fn pack_file(
     let size = (options.size.0 as usize, options.size.1 as usize);
     let mut small = vec![0; size.0 * size.1 * 3];
     let outcome = ffmpeg.decode(file, &mut |frame| {
-        resize_rgb(frame.rgb, (frame.height, frame.width), None, &mut small, size, options.filter)?;
+        frame.resize(&mut small, size, options.filter)?;
         match encoder.push(&small, frame.time.unwrap_or(NO_TIMESTAMP))? {
             Some(block) => send.send(Message::Block(block)).context("packing was stopped"),
             None => Ok(()),
