@@ -16,6 +16,8 @@ use super::times::Times;
 const GRACE: Duration = Duration::from_millis(500);
 /// How often to look whether the process has ended while nothing comes.
 const TICK: Duration = Duration::from_millis(50);
+/// How long to leave an empty pipe alone at first: else ffmpeg would wake this thread for every part of a frame, which costs both.
+const PAUSE: Duration = Duration::from_micros(300);
 /// Bytes of complaints and times taken at once.
 const TAKEN: usize = 1 << 12;
 /// Bytes that the pipe of frames may hold, where the system lets it: ffmpeg works on while a frame is resized.
@@ -82,6 +84,10 @@ impl<'a> Pipes<'a> {
         loop {
             if let Some(got) = get(&mut self.times) {
                 return Some(got);
+            }
+            // Mostly it is there already.
+            if take(&mut self.stats, &mut self.times).is_some() {
+                continue;
             }
             let left = until.saturating_duration_since(Instant::now());
             if self.stats.is_none() || left.is_zero() || !self.wait(false, left).unwrap_or(false) {
@@ -155,9 +161,11 @@ impl<'a> Pipes<'a> {
 /// nothing came within the patience.
 impl Read for Pipes<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut paused = false;
         while let Some(output) = &mut self.output {
             match output.read(buffer) {
                 Ok(0) => self.output = None,
+                Err(e) if e.kind() == ErrorKind::WouldBlock && !std::mem::replace(&mut paused, true) => std::thread::sleep(PAUSE),
                 Err(e) if e.kind() == ErrorKind::WouldBlock => {
                     if !self.wait(true, self.patience)? {
                         self.output = None;

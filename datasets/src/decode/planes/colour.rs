@@ -96,8 +96,10 @@ impl Colour {
         let (upper, lower) = self.bias;
         for ((out, luma), offset) in out.iter_mut().zip(luma).zip(offsets) {
             let level = (*luma as i16).wrapping_add(*offset);
-            let more = (level as i32).wrapping_mul(self.scale as i32).wrapping_add(lower as i32) >> 16;
-            *out = level.wrapping_add(upper).wrapping_add(more as i16).clamp(0, 255) as u8;
+            // The upper half of a product and the carry of the lower one: sums of 32 bits would take twice the time.
+            let above = ((level as i32).wrapping_mul(self.scale as i32) >> 16) as i16;
+            let carry = i16::from(level.wrapping_mul(self.scale) as u16 > u16::MAX - lower);
+            *out = level.wrapping_add(upper).wrapping_add(above).wrapping_add(carry).clamp(0, 255) as u8;
         }
     }
 }
