@@ -14,6 +14,7 @@ mod mt19937;
 pub mod overlap;
 pub mod pack;
 mod partial;
+mod pictures;
 pub mod resize;
 mod set;
 pub mod shard;

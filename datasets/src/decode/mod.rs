@@ -78,7 +78,12 @@ enum Pixels<'a> {
     Rows(&'a [u8]),
 }
 
-impl Frame<'_> {
+impl<'a> Frame<'a> {
+    /// A frame of RGB24 without a time.
+    pub(crate) fn of_rgb(rgb: &'a [u8], (height, width): (usize, usize)) -> Frame<'a> {
+        Frame { pixels: Pixels::Rgb(rgb), height, width, time: None }
+    }
+
     /// The frame as RGB24.
     pub fn rgb(&self) -> Cow<'_, [u8]> {
         match self.pixels {

@@ -14,8 +14,9 @@ use crossbeam::channel::{bounded, unbounded, Receiver, Sender};
 use sha2::{Digest, Sha256};
 
 use super::{PackOptions, Progress};
-use crate::decode::{Ffmpeg, Outcome};
+use crate::decode::{Ffmpeg, Frame, Outcome};
 use crate::file;
+use crate::pictures;
 use crate::shard::{Block, Encoder, NO_TIMESTAMP};
 use crate::still;
 use crate::writer::VideoMeta;
@@ -125,10 +126,12 @@ fn pack_file(
     encoder: &mut Encoder,
     send: &Sender<Message>,
 ) -> Result<Message> {
+    let is_folder = file.is_dir();
     if let Some(sort) = still::sort(file) {
         return Ok(Message::Rejected(format!("it is a still picture ({sort}), not a video")));
     }
     match hash(file) {
+        _ if is_folder => {}
         Ok((bytes, sha256)) => {
             meta.source_bytes = bytes;
             meta.source_sha256 = Some(sha256);
@@ -138,13 +141,21 @@ fn pack_file(
     }
     let size = (options.size.0 as usize, options.size.1 as usize);
     let mut small = vec![0; size.0 * size.1 * 3];
-    let outcome = ffmpeg.decode(file, &mut |frame| {
+    let mut each = |frame: Frame| {
         frame.resize(&mut small, size, options.filter)?;
         match encoder.push(&small, frame.time.unwrap_or(NO_TIMESTAMP))? {
             Some(block) => send.send(Message::Block(block)).context("packing was stopped"),
             None => Ok(()),
         }
-    })?;
+    };
+    let outcome = if is_folder {
+        let source = pictures::decode(file, &mut each)?;
+        meta.source_bytes = source.bytes;
+        meta.source_sha256 = Some(source.sha256);
+        source.outcome
+    } else {
+        ffmpeg.decode(file, &mut each)?
+    };
     match outcome {
         Outcome::Rejected(reason) => {
             encoder.clear();
