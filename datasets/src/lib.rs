@@ -6,6 +6,9 @@
 mod catalogue;
 pub mod codec;
 pub mod decode;
+#[cfg(test)]
+#[path = "../tests/common/ffmpegs.rs"]
+mod ffmpegs;
 pub mod file;
 mod full;
 pub mod generate;

@@ -164,12 +164,12 @@ impl Weights {
         let shrink = scale.max(1.0);
         let (radius, shrink) = (filter.support() * shrink, 1.0 / shrink);
         let centre = (x as f64 + 0.5) * scale;
-        let mut first = (centre - radius).floor().max(0.0) as usize;
+        let begin = (centre - radius).floor().max(0.0) as usize;
         let end = (centre + radius).ceil().min(from as f64) as usize;
         let centre = centre - 0.5;
-        let mut weights: Vec<f64> = Vec::with_capacity(end - first);
-        let mut sum = 0.0;
-        for at in first..end {
+        let mut weights: Vec<f64> = Vec::with_capacity(end - begin);
+        let (mut first, mut sum) = (begin, 0.0);
+        for at in begin..end {
             let weight = filter.weight((at as f64 - centre) * shrink);
             if at == first && weight == 0.0 {
                 first += 1;

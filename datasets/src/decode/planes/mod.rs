@@ -32,7 +32,7 @@ pub const LEAST: usize = 16;
 impl Kind {
     /// Whether frames of that size are converted here: the width is even, and both sides are [`LEAST`] at least.
     pub fn can_be(self, height: usize, width: usize) -> bool {
-        width % 2 == 0 && height.min(width) >= LEAST
+        width.is_multiple_of(2) && height.min(width) >= LEAST
     }
 
     /// Bytes of a frame.

@@ -4,9 +4,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use super::super::{Ffmpeg, Outcome};
 
-#[path = "../../../tests/common/ffmpegs.rs"]
-mod ffmpegs;
-use ffmpegs::ffmpegs;
+use crate::ffmpegs::{self, ffmpegs};
 
 /// Every frame of a file, and what became of it.
 fn decode(ffmpeg: &Ffmpeg, file: &Path) -> (Vec<(usize, usize, Option<i64>, Vec<u8>)>, Outcome) {
