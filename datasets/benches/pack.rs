@@ -1,5 +1,7 @@
 //! What packing costs beside plain decoding: `cargo bench -p dv-datasets --bench pack -- DIR [ROUNDS]`.
 //!
+//! Of videos, and of folders of their first 100 frames as JPEG.
+//!
 //! CPU time of all processes for the videos below DIR, in one run: `ffmpeg -f null -` of each file, then packing with each codec, again
 //! and again; the least of each counts. Ratios are what to compare: the times depend on the machine and on what else it does.
 
@@ -62,6 +64,36 @@ fn main() -> Result<()> {
         let name = format!("dv, {}", codec.name());
         let (all, own) = (a_frame(all), a_frame(own));
         println!("{name:17} {all:.3} ms  {:.2} times; {own:.3} ms in dv, {:.3} ms in ffmpeg", all / a_frame(plain), all - own);
+    }
+    frames_as_pictures(&mut options, &ffmpeg, &files, &temp.path().join("pictures"), rounds)
+}
+
+/// CPU time of packing folders of JPEG pictures, which ffmpeg makes of the videos.
+fn frames_as_pictures(options: &mut PackOptions, ffmpeg: &Ffmpeg, files: &[PathBuf], dir: &Path, rounds: usize) -> Result<()> {
+    for (i, file) in files.iter().enumerate() {
+        let folder = dir.join("all").join(i.to_string());
+        std::fs::create_dir_all(&folder)?;
+        let mut command = Command::new(ffmpeg.program());
+        command.args(["-nostdin", "-v", "quiet", "-i"]).arg(file).args(["-map", "0:V:0", "-frames:v", "100", "-q:v", "3"]);
+        ensure!(command.arg(folder.join("image_%05d.jpg")).stdin(Stdio::null()).status()?.success(), "pictures of {}", file.display());
+    }
+    options.videos = dir.to_owned();
+    println!("folders of JPEG, decoded in dv:");
+    for codec in Codec::ALL {
+        options.codec = codec;
+        let (mut best, mut frames) = (f64::INFINITY, 0);
+        for _ in 0..rounds {
+            std::fs::remove_dir_all(&options.out)?;
+            let start = Used::now()?;
+            frames = pack(options, &|_| ())?.frames;
+            best = best.min(start.since()?.own);
+        }
+        println!(
+            "dv, {:13} {:.3} ms a frame, {:.0} frames a second a core",
+            codec.name(),
+            best / frames as f64 * 1e3,
+            frames as f64 / best
+        );
     }
     Ok(())
 }

@@ -6,6 +6,9 @@
 mod catalogue;
 pub mod codec;
 pub mod decode;
+#[cfg(test)]
+#[path = "../tests/common/ffmpegs.rs"]
+mod ffmpegs;
 pub mod file;
 mod full;
 pub mod generate;
@@ -13,6 +16,7 @@ mod inspect;
 mod mt19937;
 pub mod overlap;
 pub mod pack;
+mod pictures;
 pub mod resize;
 mod set;
 pub mod shard;

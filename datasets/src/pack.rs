@@ -164,7 +164,7 @@ pub fn pack(options: &PackOptions, progress: &(dyn Fn(Progress) + Sync)) -> Resu
 }
 
 /// Reads the lists and finds the files, before anything is decoded. Errors: `out` exists, lists that are at fault or whose files are not
-/// there, a folder of frames.
+/// there, folders of frames that are unsupported.
 pub fn prepare(options: &PackOptions) -> Result<Prepared<'_>> {
     let base = if options.update { Some(again::base(options)?) } else { None };
     if base.is_none() {
@@ -172,17 +172,22 @@ pub fn prepare(options: &PackOptions) -> Result<Prepared<'_>> {
     }
     let mut lists = options.splits.as_deref().map(Lists::read).transpose()?;
     let mut found = walk(&options.videos)?;
+    let unsupported = ending::gather(&mut found);
     let (mut missing, mut notes) = (0, Vec::new());
     match &mut lists {
         None => {
-            if let Some(frames) = ending::frames(&found) {
-                bail!("{frames}");
+            if let Some(why) = unsupported.into_iter().next().map(|fault| fault.1).or_else(|| ending::archives(&found)) {
+                bail!("{why}");
             }
             notes.extend(one_level_off(&options.videos, &found));
         }
         Some(lists) => {
             let resolved = resolve::resolve(lists, &options.videos, &mut found, options.allow_missing)?;
             missing = resolved.missing;
+            let listed = |fault: &&(String, String)| found.files.binary_search_by(|file| file.0.cmp(&fault.0)).is_ok();
+            if let Some((_, why)) = unsupported.iter().find(listed) {
+                bail!("{why}");
+            }
             notes.append(&mut lists.notes);
             if let Some(first) = resolved.unlisted.first() {
                 let count = resolved.unlisted.len();

@@ -152,14 +152,14 @@ fn dualvars_tables() {
     fs::remove_dir_all(place.path("set")).unwrap();
     let error = place.refused(&place.options("lists"));
     assert_eq!(error, "train_split01.csv:1: run/a_1 may be run/a_1.avi or run/a_1.mkv: leave one of them below --videos");
-    // The frames themselves are refused by name.
+    // Frames that are unsupported are refused by name.
     for name in ["in/run/a_1.avi", "in/run/a_1.mkv"] {
         fs::remove_file(place.path(name)).unwrap();
     }
-    place.write("in/run/a_1/image_00001.jpg", "");
+    place.write("in/run/a_1/flow_x_00001.jpg", "");
     let error = place.refused(&place.options("lists"));
     assert!(
-        error.starts_with("run/a_1 is a folder of pictures (1, such as image_00001.jpg): folders of frames are unsupported"),
+        error.starts_with("run/a_1 is a folder of pictures (such as flow_x_00001.jpg), 1 in number: pictures of optical flow"),
         "{error}"
     );
 }
@@ -287,10 +287,9 @@ fn one_level_off_is_said_before_decoding() {
 
 #[test]
 fn folders_of_frames_and_stills() {
-    let place = Place::new(&["A/v1/1.jpg", "A/v1/2.jpg", "B/x.avi"], &[]);
-    assert!(place
-        .refused(&place.options(""))
-        .starts_with("A/v1 is a folder of pictures (2, such as 1.jpg): folders of frames are unsupported"));
+    let place = Place::new(&["A/v1/1.webp", "A/v1/2.webp", "B/x.avi"], &[]);
+    let error = place.refused(&place.options(""));
+    assert!(error.starts_with("A/v1 is a folder of pictures (such as 1.webp), 2 in number: frames as .webp are unsupported"), "{error}");
     // Pictures beside videos are rejected, whatever they are called.
     let place = Place::new(&["A/x.avi"], &[]);
     let png = b"\x89PNG\r\n\x1a\n\0\0\0\0IDAT";

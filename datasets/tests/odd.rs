@@ -22,7 +22,8 @@ impl Seen {
         let (mut colours, mut times) = (Vec::new(), Vec::new());
         let outcome = ffmpeg.decode(file, &mut |frame| {
             let pixels = (frame.height * frame.width) as f64;
-            let mean = |c: usize| frame.rgb.iter().skip(c).step_by(3).map(|v| *v as f64).sum::<f64>() / pixels;
+            let rgb = frame.rgb();
+            let mean = |c: usize| rgb.iter().skip(c).step_by(3).map(|v| *v as f64).sum::<f64>() / pixels;
             colours.push([mean(0), mean(1), mean(2)]);
             times.push(frame.time);
             Ok(())

@@ -203,7 +203,8 @@ fn a_resolution_that_changes_inside_a_file() {
         let mut seen = Vec::new();
         let outcome = ffmpeg.decode(&file, &mut |frame| {
             let middle = (frame.height / 2 * frame.width + frame.width / 2) * 3;
-            seen.push((frame.height, frame.width, frame.rgb[middle] > 128, frame.rgb[middle + 2] > 128));
+            let rgb = frame.rgb();
+            seen.push((frame.height, frame.width, rgb[middle] > 128, rgb[middle + 2] > 128));
             Ok(())
         });
         println!("{outcome:?}");

@@ -1,7 +1,7 @@
 //! A few seconds of each long test.
 
-use dv_tests::soak::graphs::{Corpus, Graphs};
 use dv_datasets::Ffmpeg;
+use dv_tests::soak::graphs::{Corpus, Graphs};
 use dv_tests::soak::pack::Packs;
 use dv_tests::soak::sets::Sets;
 use dv_tests::soak::{self, Plan};

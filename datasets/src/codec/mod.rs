@@ -7,7 +7,7 @@
 //!
 //! What they cost, and what else was measured, stands in ARCHITECTURE.md; the bytes in FORMAT.md.
 
-mod plane;
+pub(crate) mod plane;
 mod rgb;
 mod yuv420;
 

@@ -6,7 +6,7 @@ use std::io::{ErrorKind, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU32};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -23,14 +23,18 @@ pub struct Ffmpeg {
     version: String,
     /// The option that keeps each frame as it is, whose name depends on the version.
     pub(super) passthrough: &'static str,
+    /// Whether frames may come in planes: it has the parts for that, as far as it says.
+    pub(super) planes: bool,
+    /// Files to be converted by it before one is tried in planes again, as the last one could not be; shared by all copies.
+    pub(super) skip: Arc<AtomicU32>,
     /// Its word for the unit of times that the file has.
     pub(super) demuxed: &'static str,
     /// Once it is set, every process under way is killed.
     pub(super) stop: Arc<AtomicBool>,
 }
 
-/// How long `ffmpeg -version` may take, and how long its first line may be.
-const ANSWER: (Duration, usize) = (Duration::from_secs(10), 1 << 12);
+/// How long `ffmpeg -version` may take, and how long its answer may be.
+const ANSWER: (Duration, usize) = (Duration::from_secs(10), 1 << 13);
 
 impl Ffmpeg {
     /// The program named by `DV_FFMPEG`, else `ffmpeg` on `PATH`, else `.deps/ffmpeg/ffmpeg` in a folder that holds this executable. Nothing
@@ -62,13 +66,15 @@ impl Ffmpeg {
             Some(folder) if !folder.as_os_str().is_empty() => std::path::absolute(program).with_context(say)?,
             _ => program.to_owned(),
         };
-        let line = first_line(&program, patience).with_context(say)?;
-        let version = line.strip_prefix("ffmpeg version ").and_then(|t| t.split_whitespace().next());
+        let answer = answer(&program, patience).with_context(say)?;
+        let version = answer.lines().next().unwrap_or_default().strip_prefix("ffmpeg version ").and_then(|t| t.split_whitespace().next());
         let version = version.with_context(say)?.to_owned();
         ensure!(!before(&version, (4, 4)), "{} is of version {version}: dv needs ffmpeg 4.4 or later", program.display());
         let passthrough = if before(&version, (5, 1)) { "-vsync" } else { "-fps_mode" };
         let demuxed = if before(&version, (7, 0)) { "-1" } else { "demux" };
-        Ok(Ffmpeg { program, passthrough, demuxed, version, stop: Arc::default() })
+        // The filter `geq`, which paints, is a part of builds under the GPL alone.
+        let planes = answer.contains("--enable-gpl") && answer.contains("libswscale ");
+        Ok(Ffmpeg { program, passthrough, demuxed, planes, skip: Arc::default(), version, stop: Arc::default() })
     }
 
     /// The same program; what it decodes ends with an error once `stop` is set.
@@ -97,8 +103,8 @@ fn is_program(path: &Path) -> bool {
     path.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
 }
 
-/// The first line of what `PROGRAM -version` says. What it says then, and whether it ever ends, does not matter: it is killed.
-fn first_line(program: &Path, patience: Duration) -> Result<String> {
+/// What `PROGRAM -version` says. After its first line it need not end, but is killed.
+fn answer(program: &Path, patience: Duration) -> Result<String> {
     let start = Instant::now();
     let mut command = Command::new(program);
     command.arg("-version").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
@@ -108,15 +114,18 @@ fn first_line(program: &Path, patience: Duration) -> Result<String> {
     let mut answer = Vec::new();
     let mut buffer = [0; 1 << 10];
     loop {
+        let begun = answer.contains(&b'\n');
         let got = match pipes.read(&mut buffer) {
+            Err(e) if e.kind() == ErrorKind::TimedOut && begun => 0,
             Err(e) if e.kind() == ErrorKind::TimedOut => bail!("`-version` has no answer in {} s", patience.as_secs_f32()),
             got => got?,
         };
         answer.extend_from_slice(&buffer[..got]);
-        if let Some(line) = answer.split(|b| *b == b'\n').next().filter(|line| got == 0 || line.len() < answer.len()) {
-            return Ok(String::from_utf8_lossy(line).into_owned());
+        let enough = answer.len() >= ANSWER.1 || start.elapsed() >= patience;
+        if got == 0 || (enough && answer.contains(&b'\n')) {
+            return Ok(String::from_utf8_lossy(&answer).into_owned());
         }
-        ensure!(answer.len() < ANSWER.1 && start.elapsed() < patience, "the answer to `-version` does not end");
+        ensure!(!enough, "the answer to `-version` does not end");
     }
 }
 

@@ -24,8 +24,8 @@ pub enum Complaint {
 const MAX_TEXT: usize = 200;
 
 /// Those that only take what was decoded, by the beginning of their names: what they say is no property of the file.
-const OUTPUT: [&str; 10] =
-    ["out#", "vost#", "enc:", "image2pipe", "ppm", "rawvideo", "wrapped_avframe", "framecrc", "framehash", "swscaler"];
+const OUTPUT: [&str; 11] =
+    ["out#", "vost#", "enc:", "image2pipe", "ppm", "rawvideo", "wrapped_avframe", "framecrc", "framehash", "yuv4mpegpipe", "swscaler"];
 
 /// ffmpeg itself and its filters, by the beginning of their names.
 const PROCESS: [&str; 7] = ["vist#", "dec:", "vf#", "fc#", "Parsed_", "graph ", "auto_scale"];

@@ -29,6 +29,7 @@ pub struct Log {
     not_permitted: bool,
     input_output: bool,
     no_rate: bool,
+    changes: bool,
     no_stream: bool,
     foreign_format: bool,
 }
@@ -64,6 +65,7 @@ impl Log {
             not_permitted: false,
             input_output: false,
             no_rate: false,
+            changes: false,
             no_stream: false,
             foreign_format: false,
         }
@@ -87,6 +89,12 @@ impl Log {
     /// Whether the file has no rate, and the one that ffmpeg gives is made up.
     pub fn no_rate(&self) -> bool {
         self.no_rate
+    }
+
+    /// Whether frames change their size, format or, where the version looks at that, colours midway. It is said before the first
+    /// frame that is another comes out.
+    pub fn changes(&self) -> bool {
+        self.changes
     }
 
     /// Whether ffmpeg found no video stream in the file.
@@ -139,6 +147,7 @@ impl Log {
                 self.machine.get_or_insert_with(|| line.said());
             }
             self.not_permitted |= line.text.contains("Operation not permitted");
+            self.changes |= line.text.starts_with("Changing video frame properties on the fly");
             self.no_rate |= line.text.starts_with("No information about the input framerate is available");
             self.no_stream |= grave && line.text.starts_with("Stream specifier ':V:0'") && line.text.ends_with(" matches no streams.");
         }

@@ -5,7 +5,8 @@
 //! "ANSI video", nothing from the network), and a process that stops delivering is killed.
 //!
 //! In the order in which a file passes: `find` the program, `command` its command line, `process` and `keeper` the process and its end,
-//! `pipes` what it says, `frames`, `times` and `log` what that means, `ending` how it ended, `stream` what becomes of the file.
+//! `pipes` what it says, `frames`, `times` and `log` what that means, `planes` the conversion to RGB, `ending` how it ended, `stream` what
+//! becomes of the file.
 //!
 //! What comes out: the first video stream that is no cover picture; exactly the frames that decode, none repeated or
 //! dropped to keep a rate; upright, where the file says that it is to be shown rotated, as players do; in pixels as stored
@@ -22,14 +23,21 @@ mod keeper;
 mod line;
 mod log;
 mod pipes;
+mod planes;
 mod process;
 mod stream;
 mod times;
 mod unnamed;
 
+use std::borrow::Cow;
 use std::time::Duration;
 
+use anyhow::Result;
+
 pub use find::Ffmpeg;
+
+use crate::codec::plane::interleave;
+use crate::resize::{resize_rgb, resize_rows, Filter};
 
 /// Most pixels of a source frame: 8K video has 33.2 million.
 pub const MAX_PIXELS: usize = 36_000_000;
@@ -53,13 +61,53 @@ impl Default for Limits {
 /// One decoded frame.
 #[derive(Clone, Copy, Debug)]
 pub struct Frame<'a> {
-    /// RGB24, `height * width * 3` bytes.
-    pub rgb: &'a [u8],
+    pixels: Pixels<'a>,
     /// The same for every frame of a file.
     pub height: usize,
     pub width: usize,
     /// Microseconds at which it is shown, if the container says so.
     pub time: Option<i64>,
+}
+
+/// RGB of 8 bits, `height * width * 3` bytes.
+#[derive(Clone, Copy, Debug)]
+enum Pixels<'a> {
+    /// Pixel by pixel.
+    Rgb(&'a [u8]),
+    /// Row by row, of each the whole of R, then G, then B.
+    Rows(&'a [u8]),
+}
+
+impl<'a> Frame<'a> {
+    /// A frame of RGB24 without a time.
+    pub(crate) fn of_rgb(rgb: &'a [u8], (height, width): (usize, usize)) -> Frame<'a> {
+        Frame { pixels: Pixels::Rgb(rgb), height, width, time: None }
+    }
+
+    /// The frame as RGB24.
+    pub fn rgb(&self) -> Cow<'_, [u8]> {
+        match self.pixels {
+            Pixels::Rgb(rgb) => Cow::Borrowed(rgb),
+            Pixels::Rows(rows) => {
+                let mut rgb = vec![0; rows.len()];
+                for (from, to) in rows.chunks_exact(self.width * 3).zip(rgb.chunks_exact_mut(self.width * 3)) {
+                    let (r, rest) = from.split_at(self.width);
+                    let (g, b) = rest.split_at(self.width);
+                    interleave(r, g, b, to);
+                }
+                Cow::Owned(rgb)
+            }
+        }
+    }
+
+    /// Resizes it into `small`, RGB24 of `size` = (height, width), as [`resize_rgb`] does.
+    pub fn resize(&self, small: &mut [u8], size: (usize, usize), filter: Filter) -> Result<()> {
+        let from = (self.height, self.width);
+        match self.pixels {
+            Pixels::Rgb(rgb) => resize_rgb(rgb, from, None, small, size, filter),
+            Pixels::Rows(rows) => resize_rows(rows, from, small, size, filter),
+        }
+    }
 }
 
 /// A file of which at least one frame decoded.

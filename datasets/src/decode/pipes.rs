@@ -17,6 +17,10 @@ use super::times::Times;
 const GRACE: Duration = Duration::from_millis(500);
 /// How often to look whether the process has ended while nothing comes.
 const TICK: Duration = Duration::from_millis(50);
+/// How long to leave an empty pipe alone at first: else ffmpeg would wake this thread for every part of a frame, which costs both.
+const PAUSE: Duration = Duration::from_micros(300);
+/// Bytes of complaints and times taken at once.
+const TAKEN: usize = 1 << 12;
 /// Bytes that the pipe of frames may hold, where the system lets it: ffmpeg works on while a frame is resized.
 #[cfg(target_os = "linux")]
 const HELD: usize = 1 << 20;
@@ -70,10 +74,29 @@ impl<'a> Pipes<'a> {
     /// The time of the next frame in microseconds, if it has one. ffmpeg gives it beside the frame, so this does not wait for long; `None`: it
     /// did not come in `patience`, and to go on asking would give frames the times of others.
     pub fn time(&mut self, patience: Duration) -> Option<Option<i64>> {
+        self.await_stats(patience, Times::next)
+    }
+
+    /// What ffmpeg made of the painted picture, which comes beside the first frame.
+    pub fn probe(&mut self, patience: Duration) -> Option<Vec<u8>> {
+        self.await_stats(patience, |times| times.probe().map(<[u8]>::to_vec))
+    }
+
+    /// Whether ffmpeg has said that a frame is another than those before. What it said before it gave the frame read last is taken.
+    pub fn changes(&mut self) -> bool {
+        while take(&mut self.stderr, &mut self.log) == Some(TAKEN) {}
+        self.log.changes()
+    }
+
+    fn await_stats<T>(&mut self, patience: Duration, get: impl Fn(&mut Times) -> Option<T>) -> Option<T> {
         let until = Instant::now() + patience;
         loop {
-            if let Some(time) = self.times.next() {
-                return Some(time);
+            if let Some(got) = get(&mut self.times) {
+                return Some(got);
+            }
+            // Mostly it is there already.
+            if take(&mut self.stats, &mut self.times).is_some() {
+                continue;
             }
             let left = until.saturating_duration_since(Instant::now());
             if self.stats.is_none() || left.is_zero() || !self.wait(false, left).unwrap_or(false) {
@@ -150,9 +173,11 @@ impl<'a> Pipes<'a> {
 /// nothing came within the patience.
 impl Read for Pipes<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut paused = false;
         while let Some(output) = &mut self.output {
             match output.read(buffer) {
                 Ok(0) => self.output = None,
+                Err(e) if e.kind() == ErrorKind::WouldBlock && !std::mem::replace(&mut paused, true) => std::thread::sleep(PAUSE),
                 Err(e) if e.kind() == ErrorKind::WouldBlock => {
                     if !self.wait(true, self.patience)? {
                         self.output = None;
@@ -170,15 +195,19 @@ fn unblocked(pipe: OwnedFd) -> io::Result<File> {
     Ok(pipe.into())
 }
 
-/// Takes what is on a pipe; none is left of it where it has ended.
-fn take(pipe: &mut Option<File>, to: &mut dyn Take) {
-    let mut buffer = [0; 1 << 14];
-    match pipe.as_mut().map_or(Ok(0), |pipe| pipe.read(&mut buffer)) {
-        Ok(got) if got > 0 => to.take(&buffer[..got]),
+/// Takes what is on a pipe, up to [`TAKEN`] bytes; none is left of it where it has ended. How many came.
+fn take(pipe: &mut Option<File>, to: &mut dyn Take) -> Option<usize> {
+    let mut buffer = [0; TAKEN];
+    match pipe.as_mut()?.read(&mut buffer) {
+        Ok(got) if got > 0 => {
+            to.take(&buffer[..got]);
+            return Some(got);
+        }
         Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
         _ => {
             to.end();
             *pipe = None;
         }
     }
+    None
 }

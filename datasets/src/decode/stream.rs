@@ -3,10 +3,12 @@
 use std::ffi::OsString;
 use std::io::{ErrorKind, Read};
 use std::path::Path;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use anyhow::{bail, Context, Result};
 
+use super::command::Way;
 use super::ending::Ending;
 use super::frames::{Frames, Next};
 use super::log::Log;
@@ -17,6 +19,19 @@ use crate::file::{self, Why};
 
 /// How long a frame's time may come after it: only a machine that stands still takes seconds.
 const TIME_PATIENCE: Duration = Duration::from_secs(4);
+/// After a file whose frames cannot come in planes, how many of the next are not asked for them: others in a folder are mostly like it.
+const SKIP: u32 = 15;
+
+/// What became of one process.
+enum Attempt {
+    Done(Outcome),
+    /// ffmpeg delivered nothing for too long.
+    Silent,
+    /// Frames in planes are not to be had of this file.
+    Unsuited,
+    /// They are another sort of frames from some frame on.
+    Changes,
+}
 
 impl Ffmpeg {
     /// Decodes `file` frame by frame. `each` gets every frame in order; its error ends decoding and is returned.
@@ -31,17 +46,36 @@ impl Ffmpeg {
 
     /// [`Ffmpeg::decode`] with other limits.
     pub fn decode_within(&self, file: &Path, limits: Limits, each: &mut dyn FnMut(Frame) -> Result<()>) -> Result<Outcome> {
-        let mut given = 0;
-        for _ in 0..2 {
-            if let Some(outcome) = self.attempt(file, limits, &mut given, each)? {
-                return Ok(outcome);
+        let (mut given, mut silences) = (0, 0);
+        let mut way =
+            if self.planes && self.skip.fetch_update(Relaxed, Relaxed, |n| n.checked_sub(1)).is_err() { Way::Planes } else { Way::Rgb };
+        let mut unsuited = false;
+        while silences < 2 {
+            match self.attempt(way, file, limits, &mut given, each)? {
+                Attempt::Done(outcome) => {
+                    if unsuited && matches!(outcome, Outcome::Decoded(_)) {
+                        self.skip.store(SKIP, Relaxed);
+                    }
+                    return Ok(outcome);
+                }
+                Attempt::Silent => silences += 1,
+                Attempt::Unsuited => unsuited = true,
+                Attempt::Changes => {}
             }
+            way = Way::Rgb;
         }
         Ok(Outcome::Rejected(format!("ffmpeg delivered nothing for {} s, twice", limits.patience.as_secs_f32())))
     }
 
-    /// Decodes once; `None`: ffmpeg delivered nothing for too long. `given` counts the frames that `each` has had.
-    fn attempt(&self, file: &Path, limits: Limits, given: &mut u32, each: &mut dyn FnMut(Frame) -> Result<()>) -> Result<Option<Outcome>> {
+    /// Decodes once. `given` counts the frames that `each` has had.
+    fn attempt(
+        &self,
+        way: Way,
+        file: &Path,
+        limits: Limits,
+        given: &mut u32,
+        each: &mut dyn FnMut(Frame) -> Result<()>,
+    ) -> Result<Attempt> {
         let say = || format!("{}, decoding {}", self.program.display(), file.display());
         let name = file.file_name().with_context(|| format!("{} is not the path of a file", file.display()))?;
         let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -50,20 +84,29 @@ impl Ffmpeg {
         input.push(name);
         let (stats, writer) = std::io::pipe().with_context(say)?;
         // The command, and with it this process's end of the pipe, goes with this statement.
-        let mut process = Process::spawn(&mut self.command(folder, &input, writer.into())).with_context(say)?;
+        let mut process = Process::spawn(&mut self.command(way, folder, &input, writer.into())).with_context(say)?;
         let (Some(stdout), Some(stderr)) = (process.child().stdout.take(), process.child().stderr.take()) else {
             bail!("{}: no pipe", say());
         };
         let pipes = Pipes::new(&process, stdout.into(), Log::new(&input), limits.patience).with_context(say)?;
-        let mut frames = Frames::new(pipes.stopped_by(&self.stop).also(stderr.into(), stats.into()).with_context(say)?);
+        let mut frames = Frames::new(pipes.stopped_by(&self.stop).also(stderr.into(), stats.into()).with_context(say)?, way);
+        let patience = TIME_PATIENCE.min(limits.patience);
         let (mut count, mut timed) = (0, true);
         let broken = loop {
             match frames.next() {
                 Next::Frame if count == limits.frames => {
-                    return Ok(Some(Outcome::Rejected(format!("it has more than {count} frames: cut it into several files"))));
+                    return Ok(Attempt::Done(Outcome::Rejected(format!("it has more than {count} frames: cut it into several files"))));
                 }
                 Next::Frame => {
-                    let time = if timed { frames.source().time(TIME_PATIENCE.min(limits.patience)) } else { None };
+                    if way == Way::Planes {
+                        if count == 0 && !frames.source().probe(patience).is_some_and(|probe| frames.learn(&probe)) {
+                            return Ok(Attempt::Unsuited);
+                        }
+                        if frames.source().changes() {
+                            return Ok(Attempt::Changes);
+                        }
+                    }
+                    let time = if timed { frames.source().time(patience) } else { None };
                     timed &= time.is_some();
                     count += 1;
                     if count > *given {
@@ -71,7 +114,8 @@ impl Ffmpeg {
                         each(frames.frame(time.flatten()))?;
                     }
                 }
-                Next::Stalled => return Ok(None),
+                Next::Stalled => return Ok(Attempt::Silent),
+                Next::Unsuited => return Ok(Attempt::Unsuited),
                 Next::End(why) => break why,
             }
         };
@@ -81,8 +125,11 @@ impl Ffmpeg {
         if !by_itself {
             process.kill();
         }
-        let Some((log, times)) = pipes.finish() else { return Ok(None) };
-        let Some(status) = process.wait(limits.patience) else { return Ok(None) };
+        let Some((log, times)) = pipes.finish() else { return Ok(Attempt::Silent) };
+        let Some(status) = process.wait(limits.patience) else { return Ok(Attempt::Silent) };
+        if way == Way::Planes && (count == 0 || log.changes()) {
+            return Ok(if log.changes() { Attempt::Changes } else { Attempt::Unsuited });
+        }
         let mut why: Vec<String> = broken.into_iter().collect();
         let mut crashed = false;
         match Ending::of(status, &log) {
@@ -107,7 +154,7 @@ impl Ffmpeg {
         if why.is_some() || count == 0 {
             still_there(file, log.input_output())?;
         }
-        Ok(Some(match size {
+        Ok(Attempt::Done(match size {
             _ if crashed => Outcome::Rejected(why.unwrap_or_default()),
             _ if count < *given => Outcome::Rejected(format!("ffmpeg delivers {given} frames of it the first time and {count} the second")),
             Some((height, width)) if count > 0 => {

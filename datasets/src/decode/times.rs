@@ -9,12 +9,15 @@
 //! 0, -1152921504606846976,        512,      512,      472, 0x2d101346
 //! ```
 //!
+//! A third output, the picture of [`super::planes`], comes as a PPM of one write, `P6`, its size, `255` and the pixels.
+//!
 //! `framehash` has the first frame alone, in units of its own: those of the nominal rate, which are ffmpeg's default. It begins with
 //! `#format:`. Both write whole lines, and all that stands before the first frame at once, so that neither comes into the other's.
 
 use std::collections::VecDeque;
 
 use super::pipes::Take;
+use super::planes::PROBE_BYTES;
 
 /// Longest line kept, in bytes; those that count have under 100.
 const MAX_LINE: usize = 256;
@@ -32,12 +35,20 @@ pub struct Times {
     rate: Option<f64>,
     /// The next unit is that of the rate.
     of_rate: bool,
+    /// Lines of the picture's header, and bytes of its pixels, that are to come.
+    picture: (usize, usize),
+    probe: Vec<u8>,
 }
 
 impl Times {
     /// The time of the next frame in microseconds, if it has one; `None`: its line has not come.
     pub fn next(&mut self) -> Option<Option<i64>> {
         self.times.pop_front()
+    }
+
+    /// What ffmpeg made of the painted picture, RGB24, once it is there.
+    pub fn probe(&self) -> Option<&[u8]> {
+        (self.probe.len() == PROBE_BYTES).then_some(&self.probe)
     }
 
     /// Nominal frames a second.
@@ -47,7 +58,13 @@ impl Times {
 
     fn line(&mut self) {
         let line = String::from_utf8_lossy(&self.line);
-        if line.starts_with("#format:") {
+        if self.picture.0 > 0 {
+            self.picture.0 -= 1;
+            self.picture.1 = if self.picture.0 == 0 { PROBE_BYTES } else { 0 };
+        } else if line == "P6\n" {
+            self.picture.0 = 2;
+            self.probe.clear();
+        } else if line.starts_with("#format:") {
             self.of_rate = true;
         } else if let Some(unit) = line.strip_prefix("#tb 0: ") {
             let unit = ratio(unit.trim());
@@ -63,8 +80,15 @@ impl Times {
 }
 
 impl Take for Times {
-    fn take(&mut self, bytes: &[u8]) {
-        for part in bytes.split_inclusive(|byte| *byte == b'\n') {
+    fn take(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let pixels = self.picture.1.min(bytes.len());
+            self.probe.extend_from_slice(&bytes[..pixels]);
+            self.picture.1 -= pixels;
+            bytes = &bytes[pixels..];
+            let line = bytes.iter().position(|byte| *byte == b'\n').map_or(bytes.len(), |end| end + 1);
+            let (part, rest) = bytes.split_at(line);
+            bytes = rest;
             let room = MAX_LINE.saturating_sub(self.line.len());
             self.line.extend_from_slice(&part[..part.len().min(room)]);
             if part.ends_with(b"\n") {
@@ -110,6 +134,7 @@ mod tests {
         let hash = "#format: frame checksums\n#version: 2\n#hash: adler32\n#software: Lavf59.27.100\n#tb 0: 1001/60000\n\
                     #media_type 0: video\n#stream#, dts,        pts, duration,     size, hash\n0,          0,          0,        1,      472, c85d1670\n";
         let row = |pts: i64| format!("0, {NO_TIME}, {pts:10},        1,      472, 0xb18414b2\n");
+        let picture = [b"P6\n16 16\n255\n".to_vec(), (0..PROBE_BYTES).map(|i| b"\nP6\n\0\xff"[i % 6]).collect()].concat();
         let rows = [row(0), row(1), row(NO_TIME), row(i64::MIN), row(-30), row(512)];
         let long = format!("0, {}\n", "7".repeat(1000));
         for text in [
@@ -117,9 +142,12 @@ mod tests {
             format!("{hash}{crc}{}", rows.concat()),
             format!("{crc}{hash}{long}{}", rows.concat()),
         ] {
+            let (before, after) = text.split_at(text.find("#software").unwrap());
+            let text = [before.as_bytes(), &picture, after.as_bytes()].concat();
             for step in [1, 7, text.len()] {
                 let mut times = Times::default();
-                text.as_bytes().chunks(step).for_each(|bytes| times.take(bytes));
+                text.chunks(step).for_each(|bytes| times.take(bytes));
+                assert_eq!(times.probe(), Some(&picture[13..]));
                 let got: Vec<_> = std::iter::from_fn(|| times.next()).collect();
                 assert_eq!(got, [Some(0), Some(33_366), None, None, Some(-1_001_000), Some(17_083_733)]);
                 assert_eq!(times.rate(), Some(60_000.0 / 1001.0));

@@ -2,8 +2,7 @@ use super::math::{turn, Draw};
 use super::motion::{Step, Window};
 use super::*;
 
-#[path = "../../tests/common/ffmpegs.rs"]
-mod ffmpegs;
+use crate::ffmpegs;
 
 /// The state of one frame of many videos of a class: were a class to move the window in a way that depends on where
 /// it is, one of these means would show it.
@@ -143,7 +142,7 @@ fn files_hold_the_very_frames() {
                 let mut decoded = Vec::new();
                 ffmpeg
                     .decode(file, &mut |frame| {
-                        decoded.extend_from_slice(frame.rgb);
+                        decoded.extend_from_slice(&frame.rgb());
                         Ok(())
                     })
                     .unwrap();

@@ -16,9 +16,9 @@ use crossbeam::channel::{bounded, unbounded, Receiver, RecvTimeoutError, Sender}
 use sha2::{Digest, Sha256};
 
 use super::{Interrupted, PackOptions, Progress};
-use crate::decode::{Ffmpeg, Outcome};
+use crate::decode::{Ffmpeg, Frame, Outcome};
 use crate::file;
-use crate::resize::resize_rgb;
+use crate::pictures;
 use crate::shard::{Block, Encoder, NO_TIMESTAMP};
 use crate::still;
 use crate::writer::{Stamp, VideoMeta};
@@ -173,15 +173,25 @@ fn pack_file(
     encoder: &mut Encoder,
     send: &Sender<Message>,
 ) -> Result<Message> {
+    let is_folder = file.is_dir();
     if let Some(sort) = still::sort(file) {
         return Ok(Message::Rejected(format!("it is a still picture ({sort}), not a video")));
     }
+    let same = |sha256: &[u8; 32]| match before {
+        Some((base, place)) => Ok::<_, anyhow::Error>((base.sha256(place)? == Some(&sha256[..])).then_some(place)),
+        None => Ok(None),
+    };
     match hash(file) {
-        Ok((bytes, sha256)) => {
-            if let Some((base, place)) = before {
-                if base.sha256(place)? == Some(&sha256[..]) {
+        _ if is_folder => {
+            if let (Some(_), Some(sha256)) = (before, pictures::sha256(file)) {
+                if let Some(place) = same(&sha256)? {
                     return Ok(Message::Same(place));
                 }
+            }
+        }
+        Ok((bytes, sha256)) => {
+            if let Some(place) = same(&sha256)? {
+                return Ok(Message::Same(place));
             }
             meta.source_bytes = bytes;
             meta.source_sha256 = Some(sha256.iter().map(|b| format!("{b:02x}")).collect());
@@ -191,13 +201,21 @@ fn pack_file(
     }
     let size = (options.size.0 as usize, options.size.1 as usize);
     let mut small = vec![0; size.0 * size.1 * 3];
-    let outcome = ffmpeg.decode(file, &mut |frame| {
-        resize_rgb(frame.rgb, (frame.height, frame.width), None, &mut small, size, options.filter)?;
+    let mut each = |frame: Frame| {
+        frame.resize(&mut small, size, options.filter)?;
         match encoder.push(&small, frame.time.unwrap_or(NO_TIMESTAMP))? {
             Some(block) => send.send(Message::Block(block)).context("packing was stopped"),
             None => Ok(()),
         }
-    })?;
+    };
+    let outcome = if is_folder {
+        let source = pictures::decode(file, &mut each)?;
+        meta.source_bytes = source.bytes;
+        meta.source_sha256 = Some(source.sha256);
+        source.outcome
+    } else {
+        ffmpeg.decode(file, &mut each)?
+    };
     match outcome {
         Outcome::Rejected(reason) => {
             encoder.clear();

@@ -25,7 +25,7 @@ pub(super) struct Resolved {
 
 /// Gives each row the path of its file, and leaves of what was found only the files of rows. Found are also those that the search passes
 /// by: hidden ones, a second way to a folder. Errors: a split of which no file is there; with `allow_missing` not given, any row without
-/// one; a row that several files fit; a row that names a folder of frames.
+/// one; a row that several files fit; a row that names frames that are unsupported.
 pub(super) fn resolve(lists: &mut Lists, videos: &Path, found: &mut Found, allow_missing: bool) -> Result<Resolved> {
     let files = std::mem::take(&mut found.files);
     let index = Index::new(&files, lists.named);
@@ -92,7 +92,7 @@ pub(super) fn resolve(lists: &mut Lists, videos: &Path, found: &mut Found, allow
     Ok(resolved)
 }
 
-/// A file that the search did not give, or why there is none. A folder of frames is an error.
+/// A file, or a folder of frames, that the search did not give, or why there is none. Frames that are unsupported are an error.
 fn beside(path: &str, videos: &Path, refused: Option<&String>) -> Result<std::result::Result<PathBuf, String>> {
     let at = videos.join(path);
     if let Some(reason) = refused {
@@ -101,7 +101,8 @@ fn beside(path: &str, videos: &Path, refused: Option<&String>) -> Result<std::re
     Ok(match fs::metadata(&at) {
         Ok(meta) if meta.is_file() => Ok(at),
         Ok(meta) if meta.is_dir() => match listed_frames(path, &at) {
-            Some(frames) => bail!("{frames}"),
+            Some(Ok(())) => Ok(at),
+            Some(Err(why)) => bail!("{why}"),
             None => Err("it is a folder, not a file".to_owned()),
         },
         Ok(_) => Err("it is not a regular file".to_owned()),

@@ -140,7 +140,9 @@ impl Packs {
         match ended.end {
             End::Status(0) => Ok(("a limit that is high enough".into(), Some(ended))),
             // What dv says goes into a file too, which has the same limit.
-            End::Status(1) if bytes < 2000 || ended.stderr.contains("files may not grow so large here") => Ok(("a full disk".into(), Some(ended))),
+            End::Status(1) if bytes < 2000 || ended.stderr.contains("files may not grow so large here") => {
+                Ok(("a full disk".into(), Some(ended)))
+            }
             end => Err(format!("files of {bytes} bytes at most: {end:?}: {}", ended.stderr)),
         }
     }
