@@ -7,7 +7,7 @@ use dv_graph::settings;
 use dv_graph::source::{At, Sources};
 use dv_graph::tree;
 use dv_nodes::evaluate::retrieval::Retrieval;
-use dv_train::batch::{BatchIo, BatchKind, Table, Value};
+use dv_train::exec::batch::{BatchIo, BatchKind, Table, Value};
 use std::time::Instant;
 use tch::{Device, Kind, Tensor};
 

@@ -25,7 +25,7 @@ mod testing;
 use dv_tests::parity;
 
 use dv_graph::kind::Library;
-use dv_train::batch::NodeEntry;
+use dv_train::exec::batch::NodeEntry;
 
 /// All families, in the order in which a graph usually meets them.
 pub static NODES: &[&[NodeEntry]] = &[

@@ -6,7 +6,7 @@ use dv_graph::draw::Rng;
 use dv_graph::host::Array;
 use dv_graph::kind::{Inputs, PortFault};
 use dv_graph::port::{Dim, Port, Type};
-use dv_train::batch::BatchIo;
+use dv_train::exec::batch::BatchIo;
 use tch::{Device, Kind, Tensor};
 
 /// What a view takes and gives.

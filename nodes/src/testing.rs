@@ -10,9 +10,9 @@ use dv_graph::port::Port;
 use dv_graph::settings::{self, SettingFaults};
 use dv_graph::source::{At, Sources};
 use dv_graph::tree;
-use dv_train::batch::{BatchIo, BatchKind, ModelKind, RegisterKind, Row, State, Table, Value};
-use dv_train::store::{Lengths, RegisterState};
-use dv_train::weights::Weights;
+use dv_train::exec::batch::{BatchIo, BatchKind, ModelKind, RegisterKind, Row, State, Table, Value};
+use dv_train::state::store::{Lengths, RegisterState};
+use dv_train::state::weights::Weights;
 use std::collections::HashMap;
 use tch::{Device, Tensor};
 

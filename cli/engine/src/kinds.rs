@@ -2,8 +2,8 @@
 
 use anyhow::{bail, Result};
 use dv_graph::kind::Library;
-use dv_train::batch::NodeEntry;
-use dv_train::executor::Registry;
+use dv_train::exec::batch::NodeEntry;
+use dv_train::exec::executor::Registry;
 
 pub struct Kinds {
     own: &'static [NodeEntry],

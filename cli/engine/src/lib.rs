@@ -18,15 +18,15 @@ use anyhow::Result;
 use clap::Parser;
 use dv_cli::args::{Bench, Cli, Verb};
 use dv_cli::exit;
-use dv_train::batch::NodeEntry;
+use dv_train::exec::batch::NodeEntry;
 use kinds::Kinds;
 
 /// The engine with the node library and these kinds.
 pub fn main(own: &'static [NodeEntry]) -> ExitCode {
     let cli = Cli::parse();
     exit::guard(|| {
-        dv_train::caught::quiet_caught_panics();
-        dv_train::caught::memory_told(|| run(cli.verb, &Kinds::with(own)?))
+        dv_train::exec::caught::quiet_caught_panics();
+        dv_train::exec::caught::memory_told(|| run(cli.verb, &Kinds::with(own)?))
     })
 }
 

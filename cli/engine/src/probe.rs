@@ -5,7 +5,7 @@ use crate::{check, device};
 use anyhow::{bail, Context, Result};
 use dv_cli::args::{Mode, Probe};
 use dv_cli::out;
-use dv_train::tensors;
+use dv_train::state::tensors;
 use std::collections::{BTreeMap, HashMap};
 
 pub fn verb(args: &Probe, kinds: &Kinds) -> Result<()> {

@@ -11,9 +11,9 @@ use dv_graph::check::check_data;
 use dv_graph::identity;
 use dv_graph::plan::{Plan, StagePlan};
 use dv_graph::sweep::{self, Axis, Point};
-use dv_train::executor::Registry;
-use dv_train::folder::Folder;
-use dv_train::stage::{run_stage, Machine, StageContext, Tables};
+use dv_train::exec::executor::Registry;
+use dv_train::run::folder::Folder;
+use dv_train::run::stage::{run_stage, Machine, StageContext, Tables};
 use serde_json::{json, Value};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -118,8 +118,8 @@ impl Runner<'_> {
         let points: serde_json::Map<String, Value> = rows.into_iter().map(|(name, _, result)| (name, Value::Object(result))).collect();
         let axes: serde_json::Map<String, Value> = axes.iter().map(|a| (a.name.clone(), json!(a.values))).collect();
         let whole = serde_json::to_string_pretty(&json!({"axes": axes, "points": points}))?;
-        dv_train::tensors::write_atomically(&out_dir.join("sweep.json"), whole.as_bytes(), self.fsync)?;
-        dv_train::tensors::write_atomically(&out_dir.join("table.txt"), text.as_bytes(), self.fsync)?;
+        dv_train::state::tensors::write_atomically(&out_dir.join("sweep.json"), whole.as_bytes(), self.fsync)?;
+        dv_train::state::tensors::write_atomically(&out_dir.join("table.txt"), text.as_bytes(), self.fsync)?;
         out::line(text.trim_end())?;
         out::note(format_args!("{count} points: {}", text::path(out_dir)));
         Ok(())

@@ -1,21 +1,6 @@
-//! The batch plane: execution, training, checkpoints. Knows no node by name.
+//! The batch plane: execution, training, runs and what they keep. Knows no node by name.
 
-pub mod batch;
-pub mod caught;
-pub mod checkpoint;
-mod evaluate;
-pub mod executor;
-pub mod folder;
-pub mod import;
-mod metrics;
-mod mismatch;
-pub mod optimise;
+pub mod exec;
 pub mod probe;
-pub mod progress;
-pub mod shim;
-pub mod stage;
-pub mod store;
-pub mod tensors;
-mod train;
-pub mod transfer;
-pub mod weights;
+pub mod run;
+pub mod state;

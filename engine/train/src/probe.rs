@@ -3,12 +3,12 @@
 mod host;
 mod tables;
 
-use crate::caught::torch_text;
-use crate::executor::{Executor, Feeds, Registry, Step};
-use crate::import::{first_axis_last, WeightsFile};
-use crate::optimise::Running;
-use crate::store::Store;
-use crate::transfer::to_device;
+use crate::exec::caught::torch_text;
+use crate::exec::executor::{Executor, Feeds, Registry, Step};
+use crate::exec::transfer::to_device;
+use crate::state::import::{first_axis_last, WeightsFile};
+use crate::state::optimise::Running;
+use crate::state::store::Store;
 use anyhow::{bail, Context, Result};
 use dv_graph::draw::{Pass, Sample};
 use dv_graph::kind::Reference;
@@ -58,11 +58,11 @@ pub fn probe(plan: &mut Plan, registry: &Registry, probe: &Probe) -> Result<BTre
     let stage = Arc::new(stage);
     let file = probe.weights.as_ref().map(|path| WeightsFile::read(path)).transpose()?;
     let rows = stage.source().and_then(|s| Rows::open(&probe.data, &s, &stage.nodes[stage.source.unwrap_or(0)].path).ok());
-    let mut lengths = crate::stage::lengths(rows.as_ref());
+    let mut lengths = crate::run::stage::lengths(rows.as_ref());
     if let Some(file) = &file {
         file.lengths(&stage, &mut lengths);
     }
-    let mut store = crate::stage::initial(plan, &stage, &lengths, probe.device)?;
+    let mut store = crate::run::stage::initial(plan, &stage, &lengths, probe.device)?;
     match file {
         Some(file) => file.load_all(plan, &stage, &mut store)?,
         None => {
@@ -327,7 +327,7 @@ fn asked(stage: &StagePlan, plan: &Plan, store: &Store, text: &str) -> Result<As
     bail!("--fetch {text}: {}", unknown(stage, text))
 }
 
-fn leaf(stage: &StagePlan, plan: &Plan, store: &Store, values: &crate::executor::Values, text: &str) -> Result<Tensor> {
+fn leaf(stage: &StagePlan, plan: &Plan, store: &Store, values: &crate::exec::executor::Values, text: &str) -> Result<Tensor> {
     if let Some((n, p)) = stage.output(text) {
         return values.tensor(n, p).map(Tensor::shallow_clone).with_context(|| format!("--grad {text}: no value"));
     }

@@ -2,7 +2,7 @@
 
 mod solarize;
 
-static NODES: &[dv_train::batch::NodeEntry] = &[dv_train::batch::NodeEntry::batch::<solarize::Solarize>()];
+static NODES: &[dv_train::exec::batch::NodeEntry] = &[dv_train::exec::batch::NodeEntry::batch::<solarize::Solarize>()];
 
 fn main() -> std::process::ExitCode {
     dv_engine::main(NODES)

@@ -11,8 +11,8 @@ mod tests;
 
 use dv_graph::kind::{Init, Parameter};
 use dv_graph::layer::convolution;
-use dv_train::batch::NodeEntry;
-use dv_train::weights::Weights;
+use dv_train::exec::batch::NodeEntry;
+use dv_train::state::weights::Weights;
 use tch::Tensor;
 
 pub static NODES: &[NodeEntry] = &[

@@ -6,7 +6,7 @@ use crate::pixels::{channels_last, clip_size};
 use dv_graph::kind::{In, Inputs, Out, Parameter, PortFault};
 use dv_graph::layer::batch_norm;
 use dv_graph::port::{Port, Type};
-use dv_train::weights::Weights;
+use dv_train::state::weights::Weights;
 use tch::Tensor;
 
 pub const INPUTS: &[In] = &[In::new("clips", &[Type::Float], "3 T H W", "normalised clips")];

@@ -4,7 +4,7 @@ use crate::parity::Case;
 use crate::testing;
 use dv_graph::kind::Inputs;
 use dv_graph::port::Port;
-use dv_train::batch::ModelKind;
+use dv_train::exec::batch::ModelKind;
 use tch::{kind::FLOAT_CPU, Kind as Dtype, Tensor};
 
 pub fn clips(size: [usize; 3]) -> Inputs {

@@ -4,7 +4,7 @@ pub mod shuffle;
 pub mod stack;
 pub mod unshuffle;
 
-use dv_train::batch::NodeEntry;
+use dv_train::exec::batch::NodeEntry;
 
 pub static NODES: &[NodeEntry] =
     &[NodeEntry::batch::<stack::Stack>(), NodeEntry::batch::<shuffle::Shuffle>(), NodeEntry::batch::<unshuffle::Unshuffle>()];

@@ -1,7 +1,7 @@
 use anyhow::{ensure, Result};
 use dv_graph::kind::{Axes, In, Inputs, Kind, Out, PortFault};
 use dv_graph::port::{Port, Rate, Type};
-use dv_train::batch::{BatchIo, BatchKind};
+use dv_train::exec::batch::{BatchIo, BatchKind};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use tch::{Device, Kind as Dtype, Tensor};
@@ -63,7 +63,7 @@ mod tests {
     use super::*;
     use crate::batch::unshuffle::Unshuffle;
     use crate::testing;
-    use dv_train::batch::Value;
+    use dv_train::exec::batch::Value;
 
     #[test]
     fn unshuffle_brings_every_row_back_with_its_gradient() {

@@ -1,7 +1,7 @@
 use anyhow::{ensure, Result};
 use dv_graph::kind::{Axes, In, Inputs, Kind, Out, PortFault};
 use dv_graph::port::{Port, Rate, Type};
-use dv_train::batch::{BatchIo, BatchKind};
+use dv_train::exec::batch::{BatchIo, BatchKind};
 use schemars::JsonSchema;
 use serde::Deserialize;
 

@@ -13,7 +13,7 @@ use anyhow::{ensure, Result};
 use dv_graph::host::SampleIo;
 use dv_graph::kind::{In, Inputs};
 use dv_graph::port::{Axis, Dim, Port, Type};
-use dv_train::batch::NodeEntry;
+use dv_train::exec::batch::NodeEntry;
 
 pub static NODES: &[NodeEntry] = &[
     NodeEntry::sample::<stage_prototype::StagePrototype>(),

@@ -2,7 +2,7 @@ use anyhow::{ensure, Result};
 use dv_graph::draw::Sample;
 use dv_graph::kind::{Axes, In, Inputs, Kind, Out, PortFault};
 use dv_graph::port::{Port, Rate, Type};
-use dv_train::batch::{BatchIo, BatchKind, Table};
+use dv_train::exec::batch::{BatchIo, BatchKind, Table};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use tch::Kind as Dtype;

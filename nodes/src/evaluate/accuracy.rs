@@ -1,7 +1,7 @@
 use anyhow::{anyhow, ensure, Result};
 use dv_graph::kind::{Axes, In, Inputs, Kind, Out, PortFault};
 use dv_graph::port::{Port, Rate, Type};
-use dv_train::batch::{BatchIo, BatchKind};
+use dv_train::exec::batch::{BatchIo, BatchKind};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use tch::{Kind as Dtype, Tensor};
@@ -66,7 +66,7 @@ mod tests {
     use crate::head::softmax::Softmax;
     use crate::{parity::Case, testing};
     use dv_graph::draw::Sample;
-    use dv_train::batch::{Table, Value};
+    use dv_train::exec::batch::{Table, Value};
 
     fn accuracy(case: &Case, probabilities: bool) -> (Tensor, testing::Outputs) {
         let logits = case.given("logits");

@@ -3,7 +3,7 @@ use anyhow::{bail, Result};
 use dv_graph::draw::Sample;
 use dv_graph::kind::{Axes, In, Inputs, Kind, Out, PortFault};
 use dv_graph::port::{Port, Rate, Type};
-use dv_train::batch::{BatchIo, BatchKind, Table};
+use dv_train::exec::batch::{BatchIo, BatchKind, Table};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::{BTreeMap, HashMap};
@@ -104,7 +104,7 @@ impl BatchKind for Difference {
 mod tests {
     use super::*;
     use crate::testing;
-    use dv_train::batch::Value;
+    use dv_train::exec::batch::Value;
 
     fn ranks(ids: &[u64], ranks: &[i64]) -> Value {
         let samples = ids.iter().map(|id| Sample { group: (id / 5).to_string().into(), ..Sample::new(&id.to_string()) });

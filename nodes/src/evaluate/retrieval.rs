@@ -2,8 +2,8 @@ use anyhow::{anyhow, ensure, Result};
 use dv_datasets::overlap::{self, Item};
 use dv_graph::kind::{Axes, In, Inputs, Kind, Out, PortFault, RowsNeeded};
 use dv_graph::port::{Dim, Port, Rate, Type};
-use dv_train::batch::{BatchIo, BatchKind, Table};
-use dv_train::progress::note;
+use dv_train::exec::batch::{BatchIo, BatchKind, Table};
+use dv_train::run::progress::note;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use tch::{Kind as Dtype, Tensor};
@@ -210,7 +210,7 @@ mod tests {
     use crate::collect::mean::Mean;
     use crate::{parity::Case, testing};
     use dv_graph::draw::Sample;
-    use dv_train::batch::Value;
+    use dv_train::exec::batch::Value;
 
     fn table(case: &Case, set: &str) -> Table {
         let features = case.given(&format!("{set}_feature"));

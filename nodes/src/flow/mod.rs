@@ -2,6 +2,6 @@
 
 pub mod stop_gradient;
 
-use dv_train::batch::NodeEntry;
+use dv_train::exec::batch::NodeEntry;
 
 pub static NODES: &[NodeEntry] = &[NodeEntry::batch::<stop_gradient::StopGradient>()];

@@ -3,8 +3,8 @@
 use anyhow::{ensure, Result};
 use dv_graph::kind::Out;
 use dv_graph::port::{Dim, Port};
-use dv_train::batch::BatchIo;
-use dv_train::weights::Weights;
+use dv_train::exec::batch::BatchIo;
+use dv_train::state::weights::Weights;
 use tch::{Kind, Tensor};
 
 pub const KEPT: Out = Out::draw("kept", "width", "1 where dropout keeps a value; 1 everywhere outside training");

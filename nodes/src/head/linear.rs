@@ -4,8 +4,8 @@ use anyhow::Result;
 use dv_graph::kind::{In, Inputs, Kind, ModelDeclaration, Out, Parameter, PortFault};
 use dv_graph::layer;
 use dv_graph::port::{Port, Type};
-use dv_train::batch::{BatchIo, ModelKind};
-use dv_train::weights::Weights;
+use dv_train::exec::batch::{BatchIo, ModelKind};
+use dv_train::state::weights::Weights;
 use schemars::JsonSchema;
 use serde::Deserialize;
 

@@ -4,8 +4,8 @@ use crate::pixels::length;
 use anyhow::Result;
 use dv_graph::kind::{In, Inputs, Kind, Out, PortFault};
 use dv_graph::port::Port;
-use dv_train::batch::{BatchIo, BatchKind};
-use dv_train::weights::Weights;
+use dv_train::exec::batch::{BatchIo, BatchKind};
+use dv_train::state::weights::Weights;
 use schemars::JsonSchema;
 use serde::Deserialize;
 

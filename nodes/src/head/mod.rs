@@ -13,8 +13,8 @@ pub mod softmax;
 use dv_graph::kind::{In, Parameter};
 use dv_graph::layer::convolution;
 use dv_graph::port::Type;
-use dv_train::batch::NodeEntry;
-use dv_train::weights::Weights;
+use dv_train::exec::batch::NodeEntry;
+use dv_train::state::weights::Weights;
 use tch::Tensor;
 
 pub static NODES: &[NodeEntry] = &[

@@ -1,7 +1,7 @@
 use anyhow::Result;
 use dv_graph::kind::{In, Inputs, Kind, Out, PortFault};
 use dv_graph::port::{Port, Type};
-use dv_train::batch::{BatchIo, BatchKind};
+use dv_train::exec::batch::{BatchIo, BatchKind};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use tch::Kind as Dtype;

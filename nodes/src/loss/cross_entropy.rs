@@ -1,8 +1,8 @@
 use anyhow::Result;
 use dv_graph::kind::{Axes, In, Inputs, Kind, Out, PortFault};
 use dv_graph::port::{Port, Rate, Type};
-use dv_train::batch::{BatchIo, BatchKind};
-use dv_train::weights::Weights;
+use dv_train::exec::batch::{BatchIo, BatchKind};
+use dv_train::state::weights::Weights;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use tch::{Kind as Dtype, Reduction, Tensor};

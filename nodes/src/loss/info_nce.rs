@@ -3,8 +3,8 @@ use crate::limits;
 use anyhow::{ensure, Result};
 use dv_graph::kind::{Axes, In, Inputs, Kind, Out, PortFault};
 use dv_graph::port::{Dim, Port, Rate, Type};
-use dv_train::batch::{BatchIo, BatchKind};
-use dv_train::weights::Weights;
+use dv_train::exec::batch::{BatchIo, BatchKind};
+use dv_train::state::weights::Weights;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use tch::{Kind as Dtype, Tensor};
@@ -81,7 +81,7 @@ impl BatchKind for InfoNce {
 mod tests {
     use super::*;
     use crate::testing;
-    use dv_train::batch::Value;
+    use dv_train::exec::batch::Value;
     use tch::kind::FLOAT_CPU;
 
     #[test]

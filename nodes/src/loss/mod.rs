@@ -15,7 +15,7 @@ pub mod temporal_coherence_queue;
 
 use anyhow::{ensure, Result};
 use dv_graph::port::{Dim, Port, Type};
-use dv_train::batch::NodeEntry;
+use dv_train::exec::batch::NodeEntry;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use tch::{Kind, Reduction, Tensor};

@@ -4,8 +4,8 @@ use super::symbol;
 use anyhow::{ensure, Result};
 use dv_graph::kind::{In, Inputs};
 use dv_graph::port::{Dim, Port, Type};
-use dv_train::batch::BatchIo;
-use dv_train::weights::Weights;
+use dv_train::exec::batch::BatchIo;
+use dv_train::state::weights::Weights;
 use tch::Tensor;
 
 pub const FEATURES: In = In::new("features", &[Type::Float], "D", "features of one view");

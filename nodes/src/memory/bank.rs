@@ -1,7 +1,7 @@
 use anyhow::Result;
 use dv_graph::kind::{In, Init, Inputs, Kind, Out, PortFault, Reference, RegisterDeclaration, State as Declared};
 use dv_graph::port::{Dim, Port, Type};
-use dv_train::batch::{BatchIo, RegisterKind, State};
+use dv_train::exec::batch::{BatchIo, RegisterKind, State};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use tch::Kind as Dtype;

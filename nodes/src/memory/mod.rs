@@ -5,7 +5,7 @@ pub mod constant;
 pub mod draw;
 pub mod queue;
 
-use dv_train::batch::NodeEntry;
+use dv_train::exec::batch::NodeEntry;
 
 pub static NODES: &[NodeEntry] = &[
     NodeEntry::register::<queue::Queue>(),

@@ -8,7 +8,7 @@ pub mod permute_segments;
 pub mod restore;
 pub mod swap;
 
-use dv_train::batch::NodeEntry;
+use dv_train::exec::batch::NodeEntry;
 
 pub static NODES: &[NodeEntry] = &[
     NodeEntry::both::<permutation::Permutation>(),

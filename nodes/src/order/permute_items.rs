@@ -2,7 +2,7 @@ use crate::pixels::length;
 use anyhow::{ensure, Result};
 use dv_graph::kind::{Axes, In, Inputs, Kind, Out, PortFault};
 use dv_graph::port::{Axis, Port, Type};
-use dv_train::batch::{BatchIo, BatchKind};
+use dv_train::exec::batch::{BatchIo, BatchKind};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use tch::{Kind as Dtype, Tensor};

@@ -2,6 +2,6 @@
 
 pub mod shards;
 
-use dv_train::batch::NodeEntry;
+use dv_train::exec::batch::NodeEntry;
 
 pub static NODES: &[NodeEntry] = &[NodeEntry::sample::<shards::Shards>()];

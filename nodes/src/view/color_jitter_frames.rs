@@ -4,7 +4,7 @@ use crate::pixels::{clip_size, device_size, draw_float, draw_index};
 use anyhow::Result;
 use dv_graph::kind::{In, Inputs, Kind, Out, PortFault};
 use dv_graph::port::Port;
-use dv_train::batch::{BatchIo, BatchKind};
+use dv_train::exec::batch::{BatchIo, BatchKind};
 use schemars::JsonSchema;
 use serde::Deserialize;
 

@@ -4,7 +4,7 @@ use crate::pixels::{device_size, host_size, stack_rows};
 use anyhow::{ensure, Result};
 use dv_datasets::{resize_rgb, Crop, Filter};
 use dv_graph::host::{Array, SampleIo, Value};
-use dv_train::batch::BatchIo;
+use dv_train::exec::batch::BatchIo;
 use tch::{Kind, Tensor};
 
 /// A square of a frame, in pixels.

@@ -16,7 +16,7 @@ pub mod residual;
 pub mod resize;
 
 use dv_graph::kind::{In, Out};
-use dv_train::batch::NodeEntry;
+use dv_train::exec::batch::NodeEntry;
 
 pub static NODES: &[NodeEntry] = &[
     NodeEntry::both::<random_crop::RandomCrop>(),

@@ -7,7 +7,7 @@ use dv_graph::draw::Rng;
 use dv_graph::host::{SampleIo, SampleKind, Value};
 use dv_graph::kind::{In, Inputs, Kind, Out, PortFault};
 use dv_graph::port::Port;
-use dv_train::batch::{BatchIo, BatchKind};
+use dv_train::exec::batch::{BatchIo, BatchKind};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -110,7 +110,7 @@ mod tests {
         let clips = Tensor::zeros([1, 3, 2, 6, 6], tch::kind::FLOAT_CPU);
         for offset in [[2i64, 0], [0, -1]] {
             let inputs = vec![("clips", clips.shallow_clone()), ("offset", Tensor::from_slice(&offset).unsqueeze(0))];
-            let inputs = inputs.into_iter().map(|(n, t)| (n, dv_train::batch::Value::Tensor(t))).collect();
+            let inputs = inputs.into_iter().map(|(n, t)| (n, dv_train::exec::batch::Value::Tensor(t))).collect();
             assert!(testing::run_values(&kind, 1, 1, inputs).is_err());
         }
     }

@@ -3,7 +3,7 @@ use crate::pixels::{clip_size, device_size, unit_floats};
 use anyhow::Result;
 use dv_graph::kind::{In, Inputs, Kind, Out, PortFault};
 use dv_graph::port::Port;
-use dv_train::batch::{BatchIo, BatchKind};
+use dv_train::exec::batch::{BatchIo, BatchKind};
 use schemars::JsonSchema;
 use serde::Deserialize;
 

@@ -1,6 +1,6 @@
 //! Fed draws of nodes that run on the host alone.
 
-use crate::executor::Executor;
+use crate::exec::executor::Executor;
 use anyhow::{bail, Context, Result};
 use dv_graph::host::{Array, Value};
 use dv_graph::plan::Place;

@@ -1,7 +1,7 @@
 //! Tables in a probe: those of earlier stages are fed, those of this one hold the batch, and end nodes run over them.
 
-use crate::batch::{Table, Value};
-use crate::executor::{Executor, Feeds, Values};
+use crate::exec::batch::{Table, Value};
+use crate::exec::executor::{Executor, Feeds, Values};
 use anyhow::{bail, Result};
 use dv_graph::draw::{Pass, Sample};
 use dv_graph::plan::{From, Place, StagePlan};

@@ -1,7 +1,7 @@
 //! The folder of a run: the resolved graph, the log of metrics, the result, tables for later stages.
 
-use crate::batch::Table;
-use crate::tensors;
+use crate::exec::batch::Table;
+use crate::state::tensors;
 use anyhow::{bail, ensure, Context, Result};
 use dv_datasets::file::{self, Limit};
 use dv_graph::draw::Sample;

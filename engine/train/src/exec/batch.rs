@@ -1,6 +1,6 @@
 //! What a node of the batch plane reads and writes, and how kinds say that they run there.
 
-use crate::weights::Weights;
+use crate::state::weights::Weights;
 use anyhow::{anyhow, bail, Result};
 use dv_graph::draw::{Key, Pass, Rng, Sample};
 use dv_graph::kind::{Entry, Kind, ModelDeclaration, RegisterDeclaration};

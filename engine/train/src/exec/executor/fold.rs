@@ -1,8 +1,8 @@
 //! Item axes: folded into the rows, or a pass for each item.
 
 use super::{Executor, Step};
-use crate::batch::{Row, Value};
-use crate::store::Store;
+use crate::exec::batch::{Row, Value};
+use crate::state::store::Store;
 use anyhow::Result;
 use dv_graph::plan::{From, InputPlan, NodePlan};
 use std::collections::HashMap;

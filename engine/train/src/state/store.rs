@@ -1,6 +1,6 @@
 //! The parameters of all models and the state of all registers, and how they come about: from the seed, or from a file.
 
-use crate::weights::Weights;
+use crate::state::weights::Weights;
 use anyhow::{bail, Context, Result};
 use dv_graph::budget::{product, EDGE_BYTES};
 use dv_graph::draw::Key;
@@ -233,6 +233,6 @@ impl Store {
     /// Writes all tensors.
     pub fn save(&self, path: &Path) -> Result<()> {
         let tensors: BTreeMap<String, Tensor> = self.named().map(|(n, t)| (n, t.shallow_clone())).collect();
-        crate::tensors::write(path, &tensors)
+        crate::state::tensors::write(path, &tensors)
     }
 }

@@ -1,7 +1,7 @@
 //! Values that a person gives, and the part of a stage that is left to run.
 
 use super::{Executor, Registry, Step};
-use crate::batch::Table;
+use crate::exec::batch::Table;
 use dv_graph::plan::{From, NodePlan, Place, StagePlan};
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -1,14 +1,14 @@
 //! The training loop of one stage.
 
-use crate::caught::torch_text;
-use crate::checkpoint::{self, State};
-use crate::executor::{Executor, Step, Values};
-use crate::metrics::{scalar, Mean};
-use crate::optimise::Running;
-use crate::progress::{News, Progress};
-use crate::stage::{lengths, run_during, to_json, Metrics, StageContext};
-use crate::store::Store;
-use crate::transfer::to_device;
+use crate::exec::caught::torch_text;
+use crate::exec::executor::{Executor, Step, Values};
+use crate::exec::transfer::to_device;
+use crate::run::checkpoint::{self, State};
+use crate::run::metrics::{scalar, Mean};
+use crate::run::progress::{News, Progress};
+use crate::run::stage::{lengths, run_during, to_json, Metrics, StageContext};
+use crate::state::optimise::Running;
+use crate::state::store::Store;
 use anyhow::{bail, Context, Result};
 use dv_graph::draw::Pass;
 use dv_graph::plan::StagePlan;

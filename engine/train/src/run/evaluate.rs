@@ -1,12 +1,12 @@
 //! A stage that does not train: one pass over the rows that extracts, then what comes once.
 
-use crate::batch::{Table, Value};
-use crate::executor::{Executor, Step};
-use crate::metrics::{scalar, Mean};
-use crate::progress::{note, News, Progress};
-use crate::stage::{lengths, Metrics, StageContext};
-use crate::store::Store;
-use crate::transfer::to_device;
+use crate::exec::batch::{Table, Value};
+use crate::exec::executor::{Executor, Step};
+use crate::exec::transfer::to_device;
+use crate::run::metrics::{scalar, Mean};
+use crate::run::progress::{note, News, Progress};
+use crate::run::stage::{lengths, Metrics, StageContext};
+use crate::state::store::Store;
 use anyhow::{bail, Result};
 use dv_graph::draw::Pass;
 use dv_graph::plan::{From, Place, StagePlan};

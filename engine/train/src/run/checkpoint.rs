@@ -1,9 +1,9 @@
 //! Checkpoints: a folder `checkpoints/<stage>/<epoch>` with the models, the optimiser's state and the counters,
 //! each file whole or not there; `state.json` is written last and makes the folder count.
 
-use crate::optimise::Running;
-use crate::store::Store;
-use crate::tensors;
+use crate::state::optimise::Running;
+use crate::state::store::Store;
+use crate::state::tensors;
 use anyhow::{bail, Context, Result};
 use dv_datasets::file::{self, Limit};
 use dv_graph::schedule::{BestState, PlateauState};

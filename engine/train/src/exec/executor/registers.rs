@@ -1,9 +1,9 @@
 //! Registers: read in a step, written after it.
 
 use super::{Executor, Step, Values};
-use crate::batch::{BatchIo, Row, Run, RunRegister, State, Value};
-use crate::caught::caught;
-use crate::store::{Store, STARTED};
+use crate::exec::batch::{BatchIo, Row, Run, RunRegister, State, Value};
+use crate::exec::caught::caught;
+use crate::state::store::{Store, STARTED};
 use anyhow::{anyhow, bail, Context, Result};
 use dv_graph::plan::{InputPlan, NodePlan};
 use tch::Kind;

@@ -1,8 +1,8 @@
 //! Weights from a safetensors file: parameters, buffers and registers, by dv's names or by the reference's.
 
-use crate::mismatch;
-use crate::store::{Lengths, Store};
-use crate::tensors;
+use crate::state::mismatch;
+use crate::state::store::{Lengths, Store};
+use crate::state::tensors;
 use anyhow::{bail, Context, Result};
 use dv_graph::kind::Reference;
 use dv_graph::plan::{NodePlan, Plan, StagePlan};

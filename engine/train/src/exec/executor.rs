@@ -6,11 +6,11 @@ mod fold;
 mod needed;
 mod registers;
 
-use crate::batch::{BatchIo, NodeEntry, Row, Run, State, Table, Value};
-use crate::caught::caught;
-use crate::shim::Autocast;
-use crate::store::{bound, Lengths, Store};
-use crate::transfer::HostColumns;
+use crate::exec::batch::{BatchIo, NodeEntry, Row, Run, State, Table, Value};
+use crate::exec::caught::caught;
+use crate::exec::shim::Autocast;
+use crate::exec::transfer::HostColumns;
+use crate::state::store::{bound, Lengths, Store};
 use anyhow::{anyhow, bail, Context, Result};
 use dv_graph::draw::{Pass, Sample};
 use dv_graph::kind::Axes;

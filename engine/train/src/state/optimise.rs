@@ -1,7 +1,7 @@
 //! Optimisers over libtorch's fused kernels, with their state in reach.
 
-use crate::shim;
-use crate::store::Store;
+use crate::exec::shim;
+use crate::state::store::Store;
 use anyhow::{ensure, Context, Result};
 use dv_graph::stage::{Optimiser, ParameterGroup, Sgd};
 use std::collections::BTreeMap;
@@ -92,8 +92,8 @@ impl Running {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::Model;
-    use crate::tensors;
+    use crate::state::store::Model;
+    use crate::state::tensors;
     use dv_graph::kind::Role;
     use std::collections::HashMap;
     use std::path::Path;

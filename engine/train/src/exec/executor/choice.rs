@@ -1,7 +1,7 @@
 //! Nodes of which each sample takes one branch.
 
 use super::{Executor, Step, Values};
-use crate::batch::Value;
+use crate::exec::batch::Value;
 use anyhow::{anyhow, bail, Result};
 use dv_graph::plan::NodePlan;
 use std::collections::HashMap;

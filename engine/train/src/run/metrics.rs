@@ -1,6 +1,6 @@
 //! Scalars of a step, and their means.
 
-use crate::executor::Values;
+use crate::exec::executor::Values;
 use anyhow::{ensure, Result};
 use tch::Kind;
 

@@ -25,7 +25,7 @@ extern "C" {
 
 fn outcome(status: c_int) -> Result<()> {
     if status != 0 {
-        bail!("{}", crate::caught::torch_text(&message()));
+        bail!("{}", crate::exec::caught::torch_text(&message()));
     }
     Ok(())
 }

@@ -1,14 +1,14 @@
 //! One stage: its models and registers from their origins, then training, or one pass that extracts and evaluates;
 //! and the stages that run while another trains.
 
-use crate::batch::Table;
-use crate::checkpoint;
-use crate::evaluate::evaluate;
-use crate::executor::Registry;
-use crate::folder::Folder;
-use crate::import;
-use crate::store::{Lengths, Model, RegisterState, Store};
-use crate::train::train;
+use crate::exec::batch::Table;
+use crate::exec::executor::Registry;
+use crate::run::checkpoint;
+use crate::run::evaluate::evaluate;
+use crate::run::folder::Folder;
+use crate::run::trainer::train;
+use crate::state::import;
+use crate::state::store::{Lengths, Model, RegisterState, Store};
 use anyhow::{Context, Result};
 use dv_graph::plan::{Plan, StagePlan};
 use dv_graph::sample::epoch::Rows;
@@ -35,7 +35,7 @@ impl Machine {
     pub fn describe(&self) -> Result<serde_json::Value> {
         Ok(json!({
             "device": format!("{:?}", self.device).to_lowercase(),
-            "cpu_capability": crate::shim::cpu_capability()?,
+            "cpu_capability": crate::exec::shim::cpu_capability()?,
             "cores": std::thread::available_parallelism().map_or(1, |n| n.get()),
             "threads": self.threads,
             "compute_threads": self.compute_threads,
