@@ -33,6 +33,13 @@ pub fn first_row(residual: &[u8], row: &mut [u8]) {
     }
 }
 
+/// The colours of a row of RGB24, one after the other.
+pub fn split(rgb: &[u8], r: &mut [u8], g: &mut [u8], b: &mut [u8]) {
+    for (((p, r), g), b) in rgb.chunks_exact(3).zip(r).zip(g).zip(b) {
+        (*r, *g, *b) = (p[0], p[1], p[2]);
+    }
+}
+
 /// Three rows of colours as one row of RGB24, four pixels at a time: stores of single bytes would cost more than all else.
 pub fn interleave(r: &[u8], g: &[u8], b: &[u8], rgb: &mut [u8]) {
     let whole = r.len() / 4 * 4;

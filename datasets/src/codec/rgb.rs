@@ -7,8 +7,9 @@ pub fn predict(rgb: &[u8], height: usize, width: usize, residual: &mut [u8]) {
     let mut planes = vec![0; height * width * 3];
     let (g, rest) = planes.split_at_mut(height * width);
     let (r, b) = rest.split_at_mut(height * width);
-    for (((p, g), r), b) in rgb.chunks_exact(3).zip(g).zip(r).zip(b) {
-        (*g, *r, *b) = (p[1], p[0].wrapping_sub(p[1]), p[2].wrapping_sub(p[1]));
+    plane::split(rgb, r, g, b);
+    for ((g, r), b) in g.iter().zip(r).zip(b) {
+        (*r, *b) = (r.wrapping_sub(*g), b.wrapping_sub(*g));
     }
     for (plane, out) in planes.chunks_exact(height * width).zip(residual.chunks_exact_mut(height * width)) {
         plane::predict(plane, width, out);

@@ -8,32 +8,52 @@ use super::plane;
 
 /// Planes of an interleaved RGB frame.
 pub fn from_rgb(rgb: &[u8], height: usize, width: usize, planes: &mut [u8]) {
-    let (half_h, half_w) = (height.div_ceil(2), width.div_ceil(2));
+    let half_w = width.div_ceil(2);
     let (luma, chroma) = planes.split_at_mut(height * width);
-    let (cb, cr) = chroma.split_at_mut(half_h * half_w);
-    for (out, p) in luma.iter_mut().zip(rgb.chunks_exact(3)) {
-        let [r, g, b] = [p[0] as u32, p[1] as u32, p[2] as u32];
+    let (cb, cr) = chroma.split_at_mut(height.div_ceil(2) * half_w);
+    // R, G and B of two rows, of an even number of columns.
+    let mut rows = vec![0; 6 * half_w * 2];
+    let chroma = cb.chunks_exact_mut(half_w).zip(cr.chunks_exact_mut(half_w));
+    for ((rgb, luma), (cb, cr)) in rgb.chunks(width * 6).zip(luma.chunks_mut(width * 2)).zip(chroma) {
+        let (first, second) = rows.split_at_mut(6 * half_w);
+        for ((rgb, luma), row) in rgb.chunks_exact(width * 3).zip(luma.chunks_exact_mut(width)).zip([&mut *first, &mut *second]) {
+            luma_row(rgb, row, luma);
+        }
+        if rgb.len() == width * 3 {
+            second.copy_from_slice(first);
+        }
+        chroma_row(first, second, cb, cr);
+    }
+}
+
+/// Luma of one row, and its colours one after the other; a last odd column is there twice.
+fn luma_row(rgb: &[u8], row: &mut [u8], luma: &mut [u8]) {
+    let width = luma.len();
+    let (r, rest) = row.split_at_mut(row.len() / 3);
+    let (g, b) = rest.split_at_mut(r.len());
+    plane::split(rgb, &mut r[..width], &mut g[..width], &mut b[..width]);
+    for colour in [&mut *r, &mut *g, &mut *b] {
+        colour.copy_within(width - 1..width, colour.len() - 1);
+    }
+    for (((out, r), g), b) in luma.iter_mut().zip(&*r).zip(&*g).zip(&*b) {
+        let [r, g, b] = [*r as u32, *g as u32, *b as u32];
         *out = ((19595 * r + 38470 * g + 7471 * b + 32768) >> 16) as u8;
     }
-    for y in 0..half_h {
-        let rows = [2 * y, (2 * y + 1).min(height - 1)];
-        for x in 0..half_w {
-            let columns = [2 * x, (2 * x + 1).min(width - 1)];
-            let mut sum = [0i32; 3];
-            for row in rows {
-                for column in columns {
-                    let at = (row * width + column) * 3;
-                    for c in 0..3 {
-                        sum[c] += rgb[at + c] as i32;
-                    }
-                }
-            }
-            let [r, g, b] = sum;
-            // Sums of four pixels, hence two bits more; 128 and the half of rounding are one constant.
-            let offset = (128 << 18) + (1 << 17);
-            cb[y * half_w + x] = ((-11059 * r - 21709 * g + 32768 * b + offset) >> 18).clamp(0, 255) as u8;
-            cr[y * half_w + x] = ((32768 * r - 27439 * g - 5329 * b + offset) >> 18).clamp(0, 255) as u8;
-        }
+}
+
+/// Chroma of two rows of colours.
+fn chroma_row(first: &[u8], second: &[u8], cb: &mut [u8], cr: &mut [u8]) {
+    let colour = |i: usize| {
+        let at = i * first.len() / 3..(i + 1) * first.len() / 3;
+        first[at.clone()].chunks_exact(2).zip(second[at].chunks_exact(2))
+    };
+    let sum = |(a, b): (&[u8], &[u8])| a[0] as i32 + a[1] as i32 + b[0] as i32 + b[1] as i32;
+    for ((((cb, cr), r), g), b) in cb.iter_mut().zip(cr).zip(colour(0)).zip(colour(1)).zip(colour(2)) {
+        let [r, g, b] = [sum(r), sum(g), sum(b)];
+        // Sums of four pixels, hence two bits more; 128 and the half of rounding are one constant.
+        let offset = (128 << 18) + (1 << 17);
+        *cb = ((-11059 * r - 21709 * g + 32768 * b + offset) >> 18).clamp(0, 255) as u8;
+        *cr = ((32768 * r - 27439 * g - 5329 * b + offset) >> 18).clamp(0, 255) as u8;
     }
 }
 

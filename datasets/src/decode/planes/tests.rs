@@ -167,3 +167,22 @@ fn what_changes_midway() {
         }
     }
 }
+
+/// Camera-recorded files, where there are some: a few of each sort.
+#[test]
+fn as_ffmpeg_converts_real_files() {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/videos");
+    if !dir.is_dir() {
+        return ffmpegs::skip(format_args!("no real videos at {}", dir.display()));
+    }
+    for ffmpeg in ffmpegs() {
+        for sort in ["ucf101/UCF-101/YoYo", "ucf101/UCF-101/ApplyEyeMakeup", "ut_interaction", "asl/book", "lips/Clips/word_07", "odd"] {
+            let found = crate::walk::walk(&dir.join(sort)).unwrap();
+            let videos =
+                found.files.iter().filter(|(path, _)| [".avi", ".mkv", ".mp4", ".webm", ".mov"].iter().any(|end| path.ends_with(end)));
+            for (path, at) in videos.take(if sort == "odd" { 10 } else { 2 }) {
+                println!("{sort}/{path}: {}", if same(&ffmpeg, at, path) { "here" } else { "by ffmpeg" });
+            }
+        }
+    }
+}
