@@ -89,6 +89,8 @@ fn count(most: usize) -> impl Fn(&str) -> Result<NonZeroUsize, String> + Clone {
 
 /// Threads, or processes: more than any machine has cores.
 const THREADS: usize = 1024;
+/// Training steps of a run.
+const RUN_STEPS: usize = 1_000_000_000_000;
 /// Training steps of a probe.
 const STEPS: usize = 1_000_000;
 /// A day.
@@ -129,9 +131,12 @@ pub struct Run {
     /// How many processes compute; decides only the speed
     #[arg(long, value_name = "N", default_value = "1", value_parser = count(THREADS), allow_negative_numbers = true)]
     pub ranks: NonZeroUsize,
-    /// Continue the run in --out (unsupported)
+    /// Continue the run in --out from its last checkpoints, to the bit
     #[arg(long)]
     pub resume: bool,
+    /// Stop after N training steps of this call, as a signal would: the state is saved, the exit status is 130
+    #[arg(long, value_name = "N", value_parser = count(RUN_STEPS), allow_negative_numbers = true)]
+    pub stop_after: Option<NonZeroUsize>,
     /// Run every stage in seconds, on tiny generated sets
     #[arg(long)]
     pub smoke: bool,

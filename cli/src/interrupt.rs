@@ -4,7 +4,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::flag;
 
 use crate::exit::Exit;
@@ -12,8 +12,17 @@ use crate::exit::Exit;
 /// A flag that Ctrl-C, SIGTERM or a closed terminal sets. A second signal ends the program at once. A signal that was ignored when the program
 /// began, as `nohup` has it, stays so.
 pub fn flag() -> Result<Arc<AtomicBool>> {
+    set_by(&[SIGINT, SIGTERM, SIGHUP])
+}
+
+/// The same of a run, which SIGUSR1 stops too: SLURM sends it before the time is over (`--signal=USR1@120`).
+pub fn of_runs() -> Result<Arc<AtomicBool>> {
+    set_by(&[SIGINT, SIGTERM, SIGHUP, SIGUSR1])
+}
+
+fn set_by(signals: &[i32]) -> Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM, SIGHUP] {
+    for signal in signals.iter().copied() {
         if is_ignored(signal) {
             continue;
         }

@@ -6,7 +6,7 @@ mod engine;
 pub mod exit;
 mod generate;
 mod inspect;
-mod interrupt;
+pub mod interrupt;
 mod libtorch;
 pub mod out;
 mod pack;

@@ -2,14 +2,16 @@
 
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::{bail, Result};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 
+use crate::full::Written;
 use crate::text;
 
 /// How large a sort of file may be.
@@ -117,6 +119,39 @@ pub fn read_text(path: &Path, limit: Limit) -> Result<String, Unreadable> {
         let line = 1 + e.as_bytes()[..e.utf8_error().valid_up_to()].iter().filter(|b| **b == b'\n').count();
         Unreadable { path: path.to_owned(), why: Why::NotText { line } }
     })
+}
+
+/// What the name of a file that is being written begins with.
+pub const TEMPORARY: &str = ".dv-temporary-";
+
+/// Writes a file whole, or leaves what was there: under a name of its own beside it, which then becomes `path`. With `fsync` it returns once
+/// file and folder are on disk.
+pub fn write(path: &Path, content: &[u8], fsync: bool) -> Result<()> {
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    if path.is_dir() {
+        bail!("cannot write {}: it is a folder, not a file", path.display());
+    }
+    // a bare name has the empty path above it
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let temporary = folder.join(format!("{TEMPORARY}{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed)));
+    let run = || -> io::Result<()> {
+        let mut file = File::create_new(&temporary)?;
+        file.write_all(content)?;
+        if fsync {
+            file.sync_all()?;
+        }
+        fs::rename(&temporary, path)?;
+        if fsync {
+            File::open(folder)?.sync_all()?;
+        }
+        Ok(())
+    };
+    run()
+        .inspect_err(|_| {
+            // on a full disk what was written of it takes the room that is missing
+            let _ = fs::remove_file(&temporary);
+        })
+        .written(path)
 }
 
 impl From<io::Error> for Why {

@@ -18,6 +18,7 @@ pub mod overlap;
 pub mod pack;
 mod pictures;
 pub mod resize;
+pub mod sealed;
 mod set;
 pub mod shard;
 pub mod splits;

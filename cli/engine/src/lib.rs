@@ -10,7 +10,6 @@ mod probe;
 mod run;
 mod show;
 mod smoke;
-mod table;
 
 use std::process::ExitCode;
 

@@ -1,15 +1,14 @@
 //! `set.json`. Written last, so a folder without it is no set.
 
-use std::fs::{self, File};
-use std::io::Write;
+use std::fs;
 use std::path::Path;
 
 use anyhow::{bail, ensure, Context, Result};
 use serde::{Deserialize, Serialize};
 
-use super::{sync_dir, SET_VERSION};
+use super::SET_VERSION;
 use crate::file::{self, Limit};
-use crate::full::Written;
+use crate::sealed;
 use crate::shard::{Header, Size};
 use crate::{Codec, Filter};
 
@@ -154,28 +153,16 @@ impl Head {
             );
         }
         ensure!(length <= LIMIT.bytes, "{} is larger than 64 MB", say());
-        check_sum(&text).with_context(say)?;
+        sealed::check(&text).with_context(|| format!("{}: pack again", say()))?;
         let head: Head = serde_json::from_slice(&text).with_context(say)?;
         head.check().with_context(say)?;
         Ok(head)
     }
 
-    /// Writes `dir/set.json` under another name, then renames it.
+    /// Writes `dir/set.json`.
     pub fn save(&self, dir: &Path, fsync: bool) -> Result<()> {
         let path = dir.join(FILE);
-        let mut text = serde_json::to_vec_pretty(self)?;
-        text.truncate(text.len() - "\n}".len());
-        text.extend_from_slice(b",\n");
-        let sum = blake3::hash(&text).to_hex();
-        text.extend_from_slice(format!("  \"checksum\": \"{sum}\"\n}}\n").as_bytes());
-        let temp = dir.join(".set.json.tmp");
-        let mut file = File::create(&temp).written(&path)?;
-        file.write_all(&text).written(&path)?;
-        if fsync {
-            file.sync_all().written(&path)?;
-        }
-        fs::rename(&temp, &path).written(&path)?;
-        sync_dir(dir, fsync)
+        file::write(&path, &sealed::seal(self)?, fsync)
     }
 
     /// The size of every frame, where there is one.
@@ -209,20 +196,4 @@ impl Head {
         ensure!(self.videos > 0, "it holds no video");
         Ok(())
     }
-}
-
-/// Compares the last line's checksum with the bytes before that line.
-fn check_sum(text: &[u8]) -> Result<()> {
-    const LINE: &[u8] = b"  \"checksum\": \"";
-    // Line, 64 hex digits, then `"\n}\n`.
-    let Some(at) = text.len().checked_sub(LINE.len() + 64 + 4) else {
-        bail!("is truncated");
-    };
-    let sum = blake3::hash(&text[..at]).to_hex();
-    let last = &text[at..];
-    ensure!(
-        last.starts_with(LINE) && &last[LINE.len()..LINE.len() + 64] == sum.as_bytes() && last.ends_with(b"\"\n}\n"),
-        "fails its checksum: it was changed or damaged after packing; pack again"
-    );
-    Ok(())
 }

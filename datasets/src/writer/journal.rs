@@ -3,7 +3,7 @@
 //! A line is the CRC-32 of its JSON in eight hex digits, a space, and the JSON. The first line says what the set is to be; a line that is
 //! not whole, as a killed pack may leave it, ends the journal.
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -74,14 +74,12 @@ pub(crate) struct Journal {
 impl Journal {
     /// Begins a journal with what is kept of a former one, which it replaces.
     pub fn begin(path: &Path, terms: &Terms, kept: &[Done]) -> Result<Journal> {
-        let temp = path.with_extension("tmp");
         let mut text = line(terms)?;
         for done in kept {
             text += &line(done)?;
         }
-        let mut file = File::create(&temp).written(&temp)?;
-        file.write_all(text.as_bytes()).written(&temp)?;
-        fs::rename(&temp, path).written(path)?;
+        file::write(path, text.as_bytes(), false)?;
+        let file = OpenOptions::new().append(true).open(path).written(path)?;
         Ok(Journal { path: path.to_owned(), file })
     }
 

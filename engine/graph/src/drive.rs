@@ -79,9 +79,9 @@ fn read_keep(entry: &Entry, faults: &mut Faults) -> Option<Keep> {
         return None;
     };
     let keep: Keep = settings::deserialise(table, entry.key, "keep", faults)?;
-    if keep.last.is_none() && keep.best.is_none() {
+    if keep.last.is_none() && keep.best.is_none() && keep.every.is_none() {
         faults
-            .add("missing-setting", entry.key, "`keep` needs `last`, `best` or both")
+            .add("missing-setting", entry.key, "`keep` needs `last`, `best` or `every`")
             .help("keep = { last = 2 } keeps the newest two checkpoints, keep = { best = \"node.port\" } the best one by that metric");
     }
     if let (Some(_), None) = (keep.goal, &keep.best) {

@@ -16,6 +16,7 @@ mod drive;
 mod during;
 pub mod edges;
 pub mod editor;
+pub mod exact;
 pub mod experiment;
 pub mod fault;
 mod frame;

@@ -12,7 +12,9 @@ pub struct Plateaued {
 /// What a plateau has seen so far.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PlateauState {
+    #[serde(with = "crate::exact")]
     factor: f64,
+    #[serde(with = "crate::exact::optional")]
     best: Option<f64>,
     /// Epochs with a value since the best.
     without: u64,
@@ -84,6 +86,7 @@ pub struct Best {
 pub struct BestState {
     /// Completed epochs.
     pub at: Option<u64>,
+    #[serde(with = "crate::exact::optional")]
     pub value: Option<f64>,
 }
 

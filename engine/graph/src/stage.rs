@@ -32,6 +32,17 @@ pub struct StageSettings {
     /// Whether an epoch drops its last batch where that has fewer samples than `batch` (default: true). With `false` the
     /// shorter batch is a step like the others, and `world` is 1. Of a stage that trains.
     pub drop_last: Option<bool>,
+    /// Batches whose gradients one step of the optimiser takes the mean of (default: 1). At the end of an epoch it may be fewer. Batch norm
+    /// and losses see one batch at a time. Of a stage that trains.
+    #[schemars(range(min = 1, max = BATCH))]
+    pub accumulate: Option<usize>,
+    /// Gradients are scaled so that their 2-norm, over all trained parameters, is at most this (`torch.nn.utils.clip_grad_norm_`). Of a stage that
+    /// trains.
+    #[schemars(range(max = RATE), extend("exclusiveMinimum" = 0.0))]
+    pub clip_norm: Option<f64>,
+    /// A line of `metrics.jsonl` for every so many steps, beside that of each epoch. Of a stage that trains.
+    #[schemars(range(min = 1, max = EPOCHS))]
+    pub log_every: Option<u64>,
     /// The scalar to minimise, `node.port`.
     pub minimise: Option<String>,
     /// Scalars to report, `node.port`. Other scalars are logged and keep nothing alive.
@@ -230,6 +241,21 @@ pub struct Keep {
     pub best: Option<String>,
     /// Which values are best (default: `lowest` for a port named `loss`, else `highest`).
     pub goal: Option<Goal>,
+    /// How often a checkpoint is written: `{ epochs = N }`, `{ steps = N }` or `{ minutes = N }`; without it every tenth of the stage. A run that is
+    /// interrupted goes on from the last one.
+    pub every: Option<Every>,
+}
+
+/// How often a checkpoint is written.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Every {
+    /// After so many epochs.
+    Epochs(#[schemars(range(min = 1, max = EPOCHS))] u64),
+    /// After so many steps of the stage, within an epoch too.
+    Steps(#[schemars(range(min = 1, max = EPOCHS))] u64),
+    /// When so many minutes have passed, after the step under way.
+    Minutes(#[schemars(range(min = 0.0, max = RATE))] f64),
 }
 
 /// When a stage runs while another trains.

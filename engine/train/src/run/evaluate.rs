@@ -45,6 +45,7 @@ pub(crate) fn evaluate(
         let start = Instant::now();
         let mut loader = Loader::start(host, rows, Box::new(batches.into_iter()), cx.machine.threads, 4);
         while let Some(host) = loader.next_batch()? {
+            cx.machine.go_on()?;
             let columns = to_device(&host, &outputs, cx.machine.device);
             let mut values = executor.run(store, &Step { pass: &pass, step: host.batch.step, samples: &host.samples }, Some(columns))?;
             let count = host.samples.len() as u64;

@@ -1,203 +1,374 @@
-//! The folder of a run: the resolved graph, the log of metrics, the result, tables for later stages.
+//! The folder of a run: the resolved graph, the log of metrics, the result, and what stages leave for later ones.
+//!
+//! One process writes it at a time. `run.json` ([`Record`]) has the BLAKE3 of every file that a stage left; whatever is read again is
+//! compared with it.
 
+use super::record::{self, Metric, Record, Stage};
+use super::tables;
 use crate::exec::batch::Table;
 use crate::state::tensors;
 use anyhow::{bail, ensure, Context, Result};
 use dv_datasets::file::{self, Limit};
-use dv_graph::draw::Sample;
+use rustix::fs::{flock, FlockOperation};
+use rustix::io::Errno;
 use serde_json::{json, Map, Value};
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions};
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
-use tch::Tensor;
 
 /// What a run writes of itself.
 const RESOLVED: Limit = Limit::new(64_000_000, "the graph of a run");
-const RESULT: Limit = Limit::new(64_000_000, "the result of a run");
+const GRAPH: &str = "graph.toml";
+const LOG: &str = "metrics.jsonl";
+const LOCK: &str = ".lock";
+
+/// What is to become of a folder that is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Open {
+    /// There must be none.
+    New,
+    /// Stages are added to what is there, if anything is.
+    Stages,
+    /// It must be a run, which goes on.
+    Resume,
+}
 
 pub struct Folder {
     pub path: PathBuf,
     log: File,
-    result: Map<String, Value>,
+    record: Record,
+    /// Files that were compared with the record by this process.
+    verified: RefCell<BTreeSet<String>>,
+    /// Held while this lives; the system lets go of it however the process ends.
+    _lock: File,
     pub fsync: bool,
+    /// What a person should know of what was found.
+    pub notes: Vec<String>,
 }
 
 impl Folder {
-    /// Makes the folder. One that exists is a fault, unless it is to be gone on with (`--stage`).
-    pub fn create(path: &Path, name: &str, resolved: &str, machine: Value, go_on: bool, fsync: bool) -> Result<Folder> {
-        let exists = path.exists();
+    /// Makes the folder, or takes over one that is there. Errors: it is there and should not be, or the other way round; it is no run's, or another
+    /// graph's, or of another version; another process writes it.
+    pub fn open(path: &Path, name: &str, resolved: &str, machine: Value, open: Open, fsync: bool) -> Result<Folder> {
+        let say = || path.display().to_string();
         if path.is_file() {
-            bail!("{} is a file, and a run has a folder: take another name (--out DIR)", path.display());
+            bail!("{} is a file, and a run has a folder: give another name (--out DIR)", say());
         }
-        if exists && !go_on {
-            bail!("the run folder {} exists: go on with it (--resume), or take another (--out DIR), or remove it", path.display());
-        }
-        fs::create_dir_all(path).with_context(|| format!("cannot make the run folder {}", path.display()))?;
-        let mut result = json!({"name": name, "stages": {}, "data": {}});
-        if exists {
-            let graph = path.join("graph.toml");
-            if graph.exists() && file::read_text(&graph, RESOLVED)? != resolved {
-                bail!("the run folder {} holds another graph ({}): take another folder (--out DIR)", path.display(), graph.display());
+        let there = fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_some());
+        let run = path.join(record::FILE).exists();
+        match open {
+            Open::Resume if !run => bail!("there is no run in {} to resume: leave --resume out, or give its folder (--out DIR)", say()),
+            Open::New if run => bail!("the run folder {} exists: go on with it (--resume), give another (--out DIR), or remove it", say()),
+            // a process that was killed before it wrote anything leaves the lock alone
+            _ if there && !run && !path.join(LOCK).exists() => {
+                bail!("{} is a folder of something else (it has no {}): give another (--out DIR)", say(), record::FILE)
             }
-            if let Ok(text) = file::read_text(&path.join("result.json"), RESULT) {
-                result = serde_json::from_str(&text).with_context(|| format!("{} is damaged", path.join("result.json").display()))?;
-            }
+            _ => {}
         }
-        tensors::write_atomically(&path.join("graph.toml"), resolved.as_bytes(), fsync)?;
-        let log = OpenOptions::new().create(true).append(true).open(path.join("metrics.jsonl")).context("cannot open metrics.jsonl")?;
-        let Value::Object(mut result) = result else { bail!("{} is damaged", path.join("result.json").display()) };
-        result.insert("machine".into(), machine);
-        Ok(Folder { path: path.to_path_buf(), log, result, fsync })
+        fs::create_dir_all(path).with_context(|| format!("cannot make the run folder {}", say()))?;
+        let lock = lock(path)?;
+        let (mut notes, mut record) = (Vec::new(), Record::new(name, resolved));
+        if path.join(record::FILE).exists() {
+            let before = Record::load(path)?;
+            let graph = path.join(GRAPH);
+            if before.graph != record.graph {
+                let text = file::read_text(&graph, RESOLVED).unwrap_or_default();
+                let first = text.lines().zip(resolved.lines()).find(|(a, b)| a != b);
+                let first = first.map_or(String::new(), |(a, b)| format!("; it has `{}`, and now `{}`", a.trim(), b.trim()));
+                bail!("the run folder {} is of another graph ({}){first}: give another folder (--out DIR)", say(), graph.display());
+            }
+            notes.extend(other_machine(&before.machine, &machine));
+            record = before;
+        }
+        remove_temporary(path);
+        record.machine = machine;
+        file::write(&path.join(GRAPH), resolved.as_bytes(), fsync)?;
+        notes.extend(cut_log(&path.join(LOG), record.log)?);
+        let log = OpenOptions::new().create(true).append(true).open(path.join(LOG));
+        let log = log.with_context(|| format!("cannot open {}", path.join(LOG).display()))?;
+        record.save(path, fsync)?;
+        Ok(Folder { path: path.to_path_buf(), log, record, verified: RefCell::default(), _lock: lock, fsync, notes })
     }
 
     /// One line of the log.
     pub fn log(&mut self, line: &Value) -> Result<()> {
-        writeln!(self.log, "{line}").with_context(|| format!("cannot write {}", self.path.join("metrics.jsonl").display()))
+        writeln!(self.log, "{line}").with_context(|| format!("cannot write {}", self.path.join(LOG).display()))
+    }
+
+    pub fn stage(&self, stage: &str) -> Option<&Stage> {
+        self.record.stages.get(stage)
     }
 
     pub fn has_result(&self, stage: &str) -> bool {
-        self.result["stages"].get(stage).is_some()
+        self.stage(stage).is_some_and(|s| s.finished)
+    }
+
+    /// Whether the set is the one that the run has read before under this name.
+    pub fn same_set(&mut self, set: &str, fingerprint: &str) -> Result<()> {
+        let known = self.record.data.entry(set.to_owned()).or_insert_with(|| fingerprint.to_owned());
+        ensure!(
+            known == fingerprint,
+            "the set `{set}` is another than the run in {} has read so far (fingerprint {fingerprint}, before {known}): put the former set back, \
+             or run the graph in another folder (--out DIR)",
+            self.path.display()
+        );
+        Ok(())
+    }
+
+    /// Forgets what a stage left, before it runs anew. An error where it has checkpoints that nobody has removed.
+    pub fn begin_stage(&mut self, stage: &str) -> Result<()> {
+        let checkpoints = file::below(&self.path.join("checkpoints"), stage)?;
+        let before = self.record.stages.get(stage).cloned().unwrap_or_default();
+        if before.files.is_empty() {
+            let empty = fs::read_dir(&checkpoints).map_or(true, |mut entries| entries.next().is_none());
+            ensure!(empty, "{} holds checkpoints that are not of this run: move it elsewhere", checkpoints.display());
+        }
+        if before.files.keys().any(|file| file.starts_with("checkpoints/")) && checkpoints.exists() {
+            let how = if before.finished { "has finished" } else { "has a checkpoint (--resume goes on with it)" };
+            bail!("the stage `{stage}` {how} in {}: remove {} to run it anew", self.path.display(), checkpoints.display());
+        }
+        let log = self.log_length()?;
+        self.record.stages.insert(stage.to_owned(), Stage { log, ..Stage::default() });
+        self.verified.borrow_mut().clear();
+        self.save()
+    }
+
+    /// Goes on with a stage that was interrupted: at its checkpoint, else at its beginning. What was logged after that is cut off.
+    pub fn resume_stage(&mut self, stage: &str) -> Result<()> {
+        let Some(own) = self.stage(stage) else { return self.begin_stage(stage) };
+        cut_log(&self.path.join(LOG), own.log)?;
+        if own.checkpoint.is_none() {
+            self.record.stages.insert(stage.to_owned(), Stage { log: self.log_length()?, ..Stage::default() });
+        }
+        self.save()
+    }
+
+    /// Bytes of the log.
+    pub fn log_length(&self) -> Result<u64> {
+        Ok(self.log.metadata().with_context(|| self.path.join(LOG).display().to_string())?.len())
+    }
+
+    /// Writes a file that a stage leaves, by its path in the folder.
+    pub fn put(&mut self, stage: &str, file: &str, content: &[u8]) -> Result<()> {
+        let path = self.path.join(file);
+        if let Some(dir) = path.parent() {
+            fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
+        }
+        file::write(&path, content, self.fsync)?;
+        let sum = blake3::hash(content).to_hex().to_string();
+        self.record.stages.entry(stage.to_owned()).or_default().files.insert(file.to_owned(), sum);
+        self.verified.borrow_mut().remove(file);
+        Ok(())
+    }
+
+    /// Removes files that a stage left: all whose paths begin so. The record forgets them first.
+    pub fn remove(&mut self, stage: &str, folder: &str) -> Result<()> {
+        if let Some(own) = self.record.stages.get_mut(stage) {
+            own.files.retain(|file, _| !file.starts_with(&format!("{folder}/")));
+        }
+        self.save()?;
+        let path = self.path.join(folder);
+        match fs::remove_dir_all(&path) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(e).with_context(|| format!("cannot remove {}", path.display())),
+            _ => Ok(()),
+        }
+    }
+
+    /// The path of a file that a stage left, once it is compared with the record.
+    pub fn get(&self, stage: &str, file: &str) -> Result<PathBuf> {
+        let path = self.path.join(file);
+        let known = self.stage(stage).and_then(|own| own.files.get(file));
+        let known = known.with_context(|| format!("{} was not left by the stage `{stage}` of this run", path.display()))?;
+        if self.verified.borrow().contains(file) {
+            return Ok(path);
+        }
+        let sum = hash(&path)?;
+        ensure!(
+            sum == *known,
+            "{} is not what the stage `{stage}` left: it was changed or damaged. Put it back, or remove what the stage left and run it anew",
+            path.display()
+        );
+        self.verified.borrow_mut().insert(file.to_owned());
+        Ok(path)
+    }
+
+    /// Notes that a stage has a checkpoint of that name, from which it can go on.
+    pub fn checkpointed(&mut self, stage: &str, name: &str, epoch: u64, step: u64, best: Option<u64>, log: Option<u64>) -> Result<()> {
+        let log = log.map_or_else(|| self.log_length(), Ok)?;
+        let own = self.record.stages.entry(stage.to_owned()).or_default();
+        (own.checkpoint, own.epoch, own.step, own.best, own.log) = (Some(name.to_owned()), epoch, step, best, log);
+        self.save()
     }
 
     /// Notes what a stage came to, and writes `result.json`.
-    pub fn finish_stage(&mut self, stage: &str, metrics: &[(String, f64)], seconds: f64, data: &BTreeMap<String, String>) -> Result<()> {
-        let metrics: Map<String, Value> = metrics.iter().map(|(n, v)| (n.clone(), json!(v))).collect();
-        self.result["stages"][stage] = json!({"metrics": metrics, "seconds": seconds});
-        for (set, fingerprint) in data {
-            self.result["data"][set] = json!(fingerprint);
+    pub fn finish_stage(&mut self, stage: &str, metrics: &[(String, f64)], seconds: f64) -> Result<()> {
+        let own = self.record.stages.entry(stage.to_owned()).or_default();
+        own.finished = true;
+        own.metrics = metrics.iter().map(|(name, value)| Metric { name: name.clone(), value: *value }).collect();
+        own.seconds = seconds;
+        self.save()?;
+        self.write_result()
+    }
+
+    /// Writes the record, after what is in the log.
+    fn save(&mut self) -> Result<()> {
+        if self.fsync {
+            self.log.sync_data().with_context(|| format!("cannot write {}", self.path.join(LOG).display()))?;
         }
-        let text = serde_json::to_string_pretty(&self.result)?;
-        tensors::write_atomically(&self.path.join("result.json"), text.as_bytes(), self.fsync)
+        self.record.log = self.log_length()?;
+        self.record.save(&self.path, self.fsync)
+    }
+
+    fn write_result(&self) -> Result<()> {
+        let text = serde_json::to_string_pretty(&self.result())?;
+        file::write(&self.path.join("result.json"), text.as_bytes(), self.fsync)
     }
 
     /// Writes a text file into the folder.
     pub fn write(&self, name: &str, text: &str) -> Result<()> {
-        tensors::write_atomically(&self.path.join(name), text.as_bytes(), self.fsync)
+        file::write(&self.path.join(name), text.as_bytes(), self.fsync)
     }
 
-    pub fn result(&self) -> &Map<String, Value> {
-        &self.result
+    /// What `result.json` holds: name, machine, the sets' fingerprints, and of each finished stage its metrics and seconds.
+    pub fn result(&self) -> Map<String, Value> {
+        let mut stages = Map::new();
+        for (name, stage) in self.record.stages.iter().filter(|(_, stage)| stage.finished) {
+            let metrics: Map<String, Value> = stage.metrics.iter().map(|m| (m.name.clone(), json!(m.value))).collect();
+            let mut own = json!({"metrics": metrics, "seconds": stage.seconds});
+            if let Some(point) = &stage.point {
+                own["point"] = json!(point);
+            }
+            stages.insert(name.clone(), own);
+        }
+        let mut result = Map::new();
+        result.insert("name".into(), json!(self.record.name));
+        result.insert("stages".into(), Value::Object(stages));
+        result.insert("data".into(), json!(self.record.data));
+        result.insert("machine".into(), self.record.machine.clone());
+        result
     }
 
-    /// Leaves a table for the user: `files/STAGE/NODE.PORT.safetensors`, as `table_tensors` has it; the set and its fingerprint are
-    /// in the header.
-    pub fn save_file(&self, stage: &str, name: &str, table: &Table, set: Option<(&String, &String)>) -> Result<()> {
-        let path = file::below(&file::below(&self.path.join("files"), stage)?, &format!("{}.safetensors", name.replace('/', "-")))?;
+    /// Leaves a table for the user: `files/STAGE/NODE.PORT.safetensors`; the set and its fingerprint are in the header.
+    pub fn save_file(&mut self, stage: &str, name: &str, table: &Table, set: Option<(&String, &String)>) -> Result<()> {
+        let file = below("files", stage, &format!("{}.safetensors", name.replace('/', "-")))?;
         let mut header = BTreeMap::from([("stage".to_string(), stage.to_string()), ("table".to_string(), name.to_string())]);
         if let Some((set, fingerprint)) = set {
             header.insert("set".into(), set.clone());
             header.insert("fingerprint".into(), fingerprint.clone());
         }
-        save(&path, table, Some(header), self.fsync)
+        self.put(stage, &file, &tensors::serialise(&tables::tensors_of(table), Some(header))?)
     }
 
-    /// Takes over what another run left of a stage that is the same there: its result, checkpoints, tables and files.
-    pub fn adopt(&mut self, stage: &str, other: &Path, point: &str) -> Result<()> {
-        for part in ["checkpoints", "tables", "files"] {
-            let (from, to) = (file::below(&other.join(part), stage)?, file::below(&self.path.join(part), stage)?);
-            if from.is_dir() {
-                link(&from, &to).with_context(|| format!("cannot take over {} as {}", from.display(), to.display()))?;
-            }
-        }
-        let path = other.join("result.json");
-        let text = file::read_text(&path, RESULT)?;
-        let theirs: Value = serde_json::from_str(&text).with_context(|| format!("{} is damaged", path.display()))?;
-        self.result["stages"][stage] = theirs["stages"][stage].clone();
-        self.result["stages"][stage]["point"] = json!(point);
-        if let Some(sets) = theirs["data"].as_object() {
-            for (set, fingerprint) in sets {
-                self.result["data"][set] = fingerprint.clone();
-            }
-        }
-        let text = serde_json::to_string_pretty(&self.result)?;
-        tensors::write_atomically(&self.path.join("result.json"), text.as_bytes(), self.fsync)
-    }
-
-    fn table_path(&self, stage: &str, node: &str, port: &str) -> Result<PathBuf> {
-        let folder = file::below(&self.path.join("tables"), stage)?;
-        file::below(&folder, &format!("{}.{port}.safetensors", node.replace('/', "-")))
-    }
-
-    /// Keeps a table for stages of a later call.
-    pub fn save_table(&self, stage: &str, node: &str, port: &str, table: &Table) -> Result<()> {
-        save(&self.table_path(stage, node, port)?, table, None, self.fsync)
+    /// Leaves a table for later stages.
+    pub fn save_table(&mut self, stage: &str, node: &str, port: &str, table: &Table) -> Result<()> {
+        let file = table_file(stage, node, port)?;
+        self.put(stage, &file, &tensors::serialise(&tables::tensors_of(table), None)?)
     }
 
     pub fn load_table(&self, stage: &str, node: &str, port: &str) -> Result<Table> {
-        let path = self.table_path(stage, node, port)?;
-        table_of(tensors::read(&path)?).with_context(|| format!("{} is damaged", path.display()))
+        let path = self.get(stage, &table_file(stage, node, port)?)?;
+        tables::table_of(tensors::read(&path)?).with_context(|| format!("{} is not a table", path.display()))
     }
 
     /// Whether a stage of an earlier call left the table.
     pub fn has_table(&self, stage: &str, node: &str, port: &str) -> bool {
-        self.table_path(stage, node, port).is_ok_and(|path| path.exists())
+        let file = table_file(stage, node, port);
+        file.is_ok_and(|file| self.stage(stage).is_some_and(|own| own.finished && own.files.contains_key(&file)))
     }
-}
 
-/// A table as tensors: `rows` `[N, ...]`; where there are labels `label` `[N]`; `samples` and `groups`, the videos' paths and groups as UTF-8 bytes with
-/// a zero byte between them, and `occurrences` `[N]` where a video comes more than once; of a table whose rows are positions in another table `of`, the
-/// paths there.
-fn table_tensors(table: &Table) -> BTreeMap<String, Tensor> {
-    let names = |names: Vec<&str>| Tensor::from_slice(names.join("\0").as_bytes());
-    let paths = |samples: &[Sample]| names(samples.iter().map(|s| &*s.path).collect());
-    let mut all = BTreeMap::from([
-        ("samples".to_string(), paths(&table.samples)),
-        ("groups".to_string(), names(table.samples.iter().map(|s| &*s.group).collect())),
-        ("rows".to_string(), table.rows.shallow_clone()),
-    ]);
-    if table.samples.iter().any(|s| s.occurrence > 0) {
-        let occurrences: Vec<i64> = table.samples.iter().map(|s| s.occurrence as i64).collect();
-        all.insert("occurrences".into(), Tensor::from_slice(&occurrences));
-    }
-    if let Some(label) = &table.label {
-        all.insert("label".into(), label.shallow_clone());
-    }
-    if let Some(of) = &table.of {
-        all.insert("of".into(), paths(of));
-    }
-    all
-}
-
-fn table_of(mut all: BTreeMap<String, Tensor>) -> Result<Table> {
-    let mut names = |key: &str| -> Result<Vec<String>> {
-        let bytes = Vec::<u8>::try_from(all.remove(key).with_context(|| format!("it has no `{key}`"))?)?;
-        Ok(String::from_utf8(bytes).with_context(|| format!("`{key}` is not UTF-8"))?.split('\0').map(String::from).collect())
-    };
-    let (paths, groups) = (names("samples")?, names("groups")?);
-    let of = names("of").ok().map(|of| of.iter().map(|path| Sample::new(path)).collect());
-    let occurrences = match all.remove("occurrences") {
-        Some(list) => Vec::<i64>::try_from(list)?,
-        None => vec![0; paths.len()],
-    };
-    let rows = all.remove("rows").context("it has no `rows`")?;
-    let n = rows.size().first().copied().unwrap_or(0) as usize;
-    ensure!(paths.len() == n && groups.len() == n && occurrences.len() == n, "{n} rows, and {} samples", paths.len());
-    let samples = paths.iter().zip(&groups).zip(occurrences);
-    let samples =
-        samples.map(|((path, group), o)| Sample { path: path.as_str().into(), group: group.as_str().into(), occurrence: o as u64 });
-    Ok(Table { samples: samples.collect(), rows, label: all.remove("label"), of })
-}
-
-fn save(path: &Path, table: &Table, header: Option<BTreeMap<String, String>>, fsync: bool) -> Result<()> {
-    if let Some(dir) = path.parent() {
-        fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
-    }
-    tensors::write_headed(path, &table_tensors(table), header, fsync)
-}
-
-/// The same files at another place, without their bytes twice where the disk allows it.
-fn link(from: &Path, to: &Path) -> std::io::Result<()> {
-    fs::create_dir_all(to)?;
-    for entry in fs::read_dir(from)? {
-        let entry = entry?;
-        let target = to.join(entry.file_name());
-        if entry.file_type()?.is_dir() {
-            link(&entry.path(), &target)?;
-        } else if fs::hard_link(entry.path(), &target).is_err() {
-            let mut from = file::open(&entry.path()).map_err(std::io::Error::other)?;
-            std::io::copy(&mut from, &mut File::create(&target)?)?;
+    /// Takes over what another run left of a stage that is the same there: its result, checkpoints, tables and files.
+    pub fn adopt(&mut self, stage: &str, other: &Path, point: &str) -> Result<()> {
+        let theirs = Record::load(other)?;
+        let mut own = theirs.stages.get(stage).filter(|s| s.finished).cloned();
+        let own = own.as_mut().with_context(|| format!("the point `{point}` has not finished the stage `{stage}`"))?;
+        for file in own.files.keys() {
+            let (from, to) = (other.join(file), self.path.join(file));
+            link(&from, &to).with_context(|| format!("cannot take over {} as {}", from.display(), to.display()))?;
         }
+        for (set, fingerprint) in &theirs.data {
+            self.same_set(set, fingerprint)?;
+        }
+        own.point = Some(own.point.take().unwrap_or_else(|| point.to_owned()));
+        self.record.stages.insert(stage.to_owned(), own.clone());
+        self.save()?;
+        self.write_result()
+    }
+}
+
+/// `PART/STAGE/NAME`, as a path in the folder.
+fn below(part: &str, stage: &str, name: &str) -> Result<String> {
+    file::below(&file::below(Path::new(part), stage)?, name).map(|path| path.display().to_string())
+}
+
+fn table_file(stage: &str, node: &str, port: &str) -> Result<String> {
+    below("tables", stage, &format!("{}.{port}.safetensors", node.replace('/', "-")))
+}
+
+/// Keeps other processes out. Where the file system has no locks, two runs in one folder are not told apart.
+fn lock(path: &Path) -> Result<File> {
+    let file = path.join(LOCK);
+    let say = || format!("cannot lock {}", path.display());
+    let mut lock = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(&file).with_context(say)?;
+    if let Err(Errno::WOULDBLOCK) = flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+        let mut who = String::new();
+        let _ = Read::by_ref(&mut lock).take(100).read_to_string(&mut who);
+        let who = who.trim();
+        let who = if who.is_empty() { String::new() } else { format!(" (process {})", dv_datasets::text::line(who)) };
+        bail!("another dv{who} runs in {}: wait for it, or give another folder (--out DIR)", path.display());
+    }
+    lock.set_len(0).with_context(say)?;
+    write!(lock, "{}", std::process::id()).with_context(say)?;
+    Ok(lock)
+}
+
+/// Says what of the machine is another than before, and may round otherwise.
+fn other_machine(before: &Value, now: &Value) -> Vec<String> {
+    let keys = ["device", "cpu_capability", "compute_threads"];
+    let differing = keys.into_iter().filter(|key| !before[key].is_null() && before[key] != now[key]);
+    differing.map(|key| format!("{key} was {}, and is {}: numbers may round otherwise", before[key], now[key])).collect()
+}
+
+/// Files that a process which was killed was just writing.
+fn remove_temporary(dir: &Path) {
+    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+        match entry.file_type() {
+            Ok(kind) if kind.is_dir() => remove_temporary(&entry.path()),
+            Ok(kind) if kind.is_file() && entry.file_name().to_string_lossy().starts_with(file::TEMPORARY) => {
+                let _ = fs::remove_file(entry.path());
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Cuts the log back to what the record knows, so that what is computed again stands in it once. A note where it is shorter.
+fn cut_log(path: &Path, length: u64) -> Result<Option<String>> {
+    let now = fs::metadata(path).map_or(0, |meta| meta.len());
+    if now > length {
+        let file = OpenOptions::new().write(true).open(path).and_then(|file| file.set_len(length));
+        file.with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    Ok((now < length).then(|| format!("{} lacks {} of its {length} bytes: lines of it are lost", path.display(), length - now)))
+}
+
+pub(super) fn hash(path: &Path) -> Result<String> {
+    let mut hasher = blake3::Hasher::new();
+    let mut file = file::open(path)?;
+    std::io::copy(&mut file, &mut hasher).with_context(|| format!("cannot read {}", path.display()))?;
+    Ok(hasher.finalize().to_hex().to_string())
+}
+
+/// The same file at another place, without its bytes twice where the disk allows it.
+fn link(from: &Path, to: &Path) -> std::io::Result<()> {
+    if let Some(dir) = to.parent() {
+        fs::create_dir_all(dir)?;
+    }
+    let _ = fs::remove_file(to);
+    if fs::hard_link(from, to).is_err() {
+        let mut from = file::open(from).map_err(std::io::Error::other)?;
+        std::io::copy(&mut from, &mut File::create(to)?)?;
     }
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 use crate::exec::executor::Values;
 use anyhow::{ensure, Result};
+use serde::{Deserialize, Serialize};
 use tch::Kind;
 
 /// The number at an output; `None` where it has no value: nothing of the batch took its branch, or the settings did not ask for it.
@@ -12,8 +13,9 @@ pub(crate) fn scalar(values: &Values, node: usize, port: usize) -> Result<Option
 }
 
 /// A mean of values that each stand for some samples.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Mean {
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub struct Mean {
+    #[serde(with = "dv_graph::exact")]
     sum: f64,
     samples: u64,
 }

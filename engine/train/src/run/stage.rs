@@ -10,12 +10,14 @@ use crate::run::trainer::train;
 use crate::state::import;
 use crate::state::store::{Lengths, Model, RegisterState, Store};
 use anyhow::{Context, Result};
+use dv_datasets::Interrupted;
 use dv_graph::plan::{Plan, StagePlan};
 use dv_graph::sample::epoch::Rows;
 use dv_graph::stage::{Checkpoint, Origin};
 use serde_json::json;
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::Arc;
 use std::time::Instant;
 use tch::Device;
@@ -28,9 +30,30 @@ pub struct Machine {
     /// Loader threads.
     pub threads: usize,
     pub compute_threads: i32,
+    /// Once it is set, the stage that trains saves its state after the step under way and ends with [`Interrupted`].
+    pub stop: Arc<AtomicBool>,
+    /// Sets `stop` after so many training steps.
+    pub stop_after: Option<Arc<AtomicU64>>,
 }
 
 impl Machine {
+    /// An error of [`Interrupted`] once the run is to stop.
+    pub(crate) fn go_on(&self) -> Result<()> {
+        match self.stop.load(Ordering::Relaxed) {
+            true => Err(Interrupted.into()),
+            false => Ok(()),
+        }
+    }
+
+    /// Counts a training step.
+    pub(crate) fn stepped(&self) {
+        if let Some(left) = &self.stop_after {
+            if left.fetch_sub(1, Ordering::Relaxed) == 1 {
+                self.stop.store(true, Ordering::Relaxed);
+            }
+        }
+    }
+
     /// What of the machine may change how a result rounds, for who compares results.
     pub fn describe(&self) -> Result<serde_json::Value> {
         Ok(json!({
@@ -106,15 +129,19 @@ fn run(cx: &mut StageContext, stage: &Arc<StagePlan>, outer: Option<&Outer>) -> 
         Some(source) => Some(Arc::new(Rows::open(&cx.machine.data, &source, &stage.nodes[stage.source.unwrap_or(0)].path)?)),
         None => None,
     };
+    for (rows, source) in rows.iter().zip(stage.source()) {
+        cx.folder.same_set(&source.set, &rows.set.fingerprint)?;
+    }
     if let Some(rows) = rows.as_ref().filter(|r| !r.missing.is_empty()) {
         let (stage, missing) = (&stage.name, &rows.missing);
         cx.folder.log(&json!({"stage": stage, "missing": missing, "why": "listed in the split and not in the packed set"}))?;
     }
+    cx.machine.go_on()?;
     let mut store = store(cx, stage, &lengths(rows.as_deref()), outer)?;
     let data: BTreeMap<String, String> = rows.iter().zip(stage.source()).map(|(r, s)| (s.set, r.set.fingerprint.clone())).collect();
     let metrics = if stage.trains() {
         let rows = rows.context("a stage that trains has a source")?;
-        train(cx, stage, &mut store, rows, &data)?
+        train(cx, stage, &mut store, rows, &data, outer.is_none())?
     } else {
         evaluate(cx, stage, &store, rows, &data, outer.map_or(0, |o| o.epoch))?
     };
@@ -124,7 +151,7 @@ fn run(cx: &mut StageContext, stage: &Arc<StagePlan>, outer: Option<&Outer>) -> 
         line["during"] = json!({"stage": outer.name, "epoch": outer.epoch});
     }
     cx.folder.log(&line)?;
-    cx.folder.finish_stage(&stage.name, &metrics, seconds, &data)?;
+    cx.folder.finish_stage(&stage.name, &metrics, seconds)?;
     Ok(metrics)
 }
 
@@ -154,7 +181,7 @@ fn store(cx: &StageContext, stage: &StagePlan, lengths: &Lengths, outer: Option<
                     store.set(name, &tensor, &value.detach())?;
                 }
             }
-            Some(Origin::Stage { stage: from, at }) => checkpoint::load(&cx.folder.path, from, *at, name, &mut store)?,
+            Some(Origin::Stage { stage: from, at }) => checkpoint::load(cx.folder, from, *at, name, &mut store)?,
             Some(Origin::File { file, names }) => import::load(file, names.as_deref(), plan, stage, name, &mut store)?,
             Some(Origin::Initial) => {}
             None => averages.extend(plan.models.get(name).and_then(|m| m.ema.as_ref()).map(|e| (e.of.clone(), name.clone()))),

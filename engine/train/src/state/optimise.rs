@@ -5,7 +5,7 @@ use crate::state::store::Store;
 use anyhow::{ensure, Context, Result};
 use dv_graph::stage::{Optimiser, ParameterGroup, Sgd};
 use std::collections::BTreeMap;
-use tch::Tensor;
+use tch::{Kind, Tensor};
 
 /// An optimiser and its state for the trained parameters of some models.
 pub struct Running {
@@ -36,6 +36,36 @@ impl Running {
             }
         }
         Running { parameters, steps: 0 }
+    }
+
+    /// The 2-norm over all gradients together (`torch.nn.utils.clip_grad_norm_`), and the first parameter whose gradient is not finite.
+    pub fn gradient_norm(&self) -> Result<(f64, Option<&str>)> {
+        let gradients = self.parameters.iter().map(|own| (own, own.tensor.grad())).filter(|(_, g)| g.defined());
+        let (owners, norms): (Vec<&Trained>, Vec<Tensor>) = gradients.map(|(own, g)| (own, g.norm().to_kind(Kind::Float))).unzip();
+        if norms.is_empty() {
+            return Ok((0.0, None));
+        }
+        let norms = Tensor::stack(&norms, 0);
+        let total = f64::try_from(norms.norm())?;
+        if total.is_finite() {
+            return Ok((total, None));
+        }
+        let each = Vec::<f32>::try_from(&norms)?;
+        let first = owners.iter().zip(&each).find(|(_, norm)| !norm.is_finite()).map(|(own, _)| own.path.as_str());
+        // each may be finite and their squares' sum not
+        Ok((total, first.or(Some("all parameters together"))))
+    }
+
+    /// Scales all gradients, whose norm is `norm`, to a norm of at most `most`, as `torch.nn.utils.clip_grad_norm_` does.
+    pub fn clip_gradients(&self, norm: f64, most: f64) {
+        let factor = most / (norm + 1e-6);
+        if factor < 1.0 {
+            tch::no_grad(|| {
+                for gradient in self.parameters.iter().map(|own| own.tensor.grad()).filter(Tensor::defined) {
+                    let _ = gradient.shallow_clone().g_mul_scalar_(factor);
+                }
+            });
+        }
     }
 
     /// One step at what `rate` makes of each learning rate; gradients are taken and cleared. A parameter that has no gradient in this step is skipped
@@ -97,7 +127,6 @@ mod tests {
     use dv_graph::kind::Role;
     use std::collections::HashMap;
     use std::path::Path;
-    use tch::Kind;
 
     /// Three steps on `sum(0.5 * w * (x - target)^2)`: the numbers of `torch.optim.SGD` (parity case h_sgd).
     #[test]

@@ -216,6 +216,21 @@ impl Store {
             (None, None) => bail!("no model or register `{owner}`"),
         }
     }
+    /// Takes the values of all tensors, as [`Store::named`] gave them: to the bit, whatever they are. Errors: one is missing, too many, of another
+    /// shape or type.
+    pub fn restore(&mut self, mut values: BTreeMap<String, Tensor>) -> Result<()> {
+        for (name, own) in self.named() {
+            let value = values.remove(&name).with_context(|| format!("there is no `{name}`"))?;
+            if own.size() != value.size() || own.kind() != value.kind() {
+                bail!("`{name}` is {:?} {:?}, and {:?} {:?} here", value.kind(), value.size(), own.kind(), own.size());
+            }
+            tch::no_grad(|| own.shallow_clone().copy_(&value));
+        }
+        match values.into_keys().next() {
+            Some(name) => bail!("`{name}` is of no model or register here"),
+            None => Ok(()),
+        }
+    }
     /// Every tensor as `model/name` or `register/name`, in order.
     pub fn named(&self) -> impl Iterator<Item = (String, &Tensor)> {
         let models =

@@ -1,11 +1,10 @@
-//! Tensors in safetensors files. Writing is atomic: a temporary file, fsync, rename, fsync of the folder.
+//! Tensors in safetensors files.
 
 use anyhow::{bail, ensure, Context, Result};
 use dv_datasets::file;
 use safetensors::tensor::{Dtype, Metadata, SafeTensors, TensorView};
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{Read, Write};
+use std::io::Read;
 use std::path::Path;
 use tch::{Device, Kind, Tensor};
 
@@ -45,53 +44,35 @@ fn bytes(t: &Tensor) -> Vec<u8> {
     out
 }
 
-/// Writes a file whole, or leaves what was there.
-pub fn write_atomically(path: &Path, content: &[u8], fsync: bool) -> Result<()> {
-    if path.is_dir() {
-        bail!("cannot write {}: it is a folder, not a file", path.display());
-    }
-    // a bare name has the empty path above it
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let temporary = path.with_extension("partial");
-    let run = || -> std::io::Result<()> {
-        let mut file = File::create(&temporary)?;
-        file.write_all(content)?;
-        if fsync {
-            file.sync_all()?;
-        }
-        std::fs::rename(&temporary, path)?;
-        if fsync {
-            File::open(folder)?.sync_all()?;
-        }
-        Ok(())
-    };
-    let done = run();
-    if done.is_err() {
-        // on a full disk what was written of it takes the room that is missing
-        let _ = std::fs::remove_file(&temporary);
-    }
-    done.with_context(|| format!("cannot write {}", path.display()))
+/// Puts texts into a header, in the order of their keys: the crate's own way has another order in each run.
+fn with_texts(content: &[u8], texts: &BTreeMap<String, String>) -> Result<Vec<u8>> {
+    const ALIGNED: usize = 8;
+    let (length, rest) = content.split_first_chunk::<ALIGNED>().context("a file of tensors has a header")?;
+    let (json, data) = rest.split_at_checked(u64::from_le_bytes(*length) as usize).context("a file of tensors has a header")?;
+    let mut header: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(json)?;
+    header.insert("__metadata__".into(), serde_json::to_value(texts)?);
+    let mut json = serde_json::to_vec(&header)?;
+    json.resize(json.len().next_multiple_of(ALIGNED), b' ');
+    Ok([&(json.len() as u64).to_le_bytes()[..], &json, data].concat())
 }
 
 /// Writes tensors under their names.
 pub fn write(path: &Path, tensors: &BTreeMap<String, Tensor>) -> Result<()> {
-    write_with(path, tensors, true)
+    file::write(path, &serialise(tensors, None)?, true)
 }
 
-/// The same; `fsync = false` for what may be lost (smoke runs).
-pub fn write_with(path: &Path, tensors: &BTreeMap<String, Tensor>, fsync: bool) -> Result<()> {
-    write_headed(path, tensors, None, fsync)
-}
-
-/// The same with texts in the file's header.
-pub fn write_headed(path: &Path, tensors: &BTreeMap<String, Tensor>, header: Option<BTreeMap<String, String>>, fsync: bool) -> Result<()> {
+/// The bytes of a file of tensors, with texts in its header.
+pub fn serialise(tensors: &BTreeMap<String, Tensor>, header: Option<BTreeMap<String, String>>) -> Result<Vec<u8>> {
     let data: Vec<(String, Dtype, Vec<usize>, Vec<u8>)> = tensors
         .iter()
         .map(|(n, t)| Ok((n.clone(), dtype(t.kind())?, t.size().iter().map(|d| *d as usize).collect(), bytes(t))))
         .collect::<Result<_>>()?;
     let views = data.iter().map(|(n, d, s, b)| Ok((n.as_str(), TensorView::new(*d, s.clone(), b)?))).collect::<Result<Vec<_>>>()?;
-    let content = safetensors::serialize(views, header.map(|h| h.into_iter().collect()))?;
-    write_atomically(path, &content, fsync)
+    let content = safetensors::serialize(views, None)?;
+    match header {
+        Some(texts) => with_texts(&content, &texts),
+        None => Ok(content),
+    }
 }
 
 /// The largest header that the format knows.
