@@ -171,7 +171,7 @@ fn metrics_of_a_stage_during_another_steer_it() {
     let of = |stage: &str, key: &str| -> Vec<f64> {
         lines.iter().filter(|l| l["stage"] == stage).filter_map(|l| l["metrics"][key].as_f64().or_else(|| l[key].as_f64())).collect()
     };
-    let (scores, rates) = (of("retrieval", "score.top1"), of("learn", "lr_factor"));
+    let (scores, rates) = (of("retrieval", "score.top1"), of("learn", "lr").iter().map(|lr| lr / 0.1).collect::<Vec<f64>>());
     assert_eq!((scores.len(), rates.len()), (6, 6), "{lines:?}");
     // patience 0: half the rate after each epoch without a better number
     let (mut best, mut rate) = (f64::NEG_INFINITY, 1.0);

@@ -170,7 +170,7 @@ mod tests {
 
     #[test]
     fn the_best_is_the_first_of_equals_and_never_no_number() {
-        let mut best = Best::new(&Keep { last: None, best: Some("total.loss".into()), goal: None }).unwrap();
+        let mut best = Best::new(&Keep { last: None, best: Some("total.loss".into()), goal: None, every: None }).unwrap();
         let told: Vec<bool> =
             [f64::NAN, 2.0, 1.0, 1.0, 3.0].iter().zip(1..).map(|(v, e)| best.epoch(e, &[("total.loss".into(), *v)])).collect();
         assert_eq!((told, best.state().at), (vec![false, true, true, false, false], Some(3)));
