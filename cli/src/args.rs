@@ -39,7 +39,7 @@ pub enum Verb {
     Pack(Pack),
     /// Show what a packed data set holds, rejected files included; or what differs between two
     Inspect(Inspect),
-    /// Check every checksum of a packed data set; names file, video and frame of what is wrong
+    /// Check every checksum of a packed data set, or of a run; names file, video and frame of what is wrong
     Verify(Verify),
     /// Run a part of a graph on given tensors and write what its edges carry
     Probe(Probe),
@@ -247,7 +247,7 @@ pub struct Inspect {
 
 #[derive(Debug, Args)]
 pub struct Verify {
-    /// The packed set's folder
+    /// The folder of the packed set, of the run or of the sweep
     pub dir: PathBuf,
 }
 

@@ -8,6 +8,11 @@ use dv_datasets::{text, verify};
 
 use crate::progress::Bar;
 
+/// Whether the folder is that of a run, or of a sweep of runs.
+pub fn is_run(args: &Verify) -> bool {
+    args.dir.join("run.json").exists() || args.dir.join(".shared").is_dir()
+}
+
 pub fn run(args: &Verify) -> Result<()> {
     let bar = Bar::new("verifying frames");
     let faults = verify(&args.dir, &|done, total| bar.set(done, total));

@@ -10,6 +10,7 @@ mod probe;
 mod run;
 mod show;
 mod smoke;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -36,6 +37,7 @@ fn run(verb: Option<Verb>, kinds: &Kinds) -> Result<()> {
         Some(Verb::Diff(a)) => diff::verb(&a, kinds),
         Some(Verb::Nodes(a)) => nodes::verb(&a, kinds),
         Some(Verb::Run(a)) => run::verb(&a, kinds),
+        Some(Verb::Verify(a)) => verify::verb(&a),
         Some(Verb::Probe(a)) => probe::verb(&a, kinds),
         Some(Verb::Bench(Bench::Data(a))) => bench::verb(&a, kinds),
         _ => anyhow::bail!("this verb belongs to `dv`, which starts this program: run dv instead"),

@@ -263,6 +263,12 @@ pub const CODES: &[Code] = &[
         "Remove it from the stack's `in`, or keep it if the published method has it too.",
     ),
     code(
+        "steps-beyond",
+        "A schedule has a step after the stage's last epoch (a note).",
+        "The step has no effect. A recipe that was cut short often keeps the steps of the long one.",
+        "Move the step, or train longer.",
+    ),
+    code(
         "syntax",
         "The file is not valid TOML.",
         "Nothing can be read from such a line; errors that only follow from it are not reported.",
@@ -411,6 +417,12 @@ pub const CODES: &[Code] = &[
         "A packed set is not what the graph asks for.",
         "Size, streams and splits belong to the experiment: another size is another experiment.",
         "Pack the set as the graph asks, or change the graph to what the set has; `dv inspect` shows it.",
+    ),
+    code(
+        "wrong-weights",
+        "A weights file is missing, unreadable, of another format or not the model's.",
+        "It is read when its stage begins, which may be after days. So it is looked at before the first stage, and by `dv check --data`.",
+        "Give the file of the model that the graph describes; `names` says what the file calls the model.",
     ),
     code(
         "wrong-type",

@@ -1,5 +1,6 @@
 //! A plan against the packed sets that it reads.
 
+use crate::ahead::{check_rows, check_weights, note_beyond};
 use crate::fault::Faults;
 use crate::kind::Source;
 use crate::overlap::{note_overlaps, Read};
@@ -13,6 +14,7 @@ use std::path::Path;
 /// fault where the data was named (`strict`); a set of another size, or without the split, is always a fault, and so is one with fewer
 /// rows than a setting asks for. A source's classes are compared with the logits that they meet.
 pub fn check_data(plan: &Plan, data: &Path, strict: bool, faults: &mut Faults) {
+    note_beyond(plan, faults);
     let mut opened = HashMap::new();
     let mut told = Vec::new();
     let mut counts: HashMap<&str, usize> = HashMap::new();
@@ -75,6 +77,10 @@ pub fn check_data(plan: &Plan, data: &Path, strict: bool, faults: &mut Faults) {
         }
     }
     check_classes(plan, &classes, faults);
+    check_rows(plan, &read, faults);
+    if strict {
+        check_weights(plan, faults);
+    }
     note_overlaps(plan, &read, faults);
 }
 

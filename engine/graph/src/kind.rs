@@ -60,6 +60,10 @@ pub trait Kind: serde::de::DeserializeOwned + schemars::JsonSchema + Send + Sync
     fn rows_needed(&self) -> Option<RowsNeeded> {
         None
     }
+    /// How many frames are left of a video of so many; `None` where that does not depend on its length.
+    fn frames_left(&self, _frames: usize) -> Option<usize> {
+        None
+    }
     /// Two inputs whose tables should be of different videos: what is searched, and what is searched for.
     fn apart(&self) -> Option<[&'static str; 2]> {
         None
@@ -269,6 +273,7 @@ pub trait AnyKind: Any + Send + Sync {
     fn pick(&self, rng: &mut crate::draw::Rng, branches: &[&str]) -> Option<usize>;
     fn source(&self) -> Option<Source>;
     fn rows_needed(&self) -> Option<RowsNeeded>;
+    fn frames_left(&self, frames: usize) -> Option<usize>;
     fn apart(&self) -> Option<[&'static str; 2]>;
     fn batch_at_most(&self) -> Option<(&'static str, usize)>;
     fn as_any(&self) -> &dyn Any;
@@ -289,6 +294,9 @@ impl<K: Kind> AnyKind for K {
     }
     fn rows_needed(&self) -> Option<RowsNeeded> {
         Kind::rows_needed(self)
+    }
+    fn frames_left(&self, frames: usize) -> Option<usize> {
+        Kind::frames_left(self, frames)
     }
     fn apart(&self) -> Option<[&'static str; 2]> {
         Kind::apart(self)

@@ -1,5 +1,6 @@
 //! The graph language (parse, merge, check, plan) and the sample plane with its scheduler. No libtorch here.
 
+mod ahead;
 mod assemble;
 mod axes;
 pub mod budget;

@@ -20,6 +20,14 @@ pub struct PlateauState {
     without: u64,
 }
 
+/// Epochs at which a schedule changes the rate though the stage has ended by then.
+pub fn beyond(schedule: &Schedule, epochs: u64) -> Vec<u64> {
+    match schedule {
+        Schedule::Steps(steps) => steps.at.iter().copied().filter(|at| *at >= epochs).collect(),
+        Schedule::Constant(_) | Schedule::Cosine(_) | Schedule::Plateau(_) => Vec::new(),
+    }
+}
+
 /// What counts as better, relative to the best (PyTorch's default).
 const THRESHOLD: f64 = 1e-4;
 

@@ -29,6 +29,9 @@ impl Kind for Trim {
         port.shape[1] = Dim::Symbol("frames".into());
         Ok(vec![port])
     }
+    fn frames_left(&self, frames: usize) -> Option<usize> {
+        Some(frames.saturating_sub(self.first + self.last))
+    }
 }
 
 impl SampleKind for Trim {

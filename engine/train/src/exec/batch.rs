@@ -137,6 +137,17 @@ pub struct BatchIo<'a> {
 }
 
 impl<'a> BatchIo<'a> {
+    /// Its inputs for an error: `clips [4, 3, 8, 32, 32] Float`.
+    pub(crate) fn shapes(&self) -> String {
+        let one = |(name, value): &(String, Value)| match value {
+            Value::Tensor(t) => format!("{name} {:?} {:?}", t.size(), t.kind()),
+            Value::Table(t) => format!("{name}, a table of {} rows", t.len()),
+        };
+        match self.inputs.is_empty() {
+            true => "without inputs".to_owned(),
+            false => format!("with {}", self.inputs.iter().map(one).collect::<Vec<_>>().join(", ")),
+        }
+    }
     /// For the executor and for tests of single nodes.
     pub fn new(
         node: &'a str,

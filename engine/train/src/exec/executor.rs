@@ -269,7 +269,7 @@ impl<'a> Executor<'a> {
         let bf16 = plan.model.is_some() && drive.settings.precision == Some(Precision::Bf16);
         // a guard, not `no_grad(f)`: that would leave gradients off after a panic
         let _off = (!plan.gradient && !self.all_gradients).then(tch::no_grad_guard);
-        caught(|| {
+        let done = caught(|| {
             let _autocast = if bf16 { Some(Autocast::bf16(self.device)?) } else { None };
             match run {
                 Run::Batch(f) => f(plan.kind.as_any(), &mut io),
@@ -285,7 +285,8 @@ impl<'a> Executor<'a> {
                 }
                 Run::Host => bail!("it runs on the host only: feed what it gives, or let it read videos"),
             }
-        })?;
+        });
+        done.with_context(|| io.shapes())?;
         Ok(io.finish())
     }
 
