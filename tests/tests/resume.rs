@@ -138,3 +138,18 @@ fn simclr_with_accumulated_and_clipped_gradients() {
     ];
     resumes("quickstart.toml", &settings, [1, 3, 5]);
 }
+
+/// A sweep goes on where it stopped, and with a new value runs only what is new.
+#[test]
+fn a_sweep_goes_on_and_grows() {
+    let place = Place::new();
+    let smaller = ["--set=stages.pretrain.batch=6", "--set=stages.pretrain.epochs=1", "--set=values.rows=12"];
+    let call = |out: &str, more: &[&str]| place.run("small/sweep.toml", out, &[&smaller[..], more].concat());
+    let straight = call("straight", &[]).done();
+    assert!(straight.err.contains("point 4 of 4"), "{}", straight.err);
+    let stopped = call("stopped", &["--stop-after", "3"]);
+    assert_eq!(stopped.status, Some(130), "{}", stopped.err);
+    call("stopped", &["--resume"]).done();
+    same(&place.left("straight"), &place.left("stopped"), "a sweep");
+    call("stopped", &["--resume"]).done().never_says(&["stage pretrain"]);
+}

@@ -3,6 +3,7 @@
 use dv_datasets::Ffmpeg;
 use dv_tests::soak::graphs::{Corpus, Graphs};
 use dv_tests::soak::pack::Packs;
+use dv_tests::soak::runs::Runs;
 use dv_tests::soak::sets::Sets;
 use dv_tests::soak::{self, Plan};
 use std::time::Duration;
@@ -34,6 +35,16 @@ fn packs_that_are_disturbed_end_in_whole_sets() {
     let packs = Packs { program: dv_tests::program(), ffmpeg: Ffmpeg::find().unwrap(), kept };
     let plan = Plan { seed: 1, cases: 12, time: Duration::from_secs(300), jobs: 1 };
     let tally = soak::run(&packs, plan, &|_| ());
+    assert!(tally.failures.is_empty(), "{tally}{:#?}", tally.failures);
+    assert_eq!(tally.cases, plan.cases);
+}
+
+#[test]
+fn runs_that_are_killed_or_wrecked_go_on_or_say_why_not() {
+    let kept = dv_tests::root().join("target/soak");
+    let runs = Runs { program: dv_tests::program(), kept };
+    let plan = Plan { seed: 1, cases: 20, time: Duration::from_secs(300), jobs: 1 };
+    let tally = soak::run(&runs, plan, &|_| ());
     assert!(tally.failures.is_empty(), "{tally}{:#?}", tally.failures);
     assert_eq!(tally.cases, plan.cases);
 }

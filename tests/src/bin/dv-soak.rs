@@ -4,6 +4,7 @@
 use dv_datasets::Ffmpeg;
 use dv_tests::soak::graphs::{Corpus, Graphs};
 use dv_tests::soak::pack::Packs;
+use dv_tests::soak::runs::Runs;
 use dv_tests::soak::sets::{self, Sets};
 use dv_tests::soak::{self, Plan, Tally};
 use std::path::Path;
@@ -30,7 +31,7 @@ fn run(args: &[String]) -> Result<bool, String> {
             return std::fs::write(report, lines + "\n").map(|()| true).map_err(|e| format!("{report}: {e}"));
         }
     }
-    let (subject, rest) = args.split_first().ok_or("name what to soak: graphs, sets or pack")?;
+    let (subject, rest) = args.split_first().ok_or("name what to soak: graphs, sets, pack or runs")?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |t| t.as_secs());
     let jobs = std::thread::available_parallelism().map_or(1, |n| n.get());
     let mut plan = Plan { seed: now * 1_000_000, cases: u64::MAX, time: Duration::from_secs(60), jobs };
@@ -53,11 +54,12 @@ fn run(args: &[String]) -> Result<bool, String> {
     let tally = match subject.as_str() {
         "graphs" => soak::run(&Graphs { corpus: Corpus::of(&dv_tests::root()), program, kept }, plan, &progress),
         "sets" => soak::run(&Sets { program, reader, kept }, plan, &progress),
+        "runs" => soak::run(&Runs { program, kept }, plan, &progress),
         "pack" => {
             let ffmpeg = Ffmpeg::find().map_err(|e| format!("{e:#}"))?;
             soak::run(&Packs { program, ffmpeg, kept }, plan, &progress)
         }
-        other => return Err(format!("`{other}` cannot be soaked; there are: graphs, sets, pack")),
+        other => return Err(format!("`{other}` cannot be soaked; there are: graphs, sets, pack, runs")),
     };
     print!("{tally}");
     for (seed, failure) in &tally.failures {

@@ -6,6 +6,7 @@ pub mod graphs;
 pub mod mutate;
 pub mod pack;
 pub mod random;
+pub mod runs;
 #[allow(dead_code)]
 #[path = "../../../datasets/tests/common/seal.rs"]
 mod seal;

@@ -17,7 +17,7 @@ use std::time::Duration;
 pub const LIMITS: Limits = Limits { memory: 300_000_000, cpu: 5.0, wall: Duration::from_secs(60) };
 
 /// Files by their path below the set.
-type Files = BTreeMap<PathBuf, Vec<u8>>;
+pub type Files = BTreeMap<PathBuf, Vec<u8>>;
 
 pub struct Sets {
     /// `dv`, for `dv verify`.
@@ -85,7 +85,7 @@ fn make(dir: &Path, frames: usize) -> Files {
     files
 }
 
-fn gather(root: &Path, below: &Path, files: &mut Files) -> io::Result<()> {
+pub fn gather(root: &Path, below: &Path, files: &mut Files) -> io::Result<()> {
     for entry in fs::read_dir(root.join(below))? {
         let entry = entry?;
         let path = below.join(entry.file_name());
@@ -98,7 +98,7 @@ fn gather(root: &Path, below: &Path, files: &mut Files) -> io::Result<()> {
     Ok(())
 }
 
-fn lay_out(files: &Files, dir: &Path) -> io::Result<()> {
+pub fn lay_out(files: &Files, dir: &Path) -> io::Result<()> {
     if dir.exists() {
         fs::remove_dir_all(dir)?;
     }
@@ -111,7 +111,7 @@ fn lay_out(files: &Files, dir: &Path) -> io::Result<()> {
 }
 
 /// Damages one to three places, and says how.
-fn damage(files: &mut Files, other: &Files, random: &mut Random) -> String {
+pub fn damage(files: &mut Files, other: &Files, random: &mut Random) -> String {
     let mut told = Vec::new();
     for _ in 0..random.size(3) {
         let paths: Vec<PathBuf> = files.keys().cloned().collect();
