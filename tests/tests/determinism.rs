@@ -56,7 +56,7 @@ fn log(run: &Path) -> Vec<Value> {
     let mut lines: Vec<Value> =
         fs::read_to_string(run.join("metrics.jsonl")).unwrap().lines().map(|l| serde_json::from_str(l).unwrap()).collect();
     for line in &mut lines {
-        ["seconds", "memory"].map(|key| line.as_object_mut().unwrap().remove(key));
+        line.as_object_mut().unwrap().retain(|key, _| key != "seconds" && key != "memory");
         if let Some(metrics) = line["metrics"].as_object_mut() {
             metrics.retain(|name, _| !name.ends_with("_per_second"));
         }

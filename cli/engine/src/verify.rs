@@ -5,10 +5,10 @@ use dv_cli::args::Verify;
 use dv_cli::exit::Exit;
 use dv_cli::out;
 use dv_datasets::text;
-use dv_train::run::folder;
+use dv_train::run::verify;
 
 pub fn verb(args: &Verify) -> Result<()> {
-    let (files, faults) = folder::verify(&args.dir)?;
+    let (files, faults) = verify::verify(&args.dir)?;
     let dir = text::path(&args.dir);
     if faults.is_empty() {
         return out::line(format_args!("{dir} is whole: {files} files"));

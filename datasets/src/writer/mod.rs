@@ -80,7 +80,7 @@ pub struct VideoMeta {
 }
 
 /// Writes a set into the folder `OUT.partial`, which becomes `OUT` by [`SetWriter::finish`] alone. Dropped before, it removes what it wrote,
-/// unless it is a pack's, which goes on later ([`SetWriter::resume`]). Nothing takes the folder for a set.
+/// unless it is a pack's, which goes on later (`resume`). Nothing takes the folder for a set.
 pub struct SetWriter {
     out: PathBuf,
     partial: Partial,

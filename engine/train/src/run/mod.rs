@@ -3,13 +3,16 @@
 pub mod checkpoint;
 mod evaluate;
 pub mod folder;
+mod log;
 mod metrics;
 mod not_finite;
 pub mod progress;
 pub mod record;
 pub mod runner;
 mod shared;
+mod space;
 pub mod stage;
 mod table;
 mod tables;
 mod trainer;
+pub mod verify;

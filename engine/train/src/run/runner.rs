@@ -2,6 +2,7 @@
 
 use super::folder::{Folder, Open};
 use super::shared::Shared;
+use super::space;
 use super::stage::{run_stage, Machine, StageContext, Tables};
 use super::table;
 use crate::exec::executor::Registry;
@@ -87,6 +88,7 @@ impl Runner<'_> {
         std::mem::take(&mut folder.notes).iter().for_each(|note| (self.tell)(&format!("note: {note}")));
         let todo = self.todo(&plan, &folder);
         let stages: Vec<Arc<StagePlan>> = std::mem::take(&mut plan.stages).into_iter().map(Arc::new).collect();
+        space::check(&plan, &stages, &|name| todo.contains(name), &folder.path)?;
         let mut tables = Tables::new();
         for stage in &stages {
             if !todo.contains(&stage.name) {

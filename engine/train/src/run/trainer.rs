@@ -4,6 +4,7 @@ use crate::exec::caught::torch_text;
 use crate::exec::executor::{Executor, Step, Values};
 use crate::exec::transfer::to_device;
 use crate::run::checkpoint::{self, State};
+use crate::run::log::memory;
 use crate::run::metrics::{scalar, Mean};
 use crate::run::not_finite;
 use crate::run::progress::{note, News, Progress};
@@ -19,7 +20,7 @@ use dv_graph::sample::epoch::{Batch, Rows};
 use dv_graph::sample::loader::{HostBatch, Loader};
 use dv_graph::sample::runner::HostPlan;
 use dv_graph::schedule::{Best, Plateaued};
-use dv_graph::stage::{Every, Optimiser, Schedule};
+use dv_graph::stage::{Every, Schedule};
 use serde_json::{json, Value};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -39,17 +40,17 @@ pub(crate) fn train(
 }
 
 /// A stage under way. What a checkpoint has of it is its whole state.
-struct Trainer<'t, 'a> {
-    cx: &'t mut StageContext<'a>,
-    stage: &'t Arc<StagePlan>,
+pub(super) struct Trainer<'t, 'a> {
+    pub(super) cx: &'t mut StageContext<'a>,
+    pub(super) stage: &'t Arc<StagePlan>,
     store: &'t mut Store,
-    rows: Arc<Rows>,
+    pub(super) rows: Arc<Rows>,
     data: &'t BTreeMap<String, String>,
     resumable: bool,
     executor: Executor<'a>,
     optimiser: Running,
     schedule: Schedule,
-    plateau: Plateaued,
+    pub(super) plateau: Plateaued,
     best: Option<Best>,
     /// Of the epoch under way.
     means: Vec<Mean>,
@@ -59,11 +60,11 @@ struct Trainer<'t, 'a> {
     epoch: u64,
     step_of_epoch: u64,
     /// Of the stage.
-    step: u64,
+    pub(super) step: u64,
     videos: u64,
     /// Seconds of earlier calls.
-    before: f64,
-    start: Instant,
+    pub(super) before: f64,
+    pub(super) start: Instant,
     saved: Instant,
     epochs: u64,
     /// An epoch.
@@ -71,7 +72,7 @@ struct Trainer<'t, 'a> {
     progress: Progress,
     machine: Value,
     /// What the last step's schedule made of the learning rate.
-    factor: f64,
+    pub(super) factor: f64,
 }
 
 impl<'t, 'a> Trainer<'t, 'a> {
@@ -357,29 +358,8 @@ impl<'t, 'a> Trainer<'t, 'a> {
         Ok(())
     }
 
-    fn seconds(&self) -> f64 {
+    pub(super) fn seconds(&self) -> f64 {
         self.before + self.start.elapsed().as_secs_f64()
-    }
-
-    /// Of the stage's optimiser; parameter groups have their own.
-    fn learning_rate(&self) -> Option<f64> {
-        let Optimiser::Sgd(sgd) = self.stage.drive.optimiser.as_ref()?;
-        Some(self.plateau.rate(sgd.lr) * self.factor)
-    }
-
-    /// The line of a step, where `log_every` asks for it.
-    fn log_step(&mut self, news: &News, norm: f64) -> Result<()> {
-        let Some(every) = self.stage.drive.settings.log_every else { return Ok(()) };
-        if !self.step.is_multiple_of(every) {
-            return Ok(());
-        }
-        let seconds = self.start.elapsed().as_secs_f64().max(1e-9);
-        let line = json!({
-            "stage": self.stage.name, "epoch": news.epoch + 1, "step": self.step, "lr": self.learning_rate(), "loss": news.loss,
-            "gradient_norm": norm, "clips_per_second": news.clips as f64 / (self.before + seconds), "waiting": news.waiting,
-            "seconds": self.seconds(), "memory": memory(),
-        });
-        self.cx.folder.log(&line)
     }
 
     fn progress_of_epoch(&self, news: &News) {
@@ -388,25 +368,6 @@ impl<'t, 'a> Trainer<'t, 'a> {
         let shown: Metrics = shown.map(|(m, mean)| (m.name.clone(), of(mean))).collect();
         self.progress.epoch(news, &shown);
     }
-
-    /// Says which videos an epoch leaves out: those of its last partial batch.
-    fn log_dropped(&mut self, pass: &Pass) -> Result<()> {
-        let drive = &self.stage.drive;
-        let (_, dropped) = self.rows.training(pass, drive.settings.batch.unwrap_or(1), drive.drops_last());
-        if dropped.is_empty() {
-            return Ok(());
-        }
-        let videos: Vec<&str> = dropped.iter().map(|p| &*self.rows.sample(*p).path).collect();
-        let line = json!({"stage": self.stage.name, "epoch": pass.epoch + 1, "dropped": videos, "why": "the last partial batch"});
-        self.cx.folder.log(&line)
-    }
-}
-
-/// Bytes of memory that the process has at most had resident; nothing where the system does not say.
-fn memory() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    peak.split_whitespace().next()?.parse::<u64>().ok().map(|kilobytes| kilobytes * 1024)
 }
 
 /// How much went through a second: videos, the clips that were read of them, and the rows of each model that reads pixels.
