@@ -153,3 +153,28 @@ fn a_sweep_goes_on_and_grows() {
     same(&place.left("straight"), &place.left("stopped"), "a sweep");
     call("stopped", &["--resume"]).done().never_says(&["stage pretrain"]);
 }
+
+/// The sets of a smoke run are a function of its graph, and are made again.
+#[test]
+fn a_smoke_run_goes_on_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let call = |out: &str, more: &[&str]| {
+        let (file, out) = (graph("small/moco.toml"), dir.path().join(out));
+        let fixed = ["run", file.to_str().unwrap(), "--smoke", "--out", out.to_str().unwrap(), "--compute-threads", "1"];
+        dv(fixed.iter().chain(more))
+    };
+    call("straight", &[]).done();
+    assert_eq!(call("stopped", &["--stop-after", "1"]).status, Some(130));
+    call("stopped", &["--resume"]).done();
+    let left = |out: &str| {
+        let mut files = BTreeMap::new();
+        gather(&dir.path().join(out), Path::new(""), &mut files);
+        files
+    };
+    same(&left("straight"), &left("stopped"), "a smoke run");
+    let lost = {
+        let file = graph("small/moco.toml");
+        dv(["run", file.to_str().unwrap(), "--smoke", "--compute-threads", "1", "--stop-after", "1"])
+    };
+    assert!(lost.status == Some(130) && lost.err.contains("a smoke run without --out leaves nothing"), "{}", lost.err);
+}

@@ -27,10 +27,8 @@ fn a_checkpoint_whose_names_have_a_prefix() {
     // the path starts at the graph's folder, not at the working directory
     graph("plain", "{ file = \"../module.safetensors\" }");
     run("graphs/plain.toml", "second").refused(&[
-        "module.safetensors: the weights in the file do not match the graph",
-        "missing in the file (",
-        "encoder/bn1.weight",
-        "names in the file (",
+        "error[wrong-weights]: the weights `module.safetensors` are not for `encoder`: missing in the file (",
+        "encoder/conv1.temporal_spatial_conv.weight",
         "every name in the file begins with `module.`",
         "help: the file has `encoder` under other names; give them in the model or in the stage's weights: names = [\"module.encoder\"]",
     ]);

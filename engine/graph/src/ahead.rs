@@ -1,6 +1,7 @@
 //! What would stop a run after hours, found before its first stage: weights files, labels, and videos of which nothing is left.
 
 use crate::fault::Faults;
+use crate::mismatch;
 use crate::overlap::Read;
 use crate::plan::{From, Plan, StagePlan};
 use crate::schedule::beyond;
@@ -14,6 +15,8 @@ use std::path::Path;
 
 /// The largest header that the format of weights knows, in bytes.
 const HEADER: u64 = 100_000_000;
+/// Of more missing tensors the first are named.
+const NAMED: usize = 4;
 
 /// Notes on settings that will have no effect, whatever the data are.
 pub(crate) fn note_beyond(plan: &Plan, faults: &mut Faults) {
@@ -37,14 +40,15 @@ pub(crate) fn check_weights(plan: &Plan, faults: &mut Faults) {
             let header = headers.entry(file).or_insert_with(|| header(file).map_err(|e| format!("{e:#}")));
             let found = match header {
                 Ok(header) => fits(plan, name, names.as_deref(), header),
-                Err(e) => Err(e.clone()),
+                Err(e) => Err(Unfit { why: e.clone(), help: None }),
             };
-            if let Err(why) = found {
+            if let Err(Unfit { why, help }) = found {
                 // the line of the graph shows the rest of the path
                 let named = file.file_name().unwrap_or_default().to_string_lossy();
                 let message = format!("the weights `{named}` are not for `{name}`: {why}");
                 if told.insert((stage.name.clone(), message.clone())) {
-                    faults.add("wrong-weights", stage.setting_at("weights"), message);
+                    let fault = faults.add("wrong-weights", stage.setting_at("weights"), message);
+                    help.into_iter().for_each(|help| fault.help(help));
                 }
             }
         }
@@ -72,23 +76,46 @@ fn header(path: &Path) -> Result<BTreeMap<String, Tensor>> {
     all.into_iter().map(|(name, value)| Ok((name, serde_json::from_value(value).with_context(named)?))).collect()
 }
 
+/// Why a file's tensors are not a model's, and what would help.
+struct Unfit {
+    why: String,
+    help: Option<String>,
+}
+
 /// Whether a file has all tensors of a model, by dv's names or the reference's.
-fn fits(plan: &Plan, name: &str, names: Option<&[String]>, header: &BTreeMap<String, Tensor>) -> Result<(), String> {
+fn fits(plan: &Plan, name: &str, names: Option<&[String]>, header: &BTreeMap<String, Tensor>) -> Result<(), Unfit> {
     let Some(model) = plan.models.get(name) else { return Ok(()) };
+    let names_of = names.unwrap_or(&model.names);
+    let mut missing = Vec::new();
     for parameter in &model.parameters {
         let own = format!("{name}/{}", parameter.name);
-        let reference = model.name_under(names.unwrap_or(&model.names), &parameter.name);
+        let reference = model.name_under(names_of, &parameter.name);
         let found =
             [names.is_none().then_some(own.clone()), reference.clone()].into_iter().flatten().find_map(|n| header.get_key_value(&n));
         match found {
-            None => return Err(format!("it has no `{}`", reference.unwrap_or(own))),
+            None => missing.push(reference.unwrap_or(own)),
             Some((there, tensor)) if tensor.shape != parameter.shape => {
-                return Err(format!("its `{there}` has the shape {:?}, the model's {:?}", tensor.shape, parameter.shape));
+                let why = format!("its `{there}` has the shape {:?}, the model's {:?}", tensor.shape, parameter.shape);
+                return Err(Unfit { why, help: None });
             }
             Some(_) => {}
         }
     }
-    Ok(())
+    let Some(_) = missing.first() else { return Ok(()) };
+    let more = missing.len().saturating_sub(NAMED);
+    let more = if more > 0 { format!(", and {more} more") } else { String::new() };
+    let mut why = format!("missing in the file ({}): {}{more}", missing.len(), missing[..missing.len().min(NAMED)].join(", "));
+    let all: Vec<String> = header.keys().cloned().collect();
+    if let Some(prefix) = mismatch::common_prefixes(&all).last() {
+        why += &format!("; every name in the file begins with `{prefix}`");
+    }
+    let tensors: Vec<String> = model.parameters.iter().map(|p| p.name.clone()).collect();
+    let one = mismatch::found_under(&all, &tensors).map(|path| vec![path.to_string()]);
+    let help = one.or_else(|| mismatch::with_prefix(&all, names_of)).map(|fitting| {
+        let list = format!("[{}]", fitting.iter().map(|n| format!("{n:?}")).collect::<Vec<_>>().join(", "));
+        format!("the file has `{name}` under other names; give them in the model or in the stage's weights: names = {list}")
+    });
+    Err(Unfit { why, help })
 }
 
 /// What of a split a stage cannot use: videos without a class where labels are read, and such of which a node leaves no frame.
@@ -127,7 +154,18 @@ fn rows_of(stage: &StagePlan, own: &Read, source: usize, faults: &mut Faults) ->
                 .help("leave them out of the lists, or give them a class, and pack again");
         }
     }
+    let mut longest = 0;
+    for video in &videos {
+        longest = longest.max(set.frames(*video)? as usize);
+    }
     for node in &stage.nodes {
+        if let Some(span) = node.kind.clip_span().filter(|span| *span > longest) {
+            let message = format!(
+                "clips of `{}` span {span} frames, and the longest video of the split `{}` has {longest}: each clip repeats frames",
+                node.path, own.source.split
+            );
+            faults.note("long-clips", node.at, message).help("take a smaller `length` or `stride`, if that is not meant");
+        }
         let direct = node.inputs.iter().any(|i| matches!(i.from, From::Node { node: from, .. } if from == source));
         if !direct {
             continue;

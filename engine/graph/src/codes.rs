@@ -125,6 +125,12 @@ pub const CODES: &[Code] = &[
         "Report it to the author of the kind, with the graph.",
     ),
     code(
+        "long-clips",
+        "Clips span more frames than any video of the split has (a note).",
+        "A sampler then repeats the last frames, and what the network sees of motion is less than it seems.",
+        "Take a smaller `length` or `stride`, or longer videos.",
+    ),
+    code(
         "missing-input",
         "A required input of a node is not connected.",
         "Inputs are never guessed.",
@@ -419,16 +425,16 @@ pub const CODES: &[Code] = &[
         "Pack the set as the graph asks, or change the graph to what the set has; `dv inspect` shows it.",
     ),
     code(
-        "wrong-weights",
-        "A weights file is missing, unreadable, of another format or not the model's.",
-        "It is read when its stage begins, which may be after days. So it is looked at before the first stage, and by `dv check --data`.",
-        "Give the file of the model that the graph describes; `names` says what the file calls the model.",
-    ),
-    code(
         "wrong-type",
         "A value has another type than the setting accepts.",
         "Nothing is converted: the string \"16\" is not a number.",
         "Write the value as the message says.",
+    ),
+    code(
+        "wrong-weights",
+        "A weights file is missing, unreadable, of another format or not the model's.",
+        "It is read when its stage begins, which may be after days. So it is looked at before the first stage, and by `dv check --data`.",
+        "Give the file of the model that the graph describes; `names` says what the file calls the model.",
     ),
 ];
 

@@ -64,6 +64,10 @@ pub trait Kind: serde::de::DeserializeOwned + schemars::JsonSchema + Send + Sync
     fn frames_left(&self, _frames: usize) -> Option<usize> {
         None
     }
+    /// From the first to the last frame of a clip, in frames of the video; `None` of what takes no clips.
+    fn clip_span(&self) -> Option<usize> {
+        None
+    }
     /// Two inputs whose tables should be of different videos: what is searched, and what is searched for.
     fn apart(&self) -> Option<[&'static str; 2]> {
         None
@@ -274,6 +278,7 @@ pub trait AnyKind: Any + Send + Sync {
     fn source(&self) -> Option<Source>;
     fn rows_needed(&self) -> Option<RowsNeeded>;
     fn frames_left(&self, frames: usize) -> Option<usize>;
+    fn clip_span(&self) -> Option<usize>;
     fn apart(&self) -> Option<[&'static str; 2]>;
     fn batch_at_most(&self) -> Option<(&'static str, usize)>;
     fn as_any(&self) -> &dyn Any;
@@ -297,6 +302,9 @@ impl<K: Kind> AnyKind for K {
     }
     fn frames_left(&self, frames: usize) -> Option<usize> {
         Kind::frames_left(self, frames)
+    }
+    fn clip_span(&self) -> Option<usize> {
+        Kind::clip_span(self)
     }
     fn apart(&self) -> Option<[&'static str; 2]> {
         Kind::apart(self)

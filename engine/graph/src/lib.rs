@@ -33,6 +33,7 @@ pub mod layer;
 mod library;
 pub mod live;
 pub mod merge;
+pub mod mismatch;
 mod nodes;
 mod order;
 mod overlap;

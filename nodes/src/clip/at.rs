@@ -51,6 +51,9 @@ impl Kind for At {
     fn ports(&self, inputs: &Inputs) -> Result<Vec<Port>, PortFault> {
         Ok(vec![clip_port(inputs, self.length)])
     }
+    fn clip_span(&self) -> Option<usize> {
+        Some((self.length - 1) * self.stride + 1)
+    }
 }
 
 impl SampleKind for At {

@@ -36,6 +36,9 @@ impl Kind for Random {
         let frames = inputs.port("frames").shape[1].clone();
         Ok(vec![clip_port(inputs, self.length), Port::index([1.into()]).with_range(frames)])
     }
+    fn clip_span(&self) -> Option<usize> {
+        Some((self.length - 1) * self.stride + 1)
+    }
 }
 
 impl SampleKind for Random {

@@ -49,6 +49,9 @@ impl Kind for RandomPadded {
         let frames = inputs.port("frames").shape[1].clone();
         Ok(vec![clip_port(inputs, self.length), Port::index([1.into()]).with_range(frames), Port::index([1.into()]).with_range(2.into())])
     }
+    fn clip_span(&self) -> Option<usize> {
+        Some((self.length - 1) * self.stride + 1)
+    }
 }
 
 impl SampleKind for RandomPadded {

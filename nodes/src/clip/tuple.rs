@@ -49,6 +49,9 @@ impl Kind for Tuple {
         let frames = inputs.port("frames").shape[1].clone();
         Ok(vec![with_clips(clip_port(inputs, self.length), self.clips), Port::index([1.into()]).with_range(frames)])
     }
+    fn clip_span(&self) -> Option<usize> {
+        Some((self.clips * self.step()).saturating_sub(self.gap))
+    }
 }
 
 impl SampleKind for Tuple {

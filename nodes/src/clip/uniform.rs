@@ -47,6 +47,9 @@ impl Kind for Uniform {
     fn ports(&self, inputs: &Inputs) -> Result<Vec<Port>, PortFault> {
         Ok(vec![with_clips(clip_port(inputs, self.length), self.clips)])
     }
+    fn clip_span(&self) -> Option<usize> {
+        Some((self.length - 1) * self.stride + 1)
+    }
 }
 
 impl SampleKind for Uniform {

@@ -48,6 +48,9 @@ impl Kind for Windows {
     fn ports(&self, inputs: &Inputs) -> Result<Vec<Port>, PortFault> {
         Ok(vec![with_clips(clip_port(inputs, self.length), self.clips), Port::index([1.into()]).with_range(2.into())])
     }
+    fn clip_span(&self) -> Option<usize> {
+        Some((self.length - 1) * self.stride + 1)
+    }
 }
 
 impl SampleKind for Windows {

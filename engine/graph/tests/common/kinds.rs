@@ -105,6 +105,9 @@ impl Kind for Several {
     fn ports(&self, inputs: &Inputs) -> Ports {
         Ok(vec![clip(inputs, self.length).with_axis(Axis::counted("clip", self.clips))])
     }
+    fn clip_span(&self) -> Option<usize> {
+        Some(self.length)
+    }
 }
 impl SampleKind for Several {
     fn run(&self, io: &mut SampleIo) -> Result<()> {

@@ -68,8 +68,11 @@ impl Folder {
             _ => {}
         }
         fs::create_dir_all(path).with_context(|| format!("cannot make the run folder {}", say()))?;
-        let lock = lock(path)?;
+        let (lock, locked) = lock(path)?;
         let (mut notes, mut record) = (Vec::new(), Record::new(name, resolved));
+        if !locked {
+            notes.push(format!("the file system of {} has no locks: make sure that no other dv writes there", say()));
+        }
         if path.join(record::FILE).exists() {
             let before = Record::load(path)?;
             let graph = path.join(GRAPH);
@@ -306,12 +309,13 @@ fn table_file(stage: &str, node: &str, port: &str) -> Result<String> {
     below("tables", stage, &format!("{}.{port}.safetensors", node.replace('/', "-")))
 }
 
-/// Keeps other processes out. Where the file system has no locks, two runs in one folder are not told apart.
-fn lock(path: &Path) -> Result<File> {
+/// Keeps other processes out; `false` where the file system has no locks, and two runs in one folder are not told apart.
+fn lock(path: &Path) -> Result<(File, bool)> {
     let file = path.join(LOCK);
     let say = || format!("cannot lock {}", path.display());
     let mut lock = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(&file).with_context(say)?;
-    if let Err(Errno::WOULDBLOCK) = flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+    let held = flock(&lock, FlockOperation::NonBlockingLockExclusive);
+    if let Err(Errno::WOULDBLOCK) = held {
         let mut who = String::new();
         let _ = Read::by_ref(&mut lock).take(100).read_to_string(&mut who);
         let who = who.trim();
@@ -320,7 +324,7 @@ fn lock(path: &Path) -> Result<File> {
     }
     lock.set_len(0).with_context(say)?;
     write!(lock, "{}", std::process::id()).with_context(say)?;
-    Ok(lock)
+    Ok((lock, held.is_ok()))
 }
 
 /// Says what of the machine is another than before, and may round otherwise.

@@ -1,10 +1,10 @@
 //! Weights from a safetensors file: parameters, buffers and registers, by dv's names or by the reference's.
 
-use crate::state::mismatch;
 use crate::state::store::{Lengths, Store};
 use crate::state::tensors;
 use anyhow::{bail, Context, Result};
 use dv_graph::kind::Reference;
+use dv_graph::mismatch;
 use dv_graph::plan::{NodePlan, Plan, StagePlan};
 use dv_graph::port::Dim;
 use std::collections::BTreeMap;

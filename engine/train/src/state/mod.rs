@@ -1,7 +1,6 @@
 //! What a stage keeps from step to step, and files of it: models, registers, the optimiser, weights of others.
 
 pub mod import;
-mod mismatch;
 pub mod optimise;
 pub mod store;
 pub mod tensors;

@@ -6,7 +6,7 @@ use std::path::Path;
 const SHOWN: usize = 8;
 
 /// Says what the two sides look like. `hints` are the settings that would make models fit.
-pub(crate) fn report(file: &Path, all: &[String], missing: &[String], spare: &[String], hints: &[String]) -> String {
+pub fn report(file: &Path, all: &[String], missing: &[String], spare: &[String], hints: &[String]) -> String {
     let mut text = format!("{}: the weights in the file do not match the graph", file.display());
     let mut line = |what: &str, names: &[String]| {
         if !names.is_empty() {
@@ -29,14 +29,14 @@ pub(crate) fn report(file: &Path, all: &[String], missing: &[String], spare: &[S
 }
 
 /// What all names begin with, up to each dot: `module.`, `module.encoder.`. Nothing of a single name.
-fn common_prefixes(names: &[String]) -> Vec<&str> {
+pub fn common_prefixes(names: &[String]) -> Vec<&str> {
     let Some((first, rest)) = names.split_first().filter(|(_, rest)| !rest.is_empty()) else { return Vec::new() };
     let ends = first.match_indices('.').map(|(i, _)| &first[..=i]);
     ends.take_while(|prefix| rest.iter().all(|name| name.starts_with(prefix))).collect()
 }
 
 /// The path below which a file has all of a model's tensors; empty where they stand at its root. A counter may be lacking.
-pub(crate) fn found_under<'a>(names: &'a [String], tensors: &[String]) -> Option<&'a str> {
+pub fn found_under<'a>(names: &'a [String], tensors: &[String]) -> Option<&'a str> {
     let needed: Vec<&String> = tensors.iter().filter(|t| !t.ends_with("num_batches_tracked")).collect();
     let first = needed.first()?;
     let paths = names.iter().filter_map(|name| {
@@ -57,7 +57,7 @@ pub(crate) fn found_under<'a>(names: &'a [String], tensors: &[String]) -> Option
 }
 
 /// The model's paths with something put before each, where the file has them all.
-pub(crate) fn with_prefix(all: &[String], names: &[String]) -> Option<Vec<String>> {
+pub fn with_prefix(all: &[String], names: &[String]) -> Option<Vec<String>> {
     let has = |path: &String| all.iter().any(|name| name.strip_prefix(path.as_str()).is_some_and(|rest| rest.starts_with('.')));
     let moved = common_prefixes(all).into_iter().map(|prefix| names.iter().map(|name| format!("{prefix}{name}")).collect::<Vec<_>>());
     moved.filter(|_| !names.is_empty()).find(|moved| moved.iter().all(has))
