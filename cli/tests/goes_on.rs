@@ -32,8 +32,11 @@ impl Place {
             place.write(&format!("{}/{i}.avi", if i < 6 { "a" } else { "b" }), &format!("{frames}\nvideo {i}\n"));
         }
         let ffmpeg = place.0.join("ffmpeg");
-        fs::write(&ffmpeg, format!("#!/bin/sh\n[ \"$1\" = -version ] && echo ffmpeg version 7.0 && exit\n{DECODE}")).unwrap();
-        fs::set_permissions(&ffmpeg, fs::Permissions::from_mode(0o755)).unwrap();
+        let text = place.0.join("ffmpeg.txt");
+        fs::write(&text, format!("#!/bin/sh\n[ \"$1\" = -version ] && echo ffmpeg version 7.0 && exit\n{DECODE}")).unwrap();
+        fs::set_permissions(&text, fs::Permissions::from_mode(0o755)).unwrap();
+        // By another process: while this one had it open, one that another test starts would have it too, and none could run it.
+        assert!(Command::new("cp").arg("-p").args([&text, &ffmpeg]).status().unwrap().success());
         place
     }
 

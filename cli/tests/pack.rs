@@ -25,9 +25,11 @@ impl Place {
     }
 
     fn ffmpeg(&self, body: &str) -> PathBuf {
-        let program = self.0.join("ffmpeg");
-        fs::write(&program, format!("#!/bin/sh\n[ \"$1\" = -version ] && echo ffmpeg version 7.0 && exit\n{body}\n")).unwrap();
-        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        let (text, program) = (self.0.join("ffmpeg.txt"), self.0.join("ffmpeg"));
+        fs::write(&text, format!("#!/bin/sh\n[ \"$1\" = -version ] && echo ffmpeg version 7.0 && exit\n{body}\n")).unwrap();
+        fs::set_permissions(&text, fs::Permissions::from_mode(0o755)).unwrap();
+        // By another process, see `no_ffmpeg_of_the_current_folder`.
+        assert!(Command::new("cp").arg("-p").args([&text, &program]).status().unwrap().success());
         program
     }
 

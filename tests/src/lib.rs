@@ -257,3 +257,19 @@ pool   = { kind = "head/global_pool", in = "seen.map" }
 logits = { apply = "head", in = "pool.features" }
 loss   = { kind = "loss/cross_entropy", in = { logits = "logits.logits", label = "video.label" } }
 "#;
+
+/// A further stage of [`TINY`], which reads what training left.
+pub const GALLERY: &str = r#"
+[stages.gallery]
+weights   = "learn"
+batch     = 4
+precision = "fp32"
+files     = ["table.rows"]
+[stages.gallery.nodes]
+video  = { kind = "source/shards", set = "tiny", split = "train01", hold_out = 0, height = 32, width = 32 }
+clip   = { kind = "clip/at", in = "video.frames", position = "first", length = 8, stride = 1 }
+normal = { kind = "view/normalize", in = "clip.clips", mean = [0.5, 0.5, 0.5], deviation = [0.2, 0.2, 0.2] }
+seen   = { apply = "encoder", in = "normal.clips" }
+pool   = { kind = "head/global_pool", in = "seen.map" }
+table  = { kind = "collect/mean", in = { rows = "pool.features", label = "video.label" }, over = [] }
+"#;

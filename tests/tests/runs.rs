@@ -1,26 +1,10 @@
 //! Folders of runs: one writer, one graph, and nothing read that the run did not leave.
 
-use dv_tests::{packed_set, program, Call, Said, TINY};
+use dv_tests::{packed_set, program, Call, Said, GALLERY, TINY};
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
-
-/// A stage that reads what training left.
-const GALLERY: &str = r#"
-[stages.gallery]
-weights   = "learn"
-batch     = 4
-precision = "fp32"
-files     = ["table.rows"]
-[stages.gallery.nodes]
-video  = { kind = "source/shards", set = "tiny", split = "train01", hold_out = 0, height = 32, width = 32 }
-clip   = { kind = "clip/at", in = "video.frames", position = "first", length = 8, stride = 1 }
-normal = { kind = "view/normalize", in = "clip.clips", mean = [0.5, 0.5, 0.5], deviation = [0.2, 0.2, 0.2] }
-seen   = { apply = "encoder", in = "normal.clips" }
-pool   = { kind = "head/global_pool", in = "seen.map" }
-table  = { kind = "collect/mean", in = { rows = "pool.features", label = "video.label" }, over = [] }
-"#;
 
 struct Place {
     dir: tempfile::TempDir,
@@ -206,4 +190,59 @@ fn a_loss_that_is_not_finite_names_node_and_videos() {
     let said = place.call("run").set(["stages.learn.optimiser.lr=1e6", "stages.learn.epochs=50"]).run();
     let said = said.refused(&["epoch ", " step ", " of `learn`", "the batch: ", ".avi", "clip_norm"]);
     assert!(said.err.contains("it first appears at `") || said.err.contains("it comes from the backward pass"), "{}", said.err);
+}
+
+/// A limit on the size of files stands in for a full disk: the error names the file, and with room the run goes on.
+#[test]
+fn a_full_disk_loses_nothing() {
+    let place = Place::new();
+    let mut command = Command::new("sh");
+    let [graph, data, out] = [place.graph.clone(), place.path("data"), place.path("run")].map(|path| path.display().to_string());
+    // 40 blocks of 512 bytes: the record fits, and no checkpoint
+    let line = format!("ulimit -f 40; exec '{}' run {graph} --data {data} --out {out} --compute-threads 1", program().display());
+    command.args(["-c", &line]);
+    let said = dv_tests::said(command);
+    let said = said.refused(&["cannot write ", "models.safetensors: files may not grow so large here"]);
+    assert!(!said.err.contains("defect"), "{}", said.err);
+    place.call("run").arg("--resume").run().done();
+    place.verify("run").done();
+    let mode = |mode: &str| assert!(Command::new("chmod").args([mode, &out]).status().unwrap().success());
+    // root may write where nobody may
+    if !nobody_is_kept_out() {
+        mode("a-w");
+        place.call("run").args(["--stage", "gallery"]).run().refused(&["cannot "]);
+        mode("u+w");
+    }
+}
+
+fn nobody_is_kept_out() -> bool {
+    Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout.starts_with(b"0\n"))
+}
+
+/// Two processes run points of one sweep: the stage that they share is computed by one, and the other takes it over.
+#[test]
+fn points_that_run_at_once_share_a_stage() {
+    let place = Place::new();
+    let sweep = fs::read_to_string(&place.graph).unwrap() + "[sweep]\n\"stages.gallery.batch\" = [2, 4]\n";
+    fs::write(&place.graph, sweep).unwrap();
+    let start = |value: &str| {
+        let mut command = Command::new(program());
+        let paths = [&place.graph, &place.path("data"), &place.path("sweep")].map(|path| path.display().to_string());
+        command.args(["run", &paths[0], "--data", &paths[1], "--out", &paths[2], "--compute-threads", "1"]);
+        command.args(["--point", &format!("batch={value}"), "--set", "stages.learn.epochs=30"]);
+        for name in ["LD_LIBRARY_PATH", "LIBTORCH", "DV_LIBTORCH", "DV_DATA", "OMP_NUM_THREADS"] {
+            command.env_remove(name);
+        }
+        command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    let outputs = ["2", "4"].map(start).map(|child| child.wait_with_output().unwrap());
+    let said: Vec<String> = outputs.iter().map(|output| String::from_utf8_lossy(&output.stderr).into_owned()).collect();
+    assert!(outputs.iter().all(|output| output.status.success()), "{said:#?}");
+    let trained = said.iter().filter(|said| said.contains("stage learn\n")).count();
+    let taken = said.iter().filter(|said| said.contains("stage learn: as in batch=")).count();
+    assert_eq!((trained, taken), (1, 1), "{said:#?}");
+    place.verify("sweep").done();
+    for point in ["batch=2", "batch=4"] {
+        assert!(place.path("sweep").join(point).join("files/gallery/table.rows.safetensors").exists(), "{point}");
+    }
 }

@@ -4,7 +4,7 @@ use super::child::{self, End, Limits};
 use super::random::Random;
 use super::sets::{damage, gather, lay_out, Files};
 use super::{Failure, Passed, Subject};
-use crate::{packed_set, TINY};
+use crate::{packed_set, GALLERY, TINY};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,22 +13,6 @@ use std::time::Duration;
 
 /// What a run of a few steps on a small network may take.
 pub const LIMITS: Limits = Limits { memory: 1_500_000_000, cpu: 60.0, wall: Duration::from_secs(120) };
-
-/// A stage that reads what training left.
-const GALLERY: &str = r#"
-[stages.gallery]
-weights   = "learn"
-batch     = 4
-precision = "fp32"
-files     = ["table.rows"]
-[stages.gallery.nodes]
-video  = { kind = "source/shards", set = "tiny", split = "train01", hold_out = 0, height = 32, width = 32 }
-clip   = { kind = "clip/at", in = "video.frames", position = "first", length = 8, stride = 1 }
-normal = { kind = "view/normalize", in = "clip.clips", mean = [0.5, 0.5, 0.5], deviation = [0.2, 0.2, 0.2] }
-seen   = { apply = "encoder", in = "normal.clips" }
-pool   = { kind = "head/global_pool", in = "seen.map" }
-table  = { kind = "collect/mean", in = { rows = "pool.features", label = "video.label" }, over = [] }
-"#;
 
 pub struct Runs {
     pub program: PathBuf,
@@ -109,6 +93,14 @@ impl Runs {
                     let verify = child::run(verify, LIMITS, dir).map_err(text)?;
                     if verify.end == End::Status(0) {
                         return Err(format!("{what}: other results, silently"));
+                    }
+                }
+                if what.starts_with("killed") {
+                    let mut verify = Command::new(&self.program);
+                    verify.arg("verify").arg(&run);
+                    let verify = child::run(verify, LIMITS, dir).map_err(text)?;
+                    if verify.end != End::Status(0) {
+                        return Err(format!("{what}: `dv verify` finds {}", verify.stderr));
                     }
                 }
                 "went on"

@@ -145,7 +145,23 @@ impl Folder {
         if own.checkpoint.is_none() {
             self.record.stages.insert(stage.to_owned(), Stage { log: self.log_length()?, ..Stage::default() });
         }
+        self.remove_unfinished(stage)?;
         self.save()
+    }
+
+    /// Removes checkpoints that a process which was killed was just writing, or removing: those that the record does not know.
+    fn remove_unfinished(&self, stage: &str) -> Result<()> {
+        let checkpoints = file::below(&self.path.join("checkpoints"), stage)?;
+        for entry in fs::read_dir(&checkpoints).into_iter().flatten().flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let ours = !name.is_empty() && name.bytes().all(|b| b.is_ascii_digit() || b == b'+');
+            let start = format!("checkpoints/{stage}/{name}/");
+            let known = self.stage(stage).is_some_and(|own| own.files.keys().any(|file| file.starts_with(&start)));
+            if ours && !known {
+                fs::remove_dir_all(entry.path()).with_context(|| format!("cannot remove {}", entry.path().display()))?;
+            }
+        }
+        Ok(())
     }
 
     /// Bytes of the log.
