@@ -96,7 +96,7 @@ fn resumes(name: &str, settings: &[&str], stops: impl IntoIterator<Item = usize>
         let number = stop.to_string();
         let said = place.run(name, &out, &[&set[..], &["--stop-after", &number]].concat());
         assert_eq!(said.status, Some(130), "after {stop} steps: {}", said.err);
-        let said = said.says(&["interrupted: the stage `pretrain` is saved after ", "--resume --out "]);
+        let said = said.says(&["interrupted: the stage `pretrain` is saved after ", "continue with: dv run ", " --resume"]);
         assert!(!said.err.contains("error"), "{}", said.err);
         // again, a step further, before it may go on to the end
         let again = place.run(name, &out, &[&set[..], &["--resume", "--stop-after", "1"]].concat());

@@ -97,7 +97,7 @@ fn signals_save_the_state() {
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(130), "{signal}: {said}");
         assert!(start.elapsed() < Duration::from_secs(10) && said.contains("the stage `learn` is saved after"), "{said}");
-        assert!(said.contains("--resume --out "), "{said}");
+        assert!(said.contains("continue with: dv run ") && said.trim_end().ends_with(" --resume"), "{said}");
         place.verify(signal).done();
         let said = resumed(&place, signal, 100_000).args(["--stop-after", "1"]).run();
         assert_eq!(said.status, Some(130), "{}", said.err);

@@ -84,21 +84,39 @@ pub fn verb(args: &Run, kinds: &Kinds) -> Result<()> {
         (Some(_), Some(_)) => swept.points.into_iter().try_fold(String::new(), |_, point| runner.point(point, &out_dir)),
         (None, _) => swept.points.into_iter().try_fold(String::new(), |_, point| runner.one(point.plan, &out_dir)),
     };
-    let table = done.map_err(|e| how_to_go_on(e, args, &out_dir, scratch.is_some() && args.out.is_none()))?;
+    let table = done.map_err(|e| how_to_go_on(e, scratch.is_some() && args.out.is_none()))?;
     out::line(table.trim_end())
 }
 
 /// Says of a run that was interrupted how it goes on.
-fn how_to_go_on(error: anyhow::Error, args: &Run, out_dir: &Path, lost: bool) -> anyhow::Error {
+fn how_to_go_on(error: anyhow::Error, lost: bool) -> anyhow::Error {
     if error.downcast_ref::<Interrupted>().is_none() {
         return error;
     }
-    let saved = error.chain().map(|cause| cause.to_string()).find(|text| text.ends_with("steps") || text.contains("is saved after"));
+    let saved = error.chain().map(|cause| cause.to_string()).find(|text| text.contains("is saved after"));
     let saved = saved.map_or(String::new(), |saved| format!("{saved}; "));
     if lost {
         return error.context("a smoke run without --out leaves nothing");
     }
-    let graph = text::path(&args.graph.graph);
-    let point = args.graph.point.as_ref().map_or(String::new(), |point| format!(" --point {point}"));
-    error.context(format!("{saved}dv run {graph}{point} --resume --out {} goes on", text::path(out_dir)))
+    error.context(format!("{saved}continue with: {}", command_to_go_on()))
+}
+
+/// This call's command with `--resume`, as a shell takes it.
+fn command_to_go_on() -> String {
+    let mut words: Vec<String> = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
+    if let Some(program) = words.first_mut() {
+        let name = program.rsplit('/').next().unwrap_or_default();
+        *program = name.strip_suffix("-engine").unwrap_or(name).to_owned();
+    }
+    if let Some(at) = words.iter().position(|word| word == "--stop-after") {
+        words.drain(at..words.len().min(at + 2));
+    }
+    words.retain(|word| !word.starts_with("--stop-after=") && word != "--resume");
+    words.push("--resume".into());
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_./=,:@%+-".contains(c);
+    let quoted = words.iter().map(|word| match !word.is_empty() && word.chars().all(plain) {
+        true => word.clone(),
+        false => format!("'{}'", word.replace('\'', "'\\''")),
+    });
+    quoted.collect::<Vec<_>>().join(" ")
 }

@@ -366,6 +366,10 @@ fn group(meta: &VideoMeta) -> String {
 
 /// An error that names the way out where `out` exists.
 pub(crate) fn check_absent(out: &Path) -> Result<()> {
-    ensure!(fs::symlink_metadata(out).is_err(), "{} exists already: give another --out, or remove it first", out.display());
+    ensure!(
+        fs::symlink_metadata(out).is_err(),
+        "{} exists already: give another --out, change it with --update, or remove it first",
+        out.display()
+    );
     Ok(())
 }
