@@ -225,17 +225,35 @@ fn points_that_run_at_once_share_a_stage() {
     let place = Place::new();
     let sweep = fs::read_to_string(&place.graph).unwrap() + "[sweep]\n\"stages.gallery.batch\" = [2, 4]\n";
     fs::write(&place.graph, sweep).unwrap();
-    let start = |value: &str| {
+    let start = |value: &str, epochs: u32| {
         let mut command = Command::new(program());
         let paths = [&place.graph, &place.path("data"), &place.path("sweep")].map(|path| path.display().to_string());
         command.args(["run", &paths[0], "--data", &paths[1], "--out", &paths[2], "--compute-threads", "1"]);
-        command.args(["--point", &format!("batch={value}"), "--set", "stages.learn.epochs=30"]);
+        command.args(["--point", &format!("batch={value}"), "--set", &format!("stages.learn.epochs={epochs}")]);
         for name in ["LD_LIBRARY_PATH", "LIBTORCH", "DV_LIBTORCH", "DV_DATA", "OMP_NUM_THREADS"] {
             command.env_remove(name);
         }
         command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
     };
-    let outputs = ["2", "4"].map(start).map(|child| child.wait_with_output().unwrap());
+    // Ctrl-C ends one that waits, while the other trains
+    let mut first = start("2", 100_000);
+    let begun = Instant::now();
+    while !fs::read_to_string(place.path("sweep/batch=2/run.json")).is_ok_and(|text| text.contains("\"learn\"")) {
+        assert!(begun.elapsed() < Duration::from_secs(60) && first.try_wait().unwrap().is_none(), "the first point trains");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    let second = start("4", 100_000);
+    while !place.path("sweep/batch=4/run.json").exists() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "the second point begins");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    assert!(Command::new("kill").args(["-INT", &second.id().to_string()]).status().unwrap().success());
+    assert_eq!(second.wait_with_output().unwrap().status.code(), Some(130));
+    assert!(first.try_wait().unwrap().is_none(), "the first point still trains");
+    first.kill().unwrap();
+    first.wait().unwrap();
+    fs::remove_dir_all(place.path("sweep")).unwrap();
+    let outputs = ["2", "4"].map(|value| start(value, 30)).map(|child| child.wait_with_output().unwrap());
     let said: Vec<String> = outputs.iter().map(|output| String::from_utf8_lossy(&output.stderr).into_owned()).collect();
     assert!(outputs.iter().all(|output| output.status.success()), "{said:#?}");
     let trained = said.iter().filter(|said| said.contains("stage learn\n")).count();

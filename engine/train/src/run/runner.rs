@@ -99,7 +99,7 @@ impl Runner<'_> {
                 continue;
             }
             // held while the stage runs: another point that shares it waits
-            let turn = shared.map(|shared| shared.turn(&stage.name, self.tell)).transpose()?.flatten();
+            let turn = shared.map(|shared| shared.turn(&stage.name, self.tell, &|| self.machine.go_on())).transpose()?.flatten();
             if let Some(point) = turn.as_ref().and_then(|turn| turn.done_by()) {
                 let inner = stages.iter().filter(|s| s.during.as_ref().is_some_and(|d| d.stage == stage.name));
                 for own in [stage].into_iter().chain(inner) {

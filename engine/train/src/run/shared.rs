@@ -8,9 +8,12 @@ use rustix::fs::{flock, FlockOperation};
 use rustix::io::Errno;
 use std::fs::{self, File, OpenOptions};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// The folder below that of the sweep: for each identity of a stage a lock, and the point that has it.
 const FOLDER: &str = ".shared";
+/// How often a point that waits asks.
+const TICK: Duration = Duration::from_millis(100);
 const NAME: Limit = Limit::new(4096, "the name of a point");
 
 pub(super) struct Shared {
@@ -40,8 +43,8 @@ impl Shared {
         Ok(Shared { folder, out: out.to_owned(), point: point.to_owned(), identities })
     }
 
-    /// Waits until no other process computes the stage. Nothing of a stage without an identity, which is no one else's.
-    pub fn turn(&self, stage: &str, tell: &dyn Fn(&str)) -> Result<Option<Turn>> {
+    /// Waits until no other process computes the stage, or until `go_on` is an error. Nothing of a stage without an identity, which is no one else's.
+    pub fn turn(&self, stage: &str, tell: &dyn Fn(&str), go_on: &dyn Fn() -> Result<()>) -> Result<Option<Turn>> {
         let Some(identity) = self.identities.get(stage) else { return Ok(None) };
         let file = file::below(&self.folder, identity)?;
         let lock = file.with_extension("lock");
@@ -49,11 +52,10 @@ impl Shared {
         let lock = OpenOptions::new().create(true).truncate(false).write(true).open(&lock).with_context(say)?;
         if let Err(Errno::WOULDBLOCK) = flock(&lock, FlockOperation::NonBlockingLockExclusive) {
             tell(&format!("stage {stage}: another process computes it for another point; waiting"));
-            loop {
-                match flock(&lock, FlockOperation::LockExclusive) {
-                    Err(Errno::INTR) => {}
-                    done => break done.with_context(say)?,
-                }
+            // asked for again and again: a signal does not end a call that waits
+            while let Err(Errno::WOULDBLOCK) = flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+                go_on()?;
+                std::thread::sleep(TICK);
             }
         }
         let done_by = match file::read_text(&file, NAME) {
