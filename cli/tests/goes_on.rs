@@ -173,6 +173,27 @@ fn signals_leave_what_is_packed() {
     }
 }
 
+/// A kill while the last files are written leaves them, or files of temporary names, beside the shards.
+#[test]
+fn what_a_kill_at_the_end_leaves_is_no_part_of_the_set() {
+    let place = Place::new("end");
+    place.pack("whole/set", &[]);
+    let mut child = place.command("set", &[]).env("SLOW", "1").stderr(std::process::Stdio::null()).spawn().unwrap();
+    let start = Instant::now();
+    while fs::read_to_string(place.0.join("set.partial/journal")).map_or(0, |text| text.lines().count()) < 3 {
+        assert!(start.elapsed() < Duration::from_secs(60), "nothing was packed");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let set = place.0.join("set.partial/set");
+    for (name, content) in [(".dv-temporary-7-0", "half a catal"), ("shards/.dv-temporary-7-1", ""), ("catalogue.dvc", "of fewer videos")] {
+        fs::write(set.join(name), content).unwrap();
+    }
+    assert!(place.pack("set", &[]).contains("were done by an earlier call"));
+    assert!(place.bytes("set") == place.bytes("whole/set"));
+}
+
 /// What is not as it was when the pack began.
 #[test]
 fn a_pack_goes_on_only_as_it_began() {

@@ -133,9 +133,18 @@ pub fn write(path: &Path, content: &[u8], fsync: bool) -> Result<()> {
     }
     // a bare name has the empty path above it
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let temporary = folder.join(format!("{TEMPORARY}{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed)));
+    let name = || folder.join(format!("{TEMPORARY}{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed)));
+    let mut temporary = name();
+    let mut create = || loop {
+        match File::create_new(&temporary) {
+            // Left by a killed process that had the same number, as the only one of a container often has.
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => temporary = name(),
+            other => return other,
+        }
+    };
+    let created = create();
     let run = || -> io::Result<()> {
-        let mut file = File::create_new(&temporary)?;
+        let mut file = created?;
         file.write_all(content)?;
         if fsync {
             file.sync_all()?;

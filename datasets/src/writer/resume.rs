@@ -149,10 +149,13 @@ impl SetWriter {
             .filter(|number| (*number as usize) < self.shards.len() || self.shard.is_some())
             .map(|number| self.shard_path(number))
             .collect();
-        let dir = self.partial.set().join("shards");
-        for entry in fs::read_dir(&dir).with_context(|| format!("cannot read {}", dir.display()))?.flatten() {
-            if !known.contains(&entry.path()) {
-                fs::remove_file(entry.path()).written(&entry.path())?;
+        // Beside the shards lies what the end of a pack writes, whole or under a temporary name.
+        let set = self.partial.set();
+        for dir in [&set, &set.join("shards")] {
+            for entry in fs::read_dir(dir).with_context(|| format!("cannot read {}", dir.display()))?.flatten() {
+                if entry.file_type().is_ok_and(|kind| kind.is_file()) && !known.contains(&entry.path()) {
+                    fs::remove_file(entry.path()).written(&entry.path())?;
+                }
             }
         }
         Ok(())

@@ -6,7 +6,7 @@ use super::random::Random;
 use super::words::TEXTS;
 use super::{Failure, Passed, Subject};
 use dv_datasets::{Ffmpeg, PackedSet};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fs;
 use std::io;
@@ -80,6 +80,7 @@ impl Packs {
     fn fail(&self, dir: &Path, seed: u64, what: String) -> Failure {
         let kept = self.kept.join(format!("pack-{seed}"));
         let _ = fs::remove_dir_all(&kept);
+        let _ = fs::create_dir_all(&self.kept);
         let copied = Command::new("cp").arg("-a").arg(dir).arg(&kept).status().is_ok_and(|status| status.success());
         Failure { what: if copied { what } else { format!("{what} (it could not be kept)") }, kept }
     }
@@ -226,8 +227,11 @@ impl Packs {
             }
             Some(ended)
         };
-        if same && bytes(&set).map_err(text)? != worker.whole {
-            return Err(format!("{what}: another set than that of an undisturbed pack"));
+        let made = bytes(&set).map_err(text)?;
+        if same && made != worker.whole {
+            let names: BTreeSet<&String> = made.keys().chain(worker.whole.keys()).collect();
+            let differing: Vec<&&String> = names.iter().filter(|name| made.get(**name) != worker.whole.get(**name)).collect();
+            return Err(format!("{what}: another set than that of an undisturbed pack: {differing:?}"));
         }
         let packed = PackedSet::open(&set).map_err(|e| format!("{what}: {e:#}"))?;
         let rejected = packed.rejected().map_err(|e| format!("{what}: {e:#}"))?.len();
