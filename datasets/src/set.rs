@@ -58,6 +58,8 @@ pub struct SplitRows {
 
 thread_local! {
     static SCRATCH: RefCell<Scratch> = RefCell::new(Scratch::default());
+    /// The frame that is being visited.
+    static RESTORED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
 impl PackedSet {
@@ -274,6 +276,32 @@ impl PackedSet {
                 last = Some((frame, i));
             }
             Ok(())
+        })
+    }
+
+    /// Restores frames of a video one after the other, each distinct block decompressed once: `each` gets RGB24, `[height, width, 3]`.
+    /// `frames` rise. Errors: no such video or frame, a damaged block, and those of `each`.
+    pub fn visit(&self, video: usize, frames: &[u32], mut each: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
+        ensure!(video < self.len(), "set {}: no video {video}: it has {}", self.name, self.len());
+        let (shard, index) = self.find(video)?;
+        SCRATCH.with_borrow_mut(|scratch| {
+            RESTORED.with_borrow_mut(|rgb| {
+                rgb.resize(self.frame_len(), 0);
+                let mut loaded = None;
+                for frame in frames {
+                    if *frame >= index.frames {
+                        bail!("set {}, video {}: no frame {frame}: it has {}", self.name, self.path(video)?, index.frames);
+                    }
+                    let block = frame / self.block_frames;
+                    if loaded != Some(block) {
+                        shard.load(&index, block, scratch).with_context(|| format!("{}, frame {frame}", self.at(shard, video)))?;
+                        loaded = Some(block);
+                    }
+                    shard.rgb(&index, frame % self.block_frames, scratch, rgb);
+                    each(rgb)?;
+                }
+                Ok(())
+            })
         })
     }
 

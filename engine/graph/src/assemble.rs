@@ -237,7 +237,7 @@ pub(crate) fn same_shapes(a: &[Parameter], b: &[Parameter]) -> bool {
 
 fn model_parameters(node: &NodeDecl, inputs: &Inputs, faults: &mut Faults) -> Option<Vec<Parameter>> {
     let parameters = node.entry.parameters.expect("a model's entry has parameters");
-    let list = ask(node.entry.name, "its list of parameters", node.at, faults, || parameters(node.kind.as_any(), inputs))?;
+    let list = ask(node.entry.name, "its list of parameters", node.at, faults, || parameters(node.kind.as_any(), inputs))?.ok()?;
     if list.len() > TENSORS {
         let message =
             format!("`{}` ({}) has {} parameters and buffers; at most {TENSORS} are allowed", node.path, node.entry.name, list.len());
@@ -249,7 +249,7 @@ fn model_parameters(node: &NodeDecl, inputs: &Inputs, faults: &mut Faults) -> Op
 /// The tensors of a register, none of them larger than what an output may be.
 fn register_state(node: &NodeDecl, inputs: &Inputs, faults: &mut Faults) -> Option<Vec<State>> {
     let state = node.entry.state?;
-    let list = ask(node.entry.name, "its list of tensors", node.at, faults, || state(node.kind.as_any(), inputs))?;
+    let list = ask(node.entry.name, "its list of tensors", node.at, faults, || state(node.kind.as_any(), inputs))?.ok()?;
     for s in &list {
         // the largest type that it may have
         let size = product(s.shape.iter().map(|d| d.known().unwrap_or(1)).chain([8]));

@@ -121,7 +121,7 @@ pub fn product(factors: impl IntoIterator<Item = usize>) -> u128 {
 /// Bytes of an output for a batch of so many samples; lengths that only the data knows count once. Of videos nothing is held.
 pub(crate) fn bytes(port: &Port, batch: usize) -> u128 {
     let each = match port.ty {
-        Type::Video => return 0,
+        Type::Video | Type::Absent => return 0,
         Type::Bytes => 1,
         Type::Float | Type::Table => 4,
         Type::Index => 8,

@@ -45,9 +45,9 @@ pub fn kind(entry: &Entry) -> String {
     if !entry.inputs.is_empty() || entry.outputs.iter().any(|o| o.draw) {
         let _ = writeln!(out, "\n| input | carries | |\n|---|---|---|");
         for i in entry.inputs {
-            let types: Vec<String> = i.types.iter().map(|t| t.to_string()).collect();
+            let types: Vec<String> = i.types().iter().map(|t| t.to_string()).collect();
             let name =
-                if i.many { "(any names)".to_string() } else { format!("`{}`{}", i.name, if i.optional { " (optional)" } else { "" }) };
+                if i.many() { "(any names)".to_string() } else { format!("`{}`{}", i.name, if i.optional() { " (optional)" } else { "" }) };
             let _ = writeln!(out, "| {name} | {} [{}] | {} |", types.join(" or "), i.shape, i.doc);
         }
         for o in entry.outputs.iter().filter(|o| o.draw) {
@@ -59,7 +59,7 @@ pub fn kind(entry: &Entry) -> String {
             let _ = writeln!(out, "\n| `{key}` | carries | {when} |\n|---|---|---|");
         }
         for i in edges {
-            let types: Vec<String> = i.types.iter().map(|t| t.to_string()).collect();
+            let types: Vec<String> = i.types().iter().map(|t| t.to_string()).collect();
             let _ = writeln!(out, "| `{}` | {} [{}] | {} |", i.name, types.join(" or "), i.shape, i.doc);
         }
     }
@@ -112,9 +112,9 @@ pub fn library(library: &Library) -> String {
 
 /// The library as one JSON document.
 pub fn json(entries: &[&Entry]) -> serde_json::Value {
-    let edges = |list: &[crate::kind::In]| -> Vec<serde_json::Value> {
-        let types = |i: &crate::kind::In| i.types.iter().map(|t| t.to_string()).collect::<Vec<_>>();
-        let one = |i: &crate::kind::In| serde_json::json!({"name": i.name, "types": types(i), "shape": i.shape, "optional": i.optional, "many": i.many, "doc": i.doc});
+    let edges = |list: &[crate::ports::Field]| -> Vec<serde_json::Value> {
+        let types = |i: &crate::ports::Field| i.types().iter().map(|t| t.to_string()).collect::<Vec<_>>();
+        let one = |i: &crate::ports::Field| serde_json::json!({"name": i.name, "types": types(i), "shape": i.shape, "optional": i.optional(), "many": i.many(), "doc": i.doc});
         list.iter().map(one).collect()
     };
     entries

@@ -3,7 +3,8 @@
 use crate::budget::DEPTH;
 use crate::experiment::{Experiment, InputDecl, NodeDecl, StageDecl};
 use crate::fault::{unmeant, Faults};
-use crate::kind::{Entry, In};
+use crate::kind::Entry;
+use crate::ports::Field;
 use crate::source::At;
 use petgraph::graph::{DiGraph, NodeIndex};
 
@@ -238,7 +239,7 @@ fn register_edges(experiment: &Experiment, stage: &StageDecl, node: &NodeDecl, r
     }
     // a misspelt one was told, with the name that it should have
     if !given.iter().any(|g| !declared.iter().any(|d| d.name == g.name)) {
-        for input in declared.iter().filter(|d| !d.optional && !given.iter().any(|g| g.name == d.name)) {
+        for input in declared.iter().filter(|d| !d.optional() && !given.iter().any(|g| g.name == d.name)) {
             whole = false;
             faults
                 .add(
@@ -261,7 +262,7 @@ fn node_edges(
     inputs: &[InputDecl],
     faults: &mut Faults,
 ) -> Option<Vec<Edge>> {
-    let many = entry.inputs.iter().any(|i| i.many);
+    let many = entry.inputs.iter().any(|i| i.many());
     let draws = entry.outputs.iter().filter(|o| o.draw).map(|o| o.name);
     let known: Vec<&str> = entry.inputs.iter().map(|i| i.name).chain(draws).collect();
     let mut whole = true;
@@ -276,8 +277,8 @@ fn node_edges(
             None => whole = false,
         }
     }
-    let missing: Vec<&In> =
-        entry.inputs.iter().filter(|i| !i.optional && !i.many && !inputs.iter().any(|given| given.name == i.name)).collect();
+    let missing: Vec<&Field> =
+        entry.inputs.iter().filter(|i| !i.optional() && !i.many() && !inputs.iter().any(|given| given.name == i.name)).collect();
     let unknown: Vec<&str> = inputs.iter().map(|i| i.name.as_str()).filter(|n| !many && !known.contains(n)).collect();
     whole &= missing.is_empty();
     // an edge under another name was meant for one that is missing

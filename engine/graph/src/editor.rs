@@ -4,7 +4,8 @@
 //! a node is one of the kinds' (`oneOf` by a constant `kind`), which is the form that editors of TOML complete from.
 
 use crate::experiment::seed_schema;
-use crate::kind::{Entry, In, Library};
+use crate::kind::{Entry, Library};
+use crate::ports::Field;
 use crate::merge::SCHEMA;
 use crate::range::INFINITY;
 use crate::stage::*;
@@ -133,16 +134,16 @@ fn node_keys(entry: &Entry) -> Map<String, Value> {
 }
 
 /// An edge for the first input, a table of edges by the inputs' names, or an array where the names are free.
-fn ports(inputs: &[In], draws: impl Iterator<Item = (&'static str, String)>) -> Option<Value> {
+fn ports(inputs: &[Field], draws: impl Iterator<Item = (&'static str, String)>) -> Option<Value> {
     let mut named: Map<String, Value> = Map::new();
     let edge = |doc: String| json!({ "allOf": [{ "$ref": "#/definitions/edge" }], "description": doc });
-    for input in inputs.iter().filter(|i| !i.many) {
+    for input in inputs.iter().filter(|i| !i.many()) {
         named.insert(input.name.into(), edge(input.doc.to_string()));
     }
     for (name, doc) in draws {
         named.insert(name.into(), edge(doc));
     }
-    let many = inputs.iter().find(|i| i.many);
+    let many = inputs.iter().find(|i| i.many());
     if named.is_empty() && many.is_none() {
         return None;
     }

@@ -22,7 +22,7 @@ impl Inputs {
         Inputs { written, ..self }
     }
     /// What is written to a register. A fault where that depends on the register itself.
-    pub fn written(&self, name: &str) -> Result<&Port, PortFault> {
+    pub(crate) fn written(&self, name: &str) -> Result<&Port, PortFault> {
         self.written.iter().find(|(n, _)| n == name).map(|(_, p)| p).ok_or_else(|| {
             PortFault::node(format!("its shape comes from what is written at `{name}`, and that depends on the register's own output"))
         })
@@ -34,28 +34,9 @@ impl Inputs {
     pub fn get(&self, name: &str) -> Option<&Port> {
         self.ports.iter().find(|(n, _)| n == name).map(|(_, p)| p)
     }
-    /// An input that the kind declares as required: the engine has checked that it is there.
-    ///
-    /// # Panics
-    /// For any other, which is the kind's defect: the check reports it.
-    pub fn port(&self, name: &str) -> &Port {
-        self.get(name).unwrap_or_else(|| panic!("it asks for the input `{name}`, which it does not declare as required"))
-    }
     /// All inputs under the names that the graph gave them, in order.
     pub fn all(&self) -> impl Iterator<Item = (&str, &Port)> {
         self.ports.iter().map(|(n, p)| (n.as_str(), p))
-    }
-    /// A length bound by the declared shapes.
-    ///
-    /// # Panics
-    /// For a name that stands in no shape of a required input, which is the kind's defect: the check reports it.
-    pub fn dim(&self, name: &str) -> Dim {
-        self.dims.get(name).cloned().unwrap_or_else(|| panic!("it asks for the length `{name}`, which no shape of its inputs declares"))
-    }
-    /// A bound length that must be a number here.
-    pub fn known(&self, name: &str) -> Result<usize, PortFault> {
-        let dim = self.dim(name);
-        dim.known().ok_or_else(|| PortFault::node(format!("the length {name} is `{dim}`, known only with the data; give --data")))
     }
     pub fn axes(&self, name: &str) -> &[Axis] {
         self.get(name).map_or(&[], |p| &p.axes)
@@ -63,13 +44,13 @@ impl Inputs {
 }
 
 /// A fault of the shape rule: of an input, of a setting, or of the node as a whole.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct PortFault {
     pub place: Place,
     pub message: String,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Place {
     Node,
     Input(String),

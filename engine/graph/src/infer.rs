@@ -5,8 +5,9 @@ use crate::defect;
 use crate::edges::{Edge, Role, Target};
 use crate::experiment::NodeDecl;
 use crate::fault::Faults;
-use crate::kind::{Axes, In, Inputs, Place};
-use crate::port::{Axis, Dim, Port, Rate};
+use crate::kind::{Axes, Inputs, Place};
+use crate::port::{Axis, Dim, Port, Rate, Type};
+use crate::ports::Field;
 use crate::show::thousands;
 use crate::source::At;
 use crate::tree::Value;
@@ -65,6 +66,10 @@ pub fn infer(node: &NodeDecl, edges: &[Edge], batch: usize, port: impl Fn(&Targe
                     format!("only values of a whole stage can be read from another stage; this is {p}, once a {}", p.rate),
                 )
                 .help("gather it there first with a kind of the family `collect`");
+            continue;
+        }
+        if p.ty == Type::Absent {
+            faults.add("unknown-port", edge.at, "the node has no such output with its settings".to_owned());
             continue;
         }
         if let Some(item) = &edge.item {
@@ -179,13 +184,14 @@ pub fn infer(node: &NodeDecl, edges: &[Edge], batch: usize, port: impl Fn(&Targe
         }
         list.push((e.input.clone(), p));
     }
-    match defect::ask(node.entry.name, "its shape rule", node.at, faults, || node.kind.ports(&inputs))? {
+    match defect::ask(node.entry.name, "its shape rule", node.at, faults, || (node.entry.rule)(node.kind.as_any(), &inputs))? {
         Ok(outputs) if outputs.len() != node.entry.outputs.len() => {
             let (given, declared) = (outputs.len(), node.entry.outputs.len());
             defect::report(node.entry.name, &format!("its shape rule gives {given} outputs, and it declares {declared}"), node.at, faults);
             None
         }
-        Ok(mut outputs) => {
+        Ok(outputs) => {
+            let mut outputs: Vec<Port> = outputs.into_iter().map(|port| port.unwrap_or_else(Port::absent)).collect();
             given_draws(node, edges, &inputs, &outputs, faults);
             for p in &mut outputs {
                 p.rate = rate;
@@ -272,8 +278,8 @@ pub(crate) fn axes_text(axes: &[Axis]) -> String {
 
 fn check_type(node: &NodeDecl, edge: &Edge, p: &Port, faults: &mut Faults) {
     if let Some(input) = declared(node, edge) {
-        if !input.types.contains(&p.ty) {
-            let want: Vec<String> = input.types.iter().map(|t| t.to_string()).collect();
+        if !input.types().contains(&p.ty) {
+            let want: Vec<String> = input.types().iter().map(|t| t.to_string()).collect();
             faults
                 .add("wrong-port-type", edge.at, format!("`{}` takes {}; this is {p}", edge.input, want.join(" or ")))
                 .help(format!("{}: {}", edge.input, input.doc));
@@ -309,7 +315,7 @@ pub fn infer_late(node: &NodeDecl, edges: &[(Edge, Port)], found: &mut Inferred,
     found.inputs.written.extend(edges.iter().map(|(e, p)| (e.input.clone(), p.clone())));
 }
 
-fn declared<'a>(node: &'a NodeDecl, edge: &Edge) -> Option<&'a In> {
+fn declared<'a>(node: &'a NodeDecl, edge: &Edge) -> Option<&'a Field> {
     let input = edge.input.as_str();
     match edge.role {
         Role::Write => return node.entry.writes.iter().find(|i| i.name == input),
@@ -318,12 +324,12 @@ fn declared<'a>(node: &'a NodeDecl, edge: &Edge) -> Option<&'a In> {
     }
     node.entry.inputs.iter().find(|i| i.name == input).or_else(|| {
         let draw = node.entry.outputs.iter().any(|o| o.draw && o.name == input);
-        node.entry.inputs.iter().find(|i| i.many && !draw)
+        node.entry.inputs.iter().find(|i| i.many() && !draw)
     })
 }
 
 /// Matches a port's shape with the declared lengths.
-fn unify(input: &In, shape: &[Dim], dims: &mut BTreeMap<&'static str, Dim>, edge: &Edge, faults: &mut Faults) {
+fn unify(input: &Field, shape: &[Dim], dims: &mut BTreeMap<&'static str, Dim>, edge: &Edge, faults: &mut Faults) {
     let words: Vec<&'static str> = input.shape.split_whitespace().collect();
     let (open_start, open_end) = (words.first() == Some(&"..."), words.last() == Some(&"..."));
     let named: Vec<&'static str> = words.iter().copied().filter(|w| *w != "...").collect();

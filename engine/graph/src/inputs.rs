@@ -4,7 +4,8 @@ use crate::experiment::InputDecl;
 use crate::fault::{unmeant, Faults};
 use crate::frame::Frame;
 use crate::group::Group;
-use crate::kind::{Entry, In};
+use crate::kind::Entry;
+use crate::ports::Field;
 use crate::source::At;
 use crate::tree::{Item, Table, Value};
 
@@ -44,7 +45,7 @@ fn edge_text(item: &Item, faults: &mut Faults) -> Option<String> {
 /// `in` as a text, a table of texts, or an array of texts; and whether all of it could be read.
 pub(crate) fn inputs(entry: &'static Entry, input: Option<Item>, frame: &Frame, faults: &mut Faults) -> (Vec<InputDecl>, bool) {
     let Some(item) = input else { return (Vec::new(), true) };
-    let many = entry.inputs.iter().any(|i| i.many);
+    let many = entry.inputs.iter().any(|i| i.many());
     let (mut out, mut whole) = (Vec::new(), true);
     let mut push =
         |name: &str, item: &Item, here: At, faults: &mut Faults| match edge_text(item, faults).and_then(|e| frame.edge(&e, item.at)) {
@@ -53,7 +54,7 @@ pub(crate) fn inputs(entry: &'static Entry, input: Option<Item>, frame: &Frame, 
         };
     match &item.value {
         Value::String(_) if many => push("0", &item, item.at, faults),
-        Value::String(_) => match entry.inputs.iter().find(|i| !i.optional).or(entry.inputs.first()) {
+        Value::String(_) => match entry.inputs.iter().find(|i| !i.optional()).or(entry.inputs.first()) {
             Some(first) => push(first.name, &item, item.at, faults),
             None => {
                 faults.add("no-inputs", item.at, format!("`{}` has no inputs", entry.name));
@@ -75,7 +76,7 @@ pub(crate) fn inputs(entry: &'static Entry, input: Option<Item>, frame: &Frame, 
 pub(crate) fn register_edges(
     entry: &'static Entry,
     key: &str,
-    declared: &'static [In],
+    declared: &'static [Field],
     given: Option<(At, Item)>,
     frame: &Frame,
     faults: &mut Faults,

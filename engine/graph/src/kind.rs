@@ -1,45 +1,80 @@
 //! What a kind of node or model declares about itself, and the library of kinds that a graph may name.
 //!
 //! A kind is one type: its settings (deserialised from the graph), its ports, its shape rule. How it computes is a
-//! second trait: [`SampleKind`](crate::host::SampleKind) on the host, `BatchKind` and `ModelKind` in `dv-train`.
+//! second trait: [`SampleKind`](crate::host::SampleKind), [`SourceKind`](crate::host::SourceKind) or
+//! [`ViewKind`](crate::host::ViewKind) on the host, `BatchKind` and `ModelKind` in `dv-train`.
 
 use crate::defect::ask;
 use crate::fault::Faults;
 pub use crate::given::{Inputs, Place, PortFault};
 pub use crate::library::Library;
 use crate::port::{Dim, Port, Rate, Type};
+use crate::ports::{derived, joined, struct_of, Dice, Extents, Field, Late, Plane, Ports, Presence, Row, Shapes, Slot, States};
 use crate::settings::{self, SettingFaults};
 use crate::tree::Table;
+use anyhow::{bail, Result};
 use std::any::Any;
+use std::marker::PhantomData;
 
-/// The settings of one node, and what follows from them.
+/// What `#[kind]` says of a kind, from its attribute and the struct of its settings.
 ///
-/// Private fields, `Deserialize` with `deny_unknown_fields`, no `Serialize`: rustc then warns about a setting that nobody reads.
-/// The doc comments of the type and of its fields are the user's documentation.
-pub trait Kind: serde::de::DeserializeOwned + schemars::JsonSchema + Send + Sync + 'static {
+/// Settings are private fields and not serialised: rustc then warns about one that nobody reads. The doc comments of the type and of its
+/// fields are the user's documentation.
+pub trait Declaration: serde::de::DeserializeOwned + schemars::JsonSchema + Send + Sync + 'static {
     /// `family/name`, as a graph writes it.
     const NAME: &'static str;
-    const INPUTS: &'static [In];
-    const OUTPUTS: &'static [Out];
+    /// The paper and its equation or section, or `standard`.
+    const SOURCE: &'static str;
     /// The least rate of the outputs: a loss is [`Rate::Batch`] whatever it reads.
-    const RATE: Rate = Rate::Sample;
+    const RATE: Rate;
     /// What happens to item axes.
-    const AXES: Axes = Axes::Fold;
+    const AXES: Axes;
     /// Whether gradients flow from the outputs to the inputs.
-    const GRADIENT: bool = true;
-    /// Whether each sample takes one of its inputs ([`Kind::pick`]). Inputs then count in the order of the file, else by their names.
-    const CHOOSES: bool = false;
+    const GRADIENT: bool;
     /// Whether it draws what no output shows (a bootstrap): its outcome depends on the seed.
-    const SEEDED: bool = false;
+    const SEEDED: bool;
+    /// Whether each sample takes one of its inputs ([`Kind::pick`]). Inputs then count in the order of the file, else by their names.
+    const CHOOSES: bool;
+    type In<P: Plane>: Ports<P>;
+    type Out<P: Plane>: Ports<P>;
+    /// Random draws: outputs too, and optional inputs of the same names, which reuse one.
+    type Draws<P: Plane>: Ports<P>;
     /// Of a register: what a step leaves in it (`write`).
-    const WRITES: &'static [In] = &[];
+    type Writes<P: Plane>: Ports<P>;
     /// Of a register: what it starts from in the first step (`initial`).
-    const INITIAL: &'static [In] = &[];
+    type Initial<P: Plane>: Ports<P>;
+    /// A setting that is a whole number, which the shapes of outputs may name.
+    fn length(&self, setting: &str) -> Option<usize>;
+}
 
+/// What is known when draws are made.
+pub struct Seen<K: Declaration> {
+    /// The lengths of the inputs, of one sample; of a kind of rate batch with the batch before them.
+    pub inputs: K::In<Extents>,
+    /// Whether a model runs in training.
+    pub training: bool,
+}
+
+/// What follows from the settings of a node, as far as its declaration does not say it.
+pub trait Kind: Declaration {
     /// Faults of the settings beyond what their schema says: ranges are declared on the fields.
     fn check(&self, _faults: &mut SettingFaults) {}
-    /// The shape rule: the outputs in the order of [`Kind::OUTPUTS`]. Rate and folded axes are the engine's.
-    fn ports(&self, inputs: &Inputs) -> Result<Vec<Port>, PortFault>;
+    /// The shape rule. Rate and folded axes are the engine's. By default what the declared shapes say.
+    fn ports(&self, inputs: Self::In<Shapes>) -> Result<Self::Out<Shapes>, PortFault> {
+        derived(self, inputs)
+    }
+    /// The same for the draws.
+    fn drawn(&self, inputs: Self::In<Shapes>) -> Result<Self::Draws<Shapes>, PortFault> {
+        derived(self, inputs)
+    }
+    /// The draws of one sample (of one item, where item axes are folded), each from its own generator; of a kind of rate batch those of the
+    /// batch. Not asked for where edges bring all of them.
+    fn draw(&self, _dice: Self::Draws<Dice>, _seen: &Seen<Self>) -> Result<Self::Draws<Row>>
+    where
+        Self: Sized,
+    {
+        bail!("the kind `{}` declares draws, and does not make them", Self::NAME)
+    }
     /// Inputs that the settings switch off with `false`.
     fn dropped(&self) -> Vec<String> {
         Vec::new()
@@ -85,18 +120,23 @@ pub struct RowsNeeded {
 /// A model kind: what owns parameters.
 pub trait ModelDeclaration: Kind {
     /// Parameters and buffers in PyTorch's names and order.
-    fn parameters(&self, inputs: &Inputs) -> Vec<Parameter>;
+    fn parameters(&self, inputs: Self::In<Shapes>) -> Vec<Parameter>;
 }
 
 /// A register kind: state that is no parameter (a queue, a bank, a counter). Its outputs show the value from before the step.
 pub trait RegisterDeclaration: Kind {
-    /// The tensors that it keeps. [`Inputs::written`] says what is written to it.
-    fn state(&self, inputs: &Inputs) -> Vec<State>;
+    /// The tensors that it keeps.
+    type Kept<P: Plane>: Ports<P>;
+    /// How they start, given what is written to it.
+    fn state(&self, written: &Self::Writes<Late>) -> Result<Self::Kept<States>, PortFault>;
+    /// The shape rule, given the same.
+    fn outputs(&self, written: &Self::Writes<Late>) -> Result<Self::Out<Shapes>, PortFault>;
 }
 
 /// One tensor of a register.
 #[derive(Clone, Debug, PartialEq)]
 pub struct State {
+    /// Its field's, as is the type.
     pub name: &'static str,
     /// Lengths that only the data knows are bound when it is opened.
     pub shape: Vec<Dim>,
@@ -107,6 +147,16 @@ pub struct State {
     pub reference: Reference,
 }
 
+impl State {
+    /// A tensor that the reference's state dict has in the same form.
+    pub fn new(shape: impl IntoIterator<Item = Dim>, init: Init) -> State {
+        State { name: "", shape: shape.into_iter().collect(), ty: Type::Float, init, reference: Reference::Same }
+    }
+    pub fn reference(self, reference: Reference) -> State {
+        State { reference, ..self }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reference {
     Same,
@@ -114,63 +164,6 @@ pub enum Reference {
     FirstAxisLast,
     /// It has no such tensor.
     None,
-}
-
-/// One input as a kind declares it.
-#[derive(Debug)]
-pub struct In {
-    pub name: &'static str,
-    pub types: &'static [Type],
-    /// Space-separated lengths, `3 T H W`; equal names are equal lengths; `...` at the beginning or the end is any number of lengths.
-    pub shape: &'static str,
-    pub doc: &'static str,
-    pub optional: bool,
-    /// Any number of inputs under names that the graph chooses.
-    pub many: bool,
-    /// Of an index, or of a table with labels: the length, by its name in the declared shapes, that it counts along. Labels count the classes: there must be as many.
-    pub counts: Option<&'static str>,
-}
-
-impl In {
-    pub const fn new(name: &'static str, types: &'static [Type], shape: &'static str, doc: &'static str) -> In {
-        In { name, types, shape, doc, optional: false, many: false, counts: None }
-    }
-    pub const fn optional(self) -> In {
-        In { optional: true, ..self }
-    }
-    /// Where a length of that name stands in a shape of `rank` lengths.
-    pub(crate) fn place(&self, length: &str, rank: usize) -> Option<usize> {
-        let words: Vec<&str> = self.shape.split_whitespace().collect();
-        let at = words.iter().position(|w| *w == length)?;
-        // of an open beginning, from the end
-        let place = if words[0] == "..." { (rank + at).checked_sub(words.len())? } else { at };
-        (place < rank).then_some(place)
-    }
-    pub const fn counts(self, length: &'static str) -> In {
-        In { counts: Some(length), ..self }
-    }
-    pub const fn many(self) -> In {
-        In { many: true, ..self }
-    }
-}
-
-/// One output as a kind declares it; the shape here is documentation, [`Kind::ports`] is the rule.
-#[derive(Debug)]
-pub struct Out {
-    pub name: &'static str,
-    pub shape: &'static str,
-    pub doc: &'static str,
-    /// A random draw of this node: shown here, and an optional input of the same name reuses one.
-    pub draw: bool,
-}
-
-impl Out {
-    pub const fn new(name: &'static str, shape: &'static str, doc: &'static str) -> Out {
-        Out { name, shape, doc, draw: false }
-    }
-    pub const fn draw(name: &'static str, shape: &'static str, doc: &'static str) -> Out {
-        Out { name, shape, doc, draw: true }
-    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -272,7 +265,6 @@ pub struct Source {
 
 /// A kind with its settings, without its type.
 pub trait AnyKind: Any + Send + Sync {
-    fn ports(&self, inputs: &Inputs) -> Result<Vec<Port>, PortFault>;
     fn dropped(&self) -> Vec<String>;
     fn pick(&self, rng: &mut crate::draw::Rng, branches: &[&str]) -> Option<usize>;
     fn source(&self) -> Option<Source>;
@@ -285,9 +277,6 @@ pub trait AnyKind: Any + Send + Sync {
 }
 
 impl<K: Kind> AnyKind for K {
-    fn ports(&self, inputs: &Inputs) -> Result<Vec<Port>, PortFault> {
-        Kind::ports(self, inputs)
-    }
     fn dropped(&self) -> Vec<String> {
         Kind::dropped(self)
     }
@@ -318,22 +307,38 @@ impl<K: Kind> AnyKind for K {
 }
 
 type Build = fn(&Table, crate::source::At, &mut Faults) -> Option<Box<dyn AnyKind>>;
-type RunSample = fn(&dyn Any, &mut crate::host::SampleIo) -> anyhow::Result<()>;
-type Parameters = fn(&dyn Any, &Inputs) -> Vec<Parameter>;
-type States = fn(&dyn Any, &Inputs) -> Vec<State>;
+type Rule = fn(&dyn Any, &Inputs) -> Result<Vec<Option<Port>>, PortFault>;
+pub type RunSample = fn(&dyn Any, crate::host::SampleCall) -> Result<crate::host::SampleOutputs>;
+type Parameters = fn(&dyn Any, &Inputs) -> Result<Vec<Parameter>, PortFault>;
+type StateOf = fn(&dyn Any, &Inputs) -> Result<Vec<State>, PortFault>;
+
+/// Where an input goes that a graph wires.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum To {
+    /// The input of that number.
+    Field(usize),
+    /// Among those under names that the graph chooses, which are the input of that number.
+    Many(usize),
+    /// The draw of that number, which is reused.
+    Draw(usize),
+}
 
 /// A kind in the library's static list.
 pub struct Entry {
     pub name: &'static str,
-    pub inputs: &'static [In],
-    pub outputs: &'static [Out],
+    pub source: &'static str,
+    pub inputs: &'static [Field],
+    /// Outputs, then draws.
+    pub outputs: &'static [Field],
     pub rate: Rate,
     pub axes: Axes,
     pub gradient: bool,
     pub seeded: bool,
     pub chooses: bool,
-    pub writes: &'static [In],
-    pub initial: &'static [In],
+    pub writes: &'static [Field],
+    pub initial: &'static [Field],
+    /// The shape rule: a port for each of the outputs that there is with these settings.
+    pub rule: Rule,
     /// Runs on the host, one sample at a time.
     pub sample: Option<RunSample>,
     /// Runs on the device, a batch at a time (or once a stage).
@@ -341,7 +346,7 @@ pub struct Entry {
     /// Owns parameters: declared under `models`, used with `apply`.
     pub parameters: Option<Parameters>,
     /// Keeps state from step to step.
-    pub state: Option<States>,
+    pub state: Option<StateOf>,
     pub schema: fn() -> schemars::Schema,
     pub build: Build,
 }
@@ -363,19 +368,69 @@ fn down<K: 'static>(any: &dyn Any) -> &K {
     any.downcast_ref().expect("an entry is used with the kind that it built")
 }
 
+/// The ports of a node as the struct that its kind declares: those of the declared names, and under other names what goes to `Many`.
+fn typed<P: Plane, S: Ports<P>>(ports: &[(String, Port)], draws: &[Field], of: impl Fn(&Port) -> P::Cell) -> Result<S, PortFault> {
+    let is_named = |name: &str| S::FIELDS.iter().any(|f| !f.many() && f.name == name) || draws.iter().any(|f| f.name == name);
+    let slot = |field: &Field| match field.presence {
+        Presence::Many => {
+            let others = ports.iter().filter(|(name, _)| !is_named(name));
+            Slot::Many(others.map(|(name, port)| (name.clone(), of(port))).collect())
+        }
+        _ => ports.iter().find(|(name, _)| name == field.name).map(|(_, port)| of(port)).into(),
+    };
+    struct_of(S::FIELDS.iter().map(slot).collect()).map_err(|e| PortFault::node(e.to_string()))
+}
+
+fn of_inputs<K: Kind>(inputs: &Inputs) -> Result<K::In<Shapes>, PortFault> {
+    typed(&inputs.ports, <K::Draws<Shapes> as Ports<Shapes>>::FIELDS, Port::clone)
+}
+
+/// What is written to a register. What depends on its own output is not known yet.
+fn of_writes<K: Kind>(inputs: &Inputs) -> Result<K::Writes<Late>, PortFault> {
+    let slot = |field: &Field| Slot::One(inputs.written(field.name).cloned());
+    struct_of(<K::Writes<Late> as Ports<Late>>::FIELDS.iter().map(slot).collect()).map_err(|e| PortFault::node(e.to_string()))
+}
+
+fn given<S: Ports<Shapes>>(ports: S) -> impl Iterator<Item = Option<Port>> {
+    crate::ports::slots(ports).into_iter().map(Slot::one)
+}
+
+fn rule<K: Kind>(any: &dyn Any, inputs: &Inputs) -> Result<Vec<Option<Port>>, PortFault> {
+    let kind = down::<K>(any);
+    let outputs = kind.ports(of_inputs::<K>(inputs)?)?;
+    Ok(given(outputs).chain(given(kind.drawn(of_inputs::<K>(inputs)?)?)).collect())
+}
+
+fn state<K: RegisterDeclaration>(any: &dyn Any, inputs: &Inputs) -> Result<Vec<State>, PortFault> {
+    let kept = down::<K>(any).state(&of_writes::<K>(inputs)?)?;
+    let fields = <K::Kept<States> as Ports<States>>::FIELDS;
+    let named = |(field, slot): (&Field, Slot<State>)| Some(State { name: field.name, ty: field.types()[0], ..slot.one()? });
+    Ok(fields.iter().zip(crate::ports::slots(kept)).filter_map(named).collect())
+}
+
+/// The static lists of a kind.
+struct Lists<K>(PhantomData<K>);
+
+impl<K: Kind> Lists<K> {
+    const JOINED: ([Field; 24], usize) = joined(<K::Out<Shapes> as Ports<Shapes>>::FIELDS, <K::Draws<Shapes> as Ports<Shapes>>::FIELDS);
+    const OUTPUTS: &'static [Field] = Self::JOINED.0.split_at(Self::JOINED.1).0;
+}
+
 impl Entry {
     const fn of<K: Kind>() -> Entry {
         Entry {
             name: K::NAME,
-            inputs: K::INPUTS,
-            outputs: K::OUTPUTS,
+            source: K::SOURCE,
+            inputs: <K::In<Shapes> as Ports<Shapes>>::FIELDS,
+            outputs: Lists::<K>::OUTPUTS,
             rate: K::RATE,
             axes: K::AXES,
             gradient: K::GRADIENT,
             seeded: K::SEEDED,
             chooses: K::CHOOSES,
-            writes: K::WRITES,
-            initial: K::INITIAL,
+            writes: <K::Writes<Shapes> as Ports<Shapes>>::FIELDS,
+            initial: <K::Initial<Shapes> as Ports<Shapes>>::FIELDS,
+            rule: rule::<K>,
             sample: None,
             batch: false,
             parameters: None,
@@ -386,7 +441,15 @@ impl Entry {
     }
     /// A node that runs on the host.
     pub const fn sample<K: crate::host::SampleKind>() -> Entry {
-        Entry { sample: Some(|any, io| down::<K>(any).run(io)), ..Entry::of::<K>() }
+        Entry { sample: Some(|any, call| crate::host::run_sample(down::<K>(any), call)), ..Entry::of::<K>() }
+    }
+    /// A node that reads videos.
+    pub const fn source<K: crate::host::SourceKind>() -> Entry {
+        Entry { sample: Some(|any, call| crate::host::run_source(down::<K>(any), call)), ..Entry::of::<K>() }
+    }
+    /// A node that moves pixels, on the host or the device.
+    pub const fn view<K: crate::host::ViewKind>() -> Entry {
+        Entry { sample: Some(|any, call| crate::host::run_view(down::<K>(any), call)), batch: true, ..Entry::of::<K>() }
     }
     /// A node that runs on the device.
     pub const fn batch<K: Kind>() -> Entry {
@@ -397,15 +460,27 @@ impl Entry {
         Entry { batch: true, ..Entry::sample::<K>() }
     }
     pub const fn model<K: ModelDeclaration>() -> Entry {
-        Entry { batch: true, parameters: Some(|any, inputs| down::<K>(any).parameters(inputs)), ..Entry::of::<K>() }
+        let parameters: Parameters = |any, inputs| Ok(down::<K>(any).parameters(of_inputs::<K>(inputs)?));
+        Entry { batch: true, parameters: Some(parameters), ..Entry::of::<K>() }
     }
     pub const fn register<K: RegisterDeclaration>() -> Entry {
-        Entry { batch: true, state: Some(|any, inputs| down::<K>(any).state(inputs)), ..Entry::of::<K>() }
+        let rule: Rule = |any, inputs| Ok(given(down::<K>(any).outputs(&of_writes::<K>(inputs)?)?).collect());
+        Entry { batch: true, rule, state: Some(state::<K>), ..Entry::of::<K>() }
     }
     pub fn family(&self) -> &'static str {
         self.name.split('/').next().unwrap_or(self.name)
     }
     pub fn output(&self, name: &str) -> Option<usize> {
         self.outputs.iter().position(|o| o.name == name)
+    }
+    /// Where an input of that name goes.
+    pub fn to(&self, name: &str) -> Option<To> {
+        let field = self.inputs.iter().position(|f| !f.many() && f.name == name).map(To::Field);
+        let draw = || self.outputs.iter().filter(|o| o.draw).position(|o| o.name == name).map(To::Draw);
+        field.or_else(draw).or_else(|| self.inputs.iter().position(Field::many).map(To::Many))
+    }
+    /// The place of the first draw among the outputs.
+    pub fn first_draw(&self) -> usize {
+        self.outputs.iter().position(|o| o.draw).unwrap_or(self.outputs.len())
     }
 }

@@ -40,6 +40,8 @@ mod overlap;
 mod passes;
 pub mod plan;
 pub mod port;
+pub mod ports;
+pub mod prelude;
 pub mod range;
 pub mod sample;
 pub mod schedule;

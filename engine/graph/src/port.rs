@@ -18,6 +18,8 @@ pub enum Type {
     Index,
     /// Rows keyed by sample id, gathered over a whole stage.
     Table,
+    /// With its settings the node has no such output.
+    Absent,
 }
 
 impl fmt::Display for Type {
@@ -28,6 +30,7 @@ impl fmt::Display for Type {
             Type::Float => "float",
             Type::Index => "index",
             Type::Table => "table",
+            Type::Absent => "absent",
         })
     }
 }
@@ -181,6 +184,10 @@ impl Port {
     }
     pub fn table(shape: impl IntoIterator<Item = Dim>) -> Port {
         Port::of(Type::Table, false, shape.into_iter().collect())
+    }
+    /// In place of an output that the node does not have with its settings.
+    pub fn absent() -> Port {
+        Port::of(Type::Absent, false, Vec::new())
     }
     pub fn with_axis(mut self, axis: Axis) -> Port {
         self.axes.push(axis);

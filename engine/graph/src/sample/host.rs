@@ -1,26 +1,109 @@
 //! Host values and what a node of the sample plane sees: pure functions of one sample and its key.
 
-use crate::budget::product;
+pub use super::clip::{Clip, Clips, Paint, Region, Transform};
 use crate::draw::{Key, Pass, Rng, Sample};
-use crate::kind::Kind;
-use anyhow::{anyhow, bail, ensure, Result};
+use crate::kind::{Kind, Seen};
+use crate::ports::{slots, struct_of, Dice, Extent, Extents, Field, Held, Numbers, Plane, Ports, Row, Slot};
+use anyhow::{anyhow, ensure, Result};
 use dv_datasets::PackedSet;
-use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
 /// A kind that runs on the host, on one sample at a time.
 pub trait SampleKind: Kind {
-    fn run(&self, io: &mut SampleIo) -> Result<()>;
+    fn run(&self, inputs: Self::In<Host>, draws: Self::Draws<Row>) -> Result<Self::Out<Host>>;
 }
+
+/// A kind that reads videos.
+pub trait SourceKind: Kind {
+    fn read(&self, sample: &SourceSample) -> Result<Self::Out<Host>>;
+}
+
+/// A kind that moves and resizes pixels: its first input are clips, and so is its first output. On the host the geometry is applied when the
+/// clip is painted, on the device to a batch's rows.
+pub trait ViewKind: Kind {
+    /// What becomes of a clip of that time, height and width.
+    fn transform(&self, draws: Self::Draws<Row>, size: [usize; 3]) -> Result<Transform>;
+}
+
+/// Values of one sample.
+pub enum Host {}
+
+/// Nothing of this type is on the host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Never {}
 
 /// A value of one sample.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
     Video(Video),
-    Bytes(Array<u8>),
+    Clips(Clips),
     Float(Array<f32>),
     Index(Array<i64>),
+}
+
+impl Plane for Host {
+    type Cell = Value;
+    type Video = Video;
+    type Bytes = Clips;
+    type Pixels = Clips;
+    type Any = Value;
+    type Float = Array<f32>;
+    type Index = Array<i64>;
+    type Scalar = Never;
+    type Whole = Never;
+    type Table = Never;
+}
+
+impl Held<Host> for Value {
+    fn of(cell: Value) -> Option<Value> {
+        Some(cell)
+    }
+    fn cell(self) -> Value {
+        self
+    }
+}
+
+macro_rules! held {
+    ($ty:ty, $variant:ident) => {
+        impl Held<Host> for $ty {
+            fn of(cell: Value) -> Option<$ty> {
+                match cell {
+                    Value::$variant(value) => Some(value),
+                    _ => None,
+                }
+            }
+            fn cell(self) -> Value {
+                Value::$variant(self)
+            }
+        }
+    };
+}
+held!(Video, Video);
+held!(Clips, Clips);
+held!(Array<f32>, Float);
+held!(Array<i64>, Index);
+
+impl Held<Host> for Never {
+    fn of(_: Value) -> Option<Never> {
+        None
+    }
+    fn cell(self) -> Value {
+        match self {}
+    }
+}
+
+impl Value {
+    /// Lengths in the order of the port: a clip's are `[3, T, H, W]`, a video's `[3, frames, H, W]`.
+    pub fn extent(&self) -> Extent {
+        let shape = match self {
+            Value::Video(video) => [&[3, video.frames()], &video.size()[..]].concat(),
+            Value::Clips(clips) => [&clips.axes[..], &[3], &clips.size()].concat(),
+            Value::Float(array) => array.shape.clone(),
+            Value::Index(array) => array.shape.clone(),
+        };
+        Extent { shape, range: None }
+    }
 }
 
 /// A dense array, last axis fastest. A clip of pixels is stored `[T, H, W, 3]` whatever its port's `[3, T, H, W]` says:
@@ -35,6 +118,10 @@ impl<T> Array<T> {
     pub fn new(shape: Vec<usize>, data: Vec<T>) -> Array<T> {
         assert_eq!(shape.iter().product::<usize>(), data.len(), "array of {shape:?}");
         Array { shape, data: Arc::new(data) }
+    }
+    /// One value for the sample.
+    pub fn scalar(value: T) -> Array<T> {
+        Array::new(Vec::new(), vec![value])
     }
 }
 
@@ -58,9 +145,6 @@ impl PartialEq for Video {
     }
 }
 
-/// Bytes of a clip that may be more than the machine has.
-const LARGE: usize = 1 << 28;
-
 impl Video {
     pub fn new(set: Arc<PackedSet>, index: usize) -> Result<Video> {
         let range = 0..set.frames(index)? as usize;
@@ -76,21 +160,21 @@ impl Video {
         let start = self.range.start + first;
         Ok(Video { range: start..start + frames, ..self.clone() })
     }
-    /// The frames at these positions as one clip `[T, H, W, 3]`.
-    pub fn clip(&self, positions: &[usize]) -> Result<Array<u8>> {
-        let (h, w) = (self.set.height as usize, self.set.width as usize);
-        if let Some(p) = positions.iter().find(|p| **p >= self.frames()) {
-            bail!("frame {p} of a video of {} frames", self.frames());
-        }
-        let frames: Vec<u32> = positions.iter().map(|p| (self.range.start + p) as u32).collect();
-        let bytes = usize::try_from(product([frames.len(), h, w, 3])).unwrap_or(usize::MAX);
-        // pages of zeros cost nothing until they are written, but an allocation that fails ends the process: large ones are tried first
-        if bytes > LARGE && Vec::<u8>::new().try_reserve_exact(bytes).is_err() {
-            bail!("no memory for a clip of {} frames, {bytes} bytes: make it shorter", frames.len());
-        }
-        let mut data = vec![0; bytes];
-        self.set.read_frames(self.index, &frames, &mut data)?;
-        Ok(Array::new(vec![frames.len(), h, w, 3], data))
+    /// Height and width.
+    pub fn size(&self) -> [usize; 2] {
+        [self.set.height as usize, self.set.width as usize]
+    }
+    /// The packed frame that its first one is.
+    pub(super) fn first(&self) -> u32 {
+        self.range.start as u32
+    }
+    /// The frames at these positions. Error: there is no such frame.
+    pub fn clip(&self, positions: &[usize]) -> Result<Clip> {
+        Clip::of(self, positions)
+    }
+    /// Clips on an item axis: the frames at these positions, so many a clip.
+    pub fn clips(&self, positions: &[usize], length: usize) -> Result<Clips> {
+        Ok(Clips::on_axis(positions.chunks(length).map(|part| self.clip(part)).collect::<Result<_>>()?))
     }
 }
 
@@ -106,81 +190,124 @@ pub struct SourceSample {
     pub label: Option<u32>,
 }
 
-/// What a node of the sample plane reads and writes.
-pub struct SampleIo<'a> {
-    pub(crate) node: &'a str,
-    pub(crate) pass: &'a Pass,
-    pub(crate) sample: &'a Sample,
-    pub(crate) item: usize,
-    pub(crate) inputs: &'a HashMap<&'a str, Value>,
-    pub(crate) source: Option<&'a SourceSample>,
-    pub(crate) outputs: HashMap<&'static str, Value>,
+/// What a node of the sample plane is run with.
+pub struct SampleCall<'a> {
+    pub node: &'a str,
+    pub pass: &'a Pass,
+    pub sample: &'a Sample,
+    /// Which item of folded item axes this is.
+    pub item: usize,
+    /// Of a source: the sample that it stands for.
+    pub source: Option<&'a SourceSample>,
+    /// In the order of the kind's inputs.
+    pub inputs: Vec<Slot<Value>>,
+    /// In the order of its draws: those that edges bring.
+    pub draws: Vec<Option<Value>>,
+    /// Shapes of its draws; without them each is one row of numbers.
+    pub shapes: &'a [Vec<usize>],
 }
 
-impl<'a> SampleIo<'a> {
-    /// For the sample plane's runner and for tests of single nodes.
-    pub fn new(node: &'a str, pass: &'a Pass, sample: &'a Sample, inputs: &'a HashMap<&'a str, Value>) -> SampleIo<'a> {
-        SampleIo { node, pass, sample, item: 0, inputs, source: None, outputs: HashMap::new() }
-    }
-    /// Of a source node: the sample that it stands for.
-    pub fn with_source(self, source: &'a SourceSample) -> SampleIo<'a> {
-        SampleIo { source: Some(source), ..self }
-    }
-    /// Which item of folded item axes this is.
-    pub fn with_item(self, item: usize) -> SampleIo<'a> {
-        SampleIo { item, ..self }
-    }
-    pub fn source(&self) -> Result<&'a SourceSample> {
-        self.source.ok_or_else(|| anyhow!("{}: not a source", self.node))
-    }
-    pub fn sample(&self) -> &'a Sample {
-        self.sample
-    }
-    pub fn input(&self, name: &str) -> Result<&'a Value> {
-        self.inputs.get(name).ok_or_else(|| anyhow!("{}: no value at input `{name}`", self.node))
-    }
-    pub fn video(&self, name: &str) -> Result<&'a Video> {
-        match self.input(name)? {
-            Value::Video(v) => Ok(v),
-            _ => bail!("{}: input `{name}` holds no video", self.node),
-        }
-    }
-    /// Pixels `[T, H, W, 3]`.
-    pub fn bytes(&self, name: &str) -> Result<&'a Array<u8>> {
-        match self.input(name)? {
-            Value::Bytes(a) => Ok(a),
-            _ => bail!("{}: input `{name}` holds no bytes", self.node),
-        }
-    }
-    pub fn put(&mut self, name: &'static str, value: Value) {
-        self.outputs.insert(name, value);
-    }
-    /// A draw of integers: reused when an edge brings one, else drawn here; shown on the output of that name.
-    pub fn draw_index(&mut self, name: &'static str, shape: &[usize], draw: impl FnOnce(&mut Rng) -> Vec<i64>) -> Result<Vec<i64>> {
-        let value = match self.inputs.get(name) {
-            Some(Value::Index(a)) => a.clone(),
-            Some(_) => bail!("{}: input `{name}` must be an index", self.node),
-            None => Array::new(shape.to_vec(), draw(&mut self.rng(name))),
+/// Outputs, then draws, in the order in which the kind declares them.
+pub type SampleOutputs = Vec<Option<Value>>;
+
+impl SampleCall<'_> {
+    /// A draw's numbers, reused where an edge brings them, else drawn here.
+    fn draw<K: Kind>(&mut self, kind: &K, fields: &[Field]) -> Result<Vec<Numbers>> {
+        let given = |(i, field): (usize, &Field)| match self.draws.get(i).cloned().flatten() {
+            None => Ok(None),
+            Some(Value::Index(array)) => Ok(Some(Numbers::Index(array.data.to_vec()))),
+            Some(Value::Float(array)) => Ok(Some(Numbers::Float(array.data.to_vec()))),
+            Some(_) => Err(anyhow!("the draw `{}` is given as pixels", field.name)),
         };
-        let drawn = value.data.to_vec();
-        self.put(name, Value::Index(value));
-        Ok(drawn)
+        let given: Vec<Option<Numbers>> = fields.iter().enumerate().map(given).collect::<Result<_>>()?;
+        let inputs = self.inputs.iter().map(|slot| match slot {
+            Slot::One(value) => Slot::One(value.extent()),
+            Slot::Many(list) => Slot::Many(list.iter().map(|(name, value)| (name.clone(), value.extent())).collect()),
+            Slot::Empty => Slot::Empty,
+        });
+        let rng = |draw: &str| Key::sample(self.pass, self.sample, self.item, self.node, draw).rng();
+        drawn(kind, given, inputs.collect(), false, rng)
     }
-    /// The same for floats.
-    pub fn draw_float(&mut self, name: &'static str, shape: &[usize], draw: impl FnOnce(&mut Rng) -> Vec<f32>) -> Result<Vec<f32>> {
-        let value = match self.inputs.get(name) {
-            Some(Value::Float(a)) => a.clone(),
-            Some(_) => bail!("{}: input `{name}` must be floats", self.node),
-            None => Array::new(shape.to_vec(), draw(&mut self.rng(name))),
+    /// A draw as the output that shows it.
+    fn shown(&self, place: usize, field: &Field, numbers: Numbers) -> Result<Value> {
+        let shape = |length: usize| match self.shapes.get(place) {
+            Some(shape) => shape.clone(),
+            None if field.shape.is_empty() => Vec::new(),
+            None => vec![length],
         };
-        let drawn = value.data.to_vec();
-        self.put(name, Value::Float(value));
-        Ok(drawn)
+        let fits = |shape: &[usize], length: usize| {
+            ensure!(shape.iter().product::<usize>() == length, "the draw `{}` has {length} numbers, and its shape is {shape:?}", field.name);
+            Ok(())
+        };
+        Ok(match numbers {
+            Numbers::Float(list) => {
+                let shape = shape(list.len());
+                fits(&shape, list.len())?;
+                Value::Float(Array::new(shape, list))
+            }
+            Numbers::Index(list) => {
+                let shape = shape(list.len());
+                fits(&shape, list.len())?;
+                Value::Index(Array::new(shape, list))
+            }
+        })
     }
-    fn rng(&self, draw: &str) -> Rng {
-        Key::sample(self.pass, self.sample, self.item, self.node, draw).rng()
+}
+
+/// The draws of one row: those that are given, and the others from their own generators.
+pub fn drawn<K: Kind>(
+    kind: &K,
+    given: Vec<Option<Numbers>>,
+    inputs: Vec<Slot<Extent>>,
+    training: bool,
+    rng: impl Fn(&str) -> Rng,
+) -> Result<Vec<Numbers>> {
+    let fields = <K::Draws<Row> as Ports<Row>>::FIELDS;
+    if given.iter().all(Option::is_some) {
+        return Ok(given.into_iter().flatten().collect());
     }
-    pub fn finish(self) -> HashMap<&'static str, Value> {
-        self.outputs
+    let dice = struct_of::<Dice, K::Draws<Dice>>(fields.iter().map(|field| Slot::One(rng(field.name))).collect())?;
+    let seen = Seen { inputs: struct_of::<Extents, K::In<Extents>>(inputs)?, training };
+    let made = slots(kind.draw(dice, &seen)?);
+    let one = |((field, given), made): ((&Field, Option<Numbers>), Slot<Numbers>)| {
+        given.or(made.one()).ok_or_else(|| anyhow!("the kind `{}` makes no draw `{}`", K::NAME, field.name))
+    };
+    fields.iter().zip(given).zip(made).map(one).collect()
+}
+
+fn outputs(call: &SampleCall, mut list: SampleOutputs, fields: &[Field], draws: Vec<Numbers>) -> Result<SampleOutputs> {
+    for (place, (field, numbers)) in fields.iter().zip(draws).enumerate() {
+        list.push(Some(call.shown(place, field, numbers)?));
     }
+    Ok(list)
+}
+
+fn row<K: Kind>(draws: &[Numbers]) -> Result<K::Draws<Row>> {
+    Ok(struct_of(draws.iter().cloned().map(Slot::One).collect())?)
+}
+
+/// Runs a node of the host.
+pub fn run_sample<K: SampleKind>(kind: &K, mut call: SampleCall) -> Result<SampleOutputs> {
+    let fields = <K::Draws<Row> as Ports<Row>>::FIELDS;
+    let draws = call.draw(kind, fields)?;
+    let inputs = struct_of::<Host, K::In<Host>>(std::mem::take(&mut call.inputs))?;
+    let given = slots(kind.run(inputs, row::<K>(&draws)?)?);
+    outputs(&call, given.into_iter().map(Slot::one).collect(), fields, draws)
+}
+
+/// Runs a source.
+pub fn run_source<K: SourceKind>(kind: &K, call: SampleCall) -> Result<SampleOutputs> {
+    let source = call.source.ok_or_else(|| anyhow!("{}: not a source", call.node))?;
+    Ok(slots(kind.read(source)?).into_iter().map(Slot::one).collect())
+}
+
+/// Runs a node that moves pixels.
+pub fn run_view<K: ViewKind>(kind: &K, mut call: SampleCall) -> Result<SampleOutputs> {
+    let fields = <K::Draws<Row> as Ports<Row>>::FIELDS;
+    let draws = call.draw(kind, fields)?;
+    let Some(Slot::One(Value::Clips(clips))) = call.inputs.drain(..).next() else { return Err(anyhow!("no clips came")) };
+    let clip = clips.single()?;
+    let transform = kind.transform(row::<K>(&draws)?, clip.size())?;
+    let clips = Value::Clips(clip.transformed(&transform)?.into());
+    outputs(&call, vec![Some(clips)], fields, draws)
 }

@@ -4,7 +4,7 @@
 //! sample joins it and hands it over; the consumer takes them in order.
 
 use super::epoch::{Batch, Rows};
-use super::host::Value;
+use super::host::{Array, Value};
 use super::runner::HostPlan;
 use crate::draw::Sample;
 use anyhow::{anyhow, bail, Context, Result};
@@ -46,7 +46,7 @@ pub struct HostBatch {
 struct Work {
     number: usize,
     batch: Batch,
-    slots: Vec<Mutex<Option<Vec<Option<Value>>>>>,
+    slots: Vec<Mutex<Option<Vec<Option<Painted>>>>>,
     left: AtomicUsize,
 }
 
@@ -190,7 +190,10 @@ fn take(shared: &Shared) -> Option<(Arc<Work>, usize)> {
 
 fn work(shared: &Shared, sender: &Sender<(usize, Result<HostBatch>)>) {
     while let Some((work, slot)) = take(shared) {
-        let result = caught(|| shared.plan.run(&shared.rows, &work.batch.pass, work.batch.positions[slot]));
+        let result = caught(|| {
+            let values = shared.plan.run(&shared.rows, &work.batch.pass, work.batch.positions[slot])?;
+            values.into_iter().map(|value| value.map(Painted::of).transpose()).collect()
+        });
         match result.with_context(|| named(shared, &work, slot)) {
             Ok(values) => *work.slots[slot].lock().unwrap_or_else(PoisonError::into_inner) = Some(values),
             Err(e) => {
@@ -235,7 +238,7 @@ pub fn panic_text(panic: &Box<dyn std::any::Any + Send>) -> String {
 }
 
 fn join(shared: &Shared, work: &Work) -> Result<HostBatch> {
-    let mut rows: Vec<Vec<Option<Value>>> = Vec::with_capacity(work.slots.len());
+    let mut rows: Vec<Vec<Option<Painted>>> = Vec::with_capacity(work.slots.len());
     for slot in &work.slots {
         rows.push(slot.lock().unwrap_or_else(PoisonError::into_inner).take().ok_or_else(|| anyhow!("a sample of the batch was lost"))?);
     }
@@ -244,7 +247,7 @@ fn join(shared: &Shared, work: &Work) -> Result<HostBatch> {
     Ok(HostBatch { batch: work.batch.clone(), samples, columns })
 }
 
-fn column(rows: &[Vec<Option<Value>>], c: usize) -> Result<Column> {
+fn column(rows: &[Vec<Option<Painted>>], c: usize) -> Result<Column> {
     let Some(first) = rows.iter().find_map(|r| r[c].as_ref()) else { return Ok(Column::Absent) };
     macro_rules! joined {
         ($variant:ident, $first:expr) => {{
@@ -255,7 +258,7 @@ fn column(rows: &[Vec<Option<Value>>], c: usize) -> Result<Column> {
             }
             for row in rows {
                 match &row[c] {
-                    Some(Value::$variant(a)) if a.shape == $first.shape => data.extend_from_slice(&a.data),
+                    Some(Painted::$variant(a)) if a.shape == $first.shape => data.extend_from_slice(&a.data),
                     Some(_) => bail!("samples of one batch differ in shape"),
                     None => data.resize(data.len() + inner, Default::default()),
                 }
@@ -265,9 +268,26 @@ fn column(rows: &[Vec<Option<Value>>], c: usize) -> Result<Column> {
         }};
     }
     Ok(match first {
-        Value::Bytes(a) => joined!(Bytes, a),
-        Value::Float(a) => joined!(Float, a),
-        Value::Index(a) => joined!(Index, a),
-        Value::Video(_) => bail!("a video cannot cross to the device: sample clips of it first"),
+        Painted::Bytes(a) => joined!(Bytes, a),
+        Painted::Float(a) => joined!(Float, a),
+        Painted::Index(a) => joined!(Index, a),
     })
+}
+
+/// A value that crosses to the device.
+enum Painted {
+    Bytes(Array<u8>),
+    Float(Array<f32>),
+    Index(Array<i64>),
+}
+
+impl Painted {
+    fn of(value: Value) -> Result<Painted> {
+        Ok(match value {
+            Value::Clips(clips) => Painted::Bytes(clips.pixels()?),
+            Value::Float(a) => Painted::Float(a),
+            Value::Index(a) => Painted::Index(a),
+            Value::Video(_) => bail!("a video cannot cross to the device: sample clips of it first"),
+        })
+    }
 }

@@ -1,10 +1,12 @@
 //! Runs the host's nodes for one sample.
 
+use super::clip::Clips;
 use super::epoch::Rows;
-use super::host::{Array, SampleIo, SourceSample, Value, Video};
+use super::host::{Array, SampleCall, SampleOutputs, SourceSample, Value, Video};
 use crate::draw::Pass;
-use crate::plan::{From, NodePlan, Place, StagePlan};
-use crate::port::Type;
+use crate::kind::{RunSample, To};
+use crate::plan::{From, Place, StagePlan};
+use crate::ports::Slot;
 use anyhow::{anyhow, Context, Result};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -18,11 +20,44 @@ pub struct HostPlan {
     pub outputs: Vec<(usize, usize)>,
     /// Draws that a person gives, by node: the draw's name, and its values by the row's position.
     pub draws: HashMap<usize, Vec<(&'static str, HashMap<usize, Value>)>>,
+    steps: Vec<Step>,
+    /// For each of the outputs, the step and the port that gives it.
+    asked: Vec<(usize, usize)>,
+}
+
+/// A node that is to run, resolved: its values come by number.
+struct Step {
+    node: usize,
+    run: RunSample,
+    source: bool,
+    inputs: Vec<Wire>,
+    /// How many inputs and draws its kind declares.
+    fields: usize,
+    draws: usize,
+    /// Shapes of its draws, of one item.
+    shapes: Vec<Vec<usize>>,
+    /// Items of the folded axes.
+    items: usize,
+    /// Nodes whose choice decides whether a sample comes here, and the branch. Without those whose choice an edge brings: that is followed on
+    /// the device, and here both branches are computed.
+    guards: Vec<(usize, usize)>,
+}
+
+/// Where an input's value comes from, and where it goes.
+struct Wire {
+    name: String,
+    to: To,
+    step: usize,
+    port: usize,
+    /// Axis and position of an item that is chosen.
+    item: Option<(usize, usize)>,
+    /// Whether it has item axes, which are folded.
+    folded: bool,
 }
 
 impl HostPlan {
-    /// The host's nodes, and of their outputs those that others read.
-    pub fn new(stage: Arc<StagePlan>, places: Vec<Place>, asked: &[(usize, usize)]) -> HostPlan {
+    /// The host's nodes, and of their outputs those that others read. Error: a node that does not run on the host.
+    pub fn new(stage: Arc<StagePlan>, places: Vec<Place>, asked: &[(usize, usize)]) -> Result<HostPlan> {
         let mut outputs: Vec<(usize, usize)> = asked.iter().copied().filter(|(n, _)| places[*n] == Place::Host).collect();
         for (i, node) in stage.nodes.iter().enumerate() {
             for input in &node.inputs {
@@ -34,108 +69,133 @@ impl HostPlan {
                 }
             }
         }
-        HostPlan { stage, places, outputs, draws: HashMap::new() }
+        let mut needed = vec![false; stage.nodes.len()];
+        let mut open: Vec<usize> = outputs.iter().map(|(node, _)| *node).collect();
+        while let Some(node) = open.pop() {
+            if !std::mem::replace(&mut needed[node], true) {
+                let from = stage.nodes[node].inputs.iter().filter_map(|input| match input.from {
+                    From::Node { node, .. } => Some(node),
+                    From::Stage { .. } => None,
+                });
+                open.extend(from);
+            }
+        }
+        let mut place = vec![usize::MAX; stage.nodes.len()];
+        let mut steps = Vec::new();
+        for node in (0..stage.nodes.len()).filter(|node| needed[*node]) {
+            place[node] = steps.len();
+            steps.push(Step::of(&stage, node, &place)?);
+        }
+        let asked = outputs.iter().map(|(node, port)| (place[*node], *port)).collect();
+        Ok(HostPlan { stage, places, outputs, draws: HashMap::new(), steps, asked })
     }
 
     /// The asked outputs of one sample; `None` where the sample took another branch.
     pub fn run(&self, rows: &Rows, pass: &Pass, position: usize) -> Result<Vec<Option<Value>>> {
-        let mut values: Vec<HashMap<&'static str, Value>> = self.stage.nodes.iter().map(|_| HashMap::new()).collect();
-        let mut done = vec![false; self.stage.nodes.len()];
-        for (node, _) in &self.outputs {
-            self.need(*node, rows, pass, position, &mut values, &mut done)?;
+        let mut values: Vec<SampleOutputs> = Vec::with_capacity(self.steps.len());
+        for step in &self.steps {
+            let chosen = self.chosen(step, pass, rows, position);
+            let own = if chosen { self.step(step, rows, pass, position, &values)? } else { SampleOutputs::new() };
+            values.push(own);
         }
-        let mut out = Vec::with_capacity(self.outputs.len());
-        for (node, port) in &self.outputs {
-            let plan = &self.stage.nodes[*node];
-            let name = plan.entry.outputs[*port].name;
-            let value = values[*node].get(name).cloned();
-            if value.is_none() && self.chosen(plan, pass, rows, position) {
-                return Err(anyhow!("`{}` has no value at its output `{name}` for this sample", plan.path).context(if name == "label" {
-                    "the set has no classes"
-                } else {
-                    "a node left an output out"
-                }));
+        let one = |(step, port): &(usize, usize)| {
+            let value = values[*step].get(*port).cloned().flatten();
+            let step = &self.steps[*step];
+            if value.is_none() && self.chosen(step, pass, rows, position) {
+                let plan = &self.stage.nodes[step.node];
+                let name = plan.entry.outputs[*port].name;
+                let why = if name == "label" { "the set has no classes" } else { "a node left an output out" };
+                return Err(anyhow!("`{}` has no value at its output `{name}` for this sample", plan.path).context(why));
             }
-            out.push(value);
-        }
-        Ok(out)
+            Ok(value)
+        };
+        self.asked.iter().map(one).collect()
     }
 
     /// Whether the sample takes the branches that the node sits behind.
-    fn chosen(&self, node: &NodePlan, pass: &Pass, rows: &Rows, position: usize) -> bool {
-        node.guards.iter().all(|g| {
-            let chooser = &self.stage.nodes[g.choose];
-            // an edge that brings the choice is followed on the device: here both branches are computed
-            let given = chooser.inputs.iter().any(|i| chooser.entry.outputs.iter().any(|o| o.draw && o.name == i.name));
-            given || pick(&self.stage, g.choose, pass, rows, position) == Some(g.branch)
-        })
+    fn chosen(&self, step: &Step, pass: &Pass, rows: &Rows, position: usize) -> bool {
+        step.guards.iter().all(|(choose, branch)| pick(&self.stage, *choose, pass, rows, position) == Some(*branch))
     }
 
-    fn need(
-        &self,
-        node: usize,
-        rows: &Rows,
-        pass: &Pass,
-        position: usize,
-        values: &mut Vec<HashMap<&'static str, Value>>,
-        done: &mut Vec<bool>,
-    ) -> Result<()> {
-        let plan = &self.stage.nodes[node];
-        if done[node] || !self.chosen(plan, pass, rows, position) {
-            return Ok(());
-        }
-        done[node] = true;
-        for input in &plan.inputs {
-            if let From::Node { node: from, .. } = input.from {
-                self.need(from, rows, pass, position, values, done)?;
-            }
-        }
-        let run = plan.entry.sample.ok_or_else(|| anyhow!("`{}` does not run on the host", plan.path))?;
-        let sample = rows.sample(position);
+    fn step(&self, step: &Step, rows: &Rows, pass: &Pass, position: usize, values: &[SampleOutputs]) -> Result<SampleOutputs> {
+        let plan = &self.stage.nodes[step.node];
         let index = rows.videos[position];
-        let source = match plan.kind.source() {
-            Some(_) => Some(SourceSample {
+        let source = match step.source {
+            true => Some(SourceSample {
                 video: Video::new(Arc::clone(&rows.set), index)?,
                 position,
                 group: rows.groups[position],
                 label: rows.set.class(index)?,
             }),
-            None => None,
+            false => None,
         };
-        let mut inputs: Vec<(&str, Value, bool)> = Vec::new();
-        for input in &plan.inputs {
-            let From::Node { node: from, port } = input.from else { continue };
-            let name = self.stage.nodes[from].entry.outputs[port].name;
-            let Some(mut value) = values[from].get(name).cloned() else { continue };
-            let mut axes = self.stage.nodes[from].outputs[port].axes.len();
-            if let Some((axis, item)) = input.item {
-                value = select(&value, axis, item);
-                axes -= 1;
+        let mut parts: Vec<SampleOutputs> = Vec::with_capacity(step.items);
+        for item in 0..step.items {
+            let mut inputs = vec![Slot::Empty; step.fields];
+            let mut draws = vec![None; step.draws];
+            for wire in &step.inputs {
+                let Some(value) = values[wire.step].get(wire.port).and_then(Option::as_ref) else { continue };
+                let value = match (wire.item, wire.folded) {
+                    (Some((axis, chosen)), false) => select(value, axis, chosen),
+                    (Some((axis, chosen)), true) => item_of(&select(value, axis, chosen), plan.fold.len(), item),
+                    (None, true) => item_of(value, plan.fold.len(), item),
+                    (None, false) => value.clone(),
+                };
+                match wire.to {
+                    To::Field(i) => inputs[i] = Slot::One(value),
+                    To::Draw(i) => draws[i] = Some(value),
+                    To::Many(i) => match &mut inputs[i] {
+                        Slot::Many(list) => list.push((wire.name.clone(), value)),
+                        slot => *slot = Slot::Many(vec![(wire.name.clone(), value)]),
+                    },
+                }
             }
-            inputs.push((&input.name, value, axes > 0));
-        }
-        for (name, rows) in self.draws.get(&node).into_iter().flatten() {
-            if let Some(value) = rows.get(&position) {
-                inputs.retain(|(n, ..)| n != name);
-                inputs.push((name, value.clone(), !plan.fold.is_empty()));
+            for (name, rows) in self.draws.get(&step.node).into_iter().flatten() {
+                if let (Some(To::Draw(i)), Some(value)) = (plan.entry.to(name), rows.get(&position)) {
+                    draws[i] = Some(if plan.fold.is_empty() { value.clone() } else { item_of(value, plan.fold.len(), item) });
+                }
             }
+            let sample = rows.sample(position);
+            let (node, source, shapes) = (&*plan.path, source.as_ref(), &*step.shapes);
+            let call = SampleCall { node, pass, sample, item, source, inputs, draws, shapes };
+            parts.push((step.run)(plan.kind.as_any(), call).with_context(|| format!("node `{}`", plan.path))?);
         }
-        let items: usize = plan.fold.iter().map(|a| a.len()).product();
-        let mut parts: Vec<HashMap<&'static str, Value>> = Vec::with_capacity(items);
-        for item in 0..items {
-            let map: HashMap<&str, Value> = inputs
-                .iter()
-                .map(|(name, value, folded)| (*name, if *folded { item_of(value, plan.fold.len(), item) } else { value.clone() }))
-                .collect();
-            let mut io = SampleIo::new(&plan.path, pass, sample, &map).with_item(item);
-            if let Some(source) = &source {
-                io = io.with_source(source);
-            }
-            run(plan.kind.as_any(), &mut io).with_context(|| format!("node `{}`", plan.path))?;
-            parts.push(io.finish());
+        if plan.fold.is_empty() {
+            return Ok(parts.swap_remove(0));
         }
-        values[node] = if plan.fold.is_empty() { parts.remove(0) } else { stack(plan, parts) };
-        Ok(())
+        let axes: Vec<usize> = plan.fold.iter().map(|a| a.len()).collect();
+        (0..plan.outputs.len()).map(|port| stack(&axes, &parts, port)).collect()
+    }
+}
+
+impl Step {
+    fn of(stage: &StagePlan, node: usize, place: &[usize]) -> Result<Step> {
+        let plan = &stage.nodes[node];
+        let run = plan.entry.sample.ok_or_else(|| anyhow!("`{}` does not run on the host", plan.path))?;
+        let wire = |input: &crate::plan::InputPlan| {
+            let From::Node { node: from, port } = input.from else { return None };
+            let axes = stage.nodes[from].outputs[port].axes.len() - usize::from(input.item.is_some());
+            let to = plan.entry.to(&input.name)?;
+            Some(Wire { name: input.name.clone(), to, step: place[from], port, item: input.item, folded: axes > 0 && !plan.fold.is_empty() })
+        };
+        let shapes = plan.entry.outputs.iter().zip(&plan.outputs).filter(|(field, _)| field.draw).map(|(_, port)| {
+            port.shape.iter().map(|dim| dim.known().ok_or_else(|| anyhow!("`{}`: the length `{dim}` of a draw is not known", plan.path))).collect()
+        });
+        let guards = plan.guards.iter().filter(|guard| {
+            let chooser = &stage.nodes[guard.choose];
+            !chooser.inputs.iter().any(|i| matches!(chooser.entry.to(&i.name), Some(To::Draw(_))))
+        });
+        Ok(Step {
+            node,
+            run,
+            source: plan.kind.source().is_some(),
+            inputs: plan.inputs.iter().filter_map(wire).collect(),
+            fields: plan.entry.inputs.len(),
+            draws: plan.entry.outputs.iter().filter(|field| field.draw).count(),
+            shapes: shapes.collect::<Result<_>>()?,
+            items: plan.fold.iter().map(|a| a.len()).product(),
+            guards: guards.map(|guard| (guard.choose, guard.branch)).collect(),
+        })
     }
 }
 
@@ -164,7 +224,7 @@ fn select_array<T: Clone>(a: &Array<T>, axis: usize, index: usize) -> Array<T> {
 /// One item of an item axis.
 fn select(value: &Value, axis: usize, index: usize) -> Value {
     match value {
-        Value::Bytes(a) => Value::Bytes(select_array(a, axis, index)),
+        Value::Clips(clips) => Value::Clips(clips.select(axis, index)),
         Value::Float(a) => Value::Float(select_array(a, axis, index)),
         Value::Index(a) => Value::Index(select_array(a, axis, index)),
         Value::Video(v) => Value::Video(v.clone()),
@@ -178,38 +238,35 @@ fn item_of(value: &Value, axes: usize, item: usize) -> Value {
         map_array(a, a.shape[axes..].to_vec(), std::iter::once(item * inner..(item + 1) * inner))
     }
     match value {
-        Value::Bytes(a) => Value::Bytes(of(a, axes, item)),
+        Value::Clips(clips) => Value::Clips(clips.item(axes, item)),
         Value::Float(a) => Value::Float(of(a, axes, item)),
         Value::Index(a) => Value::Index(of(a, axes, item)),
         Value::Video(v) => Value::Video(v.clone()),
     }
 }
 
-fn stack(plan: &NodePlan, parts: Vec<HashMap<&'static str, Value>>) -> HashMap<&'static str, Value> {
-    fn join<T: Clone>(axes: &[usize], list: Vec<Array<T>>) -> Array<T> {
+/// One output of all items on the folded axes again; nothing where an item has none.
+fn stack(axes: &[usize], parts: &[SampleOutputs], port: usize) -> Result<Option<Value>> {
+    fn join<T: Clone>(axes: &[usize], list: &[&Array<T>]) -> Array<T> {
         let shape = axes.iter().copied().chain(list[0].shape.iter().copied()).collect();
         Array::new(shape, list.iter().flat_map(|a| a.data.iter().cloned()).collect())
     }
-    let axes: Vec<usize> = plan.fold.iter().map(|a| a.len()).collect();
-    let mut out = HashMap::new();
-    for (i, declared) in plan.entry.outputs.iter().enumerate() {
-        let all: Vec<&Value> = parts.iter().filter_map(|p| p.get(declared.name)).collect();
-        if all.len() != parts.len() || all.is_empty() {
-            continue;
-        }
-        let value = match plan.outputs[i].ty {
-            Type::Bytes => {
-                Value::Bytes(join(&axes, all.iter().filter_map(|v| if let Value::Bytes(a) = v { Some(a.clone()) } else { None }).collect()))
-            }
-            Type::Float => {
-                Value::Float(join(&axes, all.iter().filter_map(|v| if let Value::Float(a) = v { Some(a.clone()) } else { None }).collect()))
-            }
-            Type::Index => {
-                Value::Index(join(&axes, all.iter().filter_map(|v| if let Value::Index(a) = v { Some(a.clone()) } else { None }).collect()))
-            }
-            Type::Video | Type::Table => continue,
+    let all: Option<Vec<&Value>> = parts.iter().map(|part| part.get(port).and_then(Option::as_ref)).collect();
+    let Some(all) = all else { return Ok(None) };
+    macro_rules! of {
+        ($variant:ident) => {
+            all.iter().filter_map(|value| if let Value::$variant(one) = value { Some(one) } else { None }).collect::<Vec<_>>()
         };
-        out.insert(declared.name, value);
     }
-    out
+    Ok(match all.first() {
+        Some(Value::Clips(_)) => {
+            let list = of!(Clips);
+            let inner = list[0].axes.iter().copied();
+            let axes = axes.iter().copied().chain(inner).collect();
+            Some(Value::Clips(Clips { axes, items: list.iter().flat_map(|clips| clips.items.iter().cloned()).collect() }))
+        }
+        Some(Value::Float(_)) => Some(Value::Float(join(axes, &of!(Float)))),
+        Some(Value::Index(_)) => Some(Value::Index(join(axes, &of!(Index)))),
+        Some(Value::Video(_)) | None => None,
+    })
 }
