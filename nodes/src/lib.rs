@@ -1,4 +1,12 @@
-//! The node library: one node a file, in families. A family's list of entries stands in its `mod.rs`.
+//! The node library: one node a file, in families. A family's list stands in its `mod.rs`, a line for each node.
+
+/// The modules of a family and the list of its entries. A line says how a node runs, its file and its type: `both mirror::Mirror`.
+macro_rules! family {
+    ($($runs:ident $file:ident::$kind:ident,)*) => {
+        $(pub mod $file;)*
+        pub static NODES: &[dv_train::exec::batch::NodeEntry] = &[$(dv_train::exec::batch::NodeEntry::$runs::<$file::$kind>()),*];
+    };
+}
 
 pub mod backbone;
 pub mod batch;
@@ -12,15 +20,16 @@ pub mod loss;
 pub mod memory;
 pub mod order;
 pub mod pixels;
+pub mod ports;
+pub mod prelude;
 pub mod source;
+pub mod testing;
 pub mod view;
 
 #[cfg(test)]
 mod composition;
 #[cfg(test)]
 mod contract;
-#[cfg(test)]
-mod testing;
 #[cfg(test)]
 use dv_tests::parity;
 

@@ -236,8 +236,8 @@ pub(crate) fn same_shapes(a: &[Parameter], b: &[Parameter]) -> bool {
 }
 
 fn model_parameters(node: &NodeDecl, inputs: &Inputs, faults: &mut Faults) -> Option<Vec<Parameter>> {
-    let parameters = node.entry.parameters.expect("a model's entry has parameters");
-    let list = ask(node.entry.name, "its list of parameters", node.at, faults, || parameters(node.kind.as_any(), inputs))?.ok()?;
+    let sketch = node.entry.sketch.expect("a model's entry has a network");
+    let list = ask(node.entry.name, "its list of parameters", node.at, faults, || sketch(node.kind.as_any(), inputs))?.ok()?.parameters;
     if list.len() > TENSORS {
         let message =
             format!("`{}` ({}) has {} parameters and buffers; at most {TENSORS} are allowed", node.path, node.entry.name, list.len());

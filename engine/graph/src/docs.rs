@@ -17,7 +17,7 @@ fn type_text(schema: &serde_json::Value, root: &serde_json::Value) -> String {
 pub fn kind(entry: &Entry) -> String {
     let schema = serde_json::to_value((entry.schema)()).unwrap_or_default();
     let mut out = String::new();
-    let place = match (entry.parameters.is_some(), entry.sample.is_some(), entry.batch) {
+    let place = match (entry.sketch.is_some(), entry.sample.is_some(), entry.batch) {
         (true, _, _) => "model",
         _ if entry.state.is_some() => "register",
         (_, true, true) => "host or device",
@@ -122,7 +122,7 @@ pub fn json(entries: &[&Entry]) -> serde_json::Value {
         .map(|e| {
             serde_json::json!({
                 "kind": e.name,
-                "model": e.parameters.is_some(),
+                "model": e.sketch.is_some(),
                 "register": e.state.is_some(),
                 "rate": e.rate.to_string(),
                 "inputs": edges(e.inputs),

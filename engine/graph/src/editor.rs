@@ -5,8 +5,8 @@
 
 use crate::experiment::seed_schema;
 use crate::kind::{Entry, Library};
-use crate::ports::Field;
 use crate::merge::SCHEMA;
+use crate::ports::Field;
 use crate::range::INFINITY;
 use crate::stage::*;
 use anyhow::{bail, Result};
@@ -16,7 +16,7 @@ use serde_json::{json, Map, Value};
 /// The whole schema: `schema/graph.json`. An error names settings of two kinds that cannot stand in one schema.
 pub fn schema(library: &Library) -> Result<Value> {
     let mut definitions = Definitions::default();
-    let (models, nodes): (Vec<&Entry>, Vec<&Entry>) = library.entries().partition(|e| e.parameters.is_some());
+    let (models, nodes): (Vec<&Entry>, Vec<&Entry>) = library.entries().partition(|e| e.sketch.is_some());
     let mut models: Vec<Value> = models.into_iter().map(|e| definitions.kind(e, model_keys())).collect();
     models.extend([average(&mut definitions), part(&["kind", "ema_of"])]);
     let mut nodes: Vec<Value> = nodes.into_iter().map(|e| definitions.kind(e, node_keys(e))).collect();

@@ -287,13 +287,13 @@ fn read_model(model: &str, at: At, mut table: Table, library: &Library, faults: 
         faults.add("missing-setting", at, format!("the model `{model}` needs a `kind`"));
         return None;
     };
-    let all = || library.entries().filter(|e| e.parameters.is_some());
+    let all = || library.entries().filter(|e| e.sketch.is_some());
     let name = kind_name(&kind, "kind", faults)?;
     let Some(entry) = library.get(name) else {
         faults.add("unknown-kind", kind.at, format!("there is no model kind `{name}`")).nearest(name, all().map(|e| e.name));
         return None;
     };
-    if entry.parameters.is_none() {
+    if entry.sketch.is_none() {
         faults.add("not-a-model", kind.at, format!("`{name}` has no parameters: use it as a node")).nearest(name, all().map(|e| e.name));
         return None;
     }

@@ -296,7 +296,7 @@ impl Scope<'_> {
     fn node_kind(&self, kind: &Item, faults: &mut Faults) -> Option<&'static Entry> {
         let name = kind_name(kind, "kind", faults)?;
         let Some(entry) = self.library.get(name) else {
-            let known = self.library.entries().filter(|e| e.parameters.is_none()).map(|e| e.name);
+            let known = self.library.entries().filter(|e| e.sketch.is_none()).map(|e| e.name);
             let fault = faults.add("unknown-kind", kind.at, format!("there is no kind `{name}`"));
             match self.model_names.iter().chain(self.group_names).any(|n| n == name) {
                 true => fault.help(format!("use a model or group with apply = \"{name}\"")),
@@ -304,7 +304,7 @@ impl Scope<'_> {
             }
             return None;
         };
-        if entry.parameters.is_some() {
+        if entry.sketch.is_some() {
             faults
                 .add("model-as-node", kind.at, format!("`{name}` owns parameters, so it is a model and not a node"))
                 .help("declare it under [models.NAME], and use it with apply = \"NAME\"");

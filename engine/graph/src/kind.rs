@@ -8,6 +8,7 @@ use crate::defect::ask;
 use crate::fault::Faults;
 pub use crate::given::{Inputs, Place, PortFault};
 pub use crate::library::Library;
+use crate::net::{Cost, Lengths, Shape, Sketch};
 use crate::port::{Dim, Port, Rate, Type};
 use crate::ports::{derived, joined, struct_of, Dice, Extents, Field, Late, Plane, Ports, Presence, Row, Shapes, Slot, States};
 use crate::settings::{self, SettingFaults};
@@ -117,10 +118,52 @@ pub struct RowsNeeded {
     pub rows: usize,
 }
 
-/// A model kind: what owns parameters.
-pub trait ModelDeclaration: Kind {
-    /// Parameters and buffers in PyTorch's names and order.
-    fn parameters(&self, inputs: Self::In<Shapes>) -> Vec<Parameter>;
+/// What is known of a model before it runs.
+pub struct Sketched {
+    /// In PyTorch's names and order.
+    pub parameters: Vec<Parameter>,
+    /// What each row costs.
+    pub cost: Cost,
+    /// Outputs, then draws.
+    pub outputs: Vec<Option<Port>>,
+}
+
+/// A model's network read for its inputs and draws: parameters, shapes, cost. Errors: a length that only the data knows, a layer that does
+/// not fit.
+pub fn sketched<K: Kind>(
+    kind: &K,
+    inputs: &Inputs,
+    network: impl FnOnce(&mut Sketch, K::In<Lengths>, K::Draws<Lengths>) -> K::Out<Lengths>,
+) -> Result<Sketched, PortFault> {
+    let draws: Vec<Option<Port>> = given(kind.drawn(of_inputs::<K>(inputs)?)?).collect();
+    let first = inputs.all().next().map_or(String::new(), |(name, _)| name.to_owned());
+    let mut unknown = None;
+    let (sketch, out) = Sketch::of(|sketch| {
+        let mut value = |name: &str, port: &Port| {
+            let axes = port.axes.iter().map(|axis| axis.len());
+            let shape = port.shape.iter().map(|dim| {
+                dim.known().unwrap_or_else(|| {
+                    unknown.get_or_insert_with(|| PortFault::input(name, format!("the length `{dim}` is known with the data only")));
+                    1
+                })
+            });
+            sketch.value(axes.chain(shape).collect())
+        };
+        let slot = |field: &Field| inputs.get(field.name).map(|port| value(field.name, port)).into();
+        let slots = <K::In<Lengths> as Ports<Lengths>>::FIELDS.iter().map(slot).collect();
+        let drawn = draws.iter().flatten().map(|port| Slot::One(value(&first, port))).collect();
+        match (struct_of(slots), struct_of(drawn)) {
+            (Ok(inputs), Ok(draws)) => Ok(network(sketch, inputs, draws)),
+            (Err(e), _) | (_, Err(e)) => Err(PortFault::node(e.to_string())),
+        }
+    })
+    .map_err(|message| unknown.take().unwrap_or_else(|| PortFault::input(&first, message)))?;
+    if let Some(fault) = unknown {
+        return Err(fault);
+    }
+    let port = |slot: Slot<Shape>| slot.one().map(|shape| Port::float(shape.lengths().iter().map(|n| (*n).into())));
+    let outputs = crate::ports::slots(out?).into_iter().map(port).chain(draws).collect();
+    Ok(Sketched { parameters: sketch.parameters, cost: sketch.cost, outputs })
 }
 
 /// A register kind: state that is no parameter (a queue, a bank, a counter). Its outputs show the value from before the step.
@@ -309,7 +352,7 @@ impl<K: Kind> AnyKind for K {
 type Build = fn(&Table, crate::source::At, &mut Faults) -> Option<Box<dyn AnyKind>>;
 type Rule = fn(&dyn Any, &Inputs) -> Result<Vec<Option<Port>>, PortFault>;
 pub type RunSample = fn(&dyn Any, crate::host::SampleCall) -> Result<crate::host::SampleOutputs>;
-type Parameters = fn(&dyn Any, &Inputs) -> Result<Vec<Parameter>, PortFault>;
+pub type Sketching = fn(&dyn Any, &Inputs) -> Result<Sketched, PortFault>;
 type StateOf = fn(&dyn Any, &Inputs) -> Result<Vec<State>, PortFault>;
 
 /// Where an input goes that a graph wires.
@@ -337,14 +380,13 @@ pub struct Entry {
     pub chooses: bool,
     pub writes: &'static [Field],
     pub initial: &'static [Field],
-    /// The shape rule: a port for each of the outputs that there is with these settings.
-    pub rule: Rule,
+    rule: Rule,
     /// Runs on the host, one sample at a time.
     pub sample: Option<RunSample>,
     /// Runs on the device, a batch at a time (or once a stage).
     pub batch: bool,
-    /// Owns parameters: declared under `models`, used with `apply`.
-    pub parameters: Option<Parameters>,
+    /// Of a model, which owns parameters, is declared under `models` and used with `apply`: its network, read without computing it.
+    pub sketch: Option<Sketching>,
     /// Keeps state from step to step.
     pub state: Option<StateOf>,
     pub schema: fn() -> schemars::Schema,
@@ -433,7 +475,7 @@ impl Entry {
             rule: rule::<K>,
             sample: None,
             batch: false,
-            parameters: None,
+            sketch: None,
             state: None,
             schema: schema::<K>,
             build: build::<K>,
@@ -447,9 +489,9 @@ impl Entry {
     pub const fn source<K: crate::host::SourceKind>() -> Entry {
         Entry { sample: Some(|any, call| crate::host::run_source(down::<K>(any), call)), ..Entry::of::<K>() }
     }
-    /// A node that moves pixels, on the host or the device.
-    pub const fn view<K: crate::host::ViewKind>() -> Entry {
-        Entry { sample: Some(|any, call| crate::host::run_view(down::<K>(any), call)), batch: true, ..Entry::of::<K>() }
+    /// A node that only draws, on the host or the device.
+    pub const fn draw<K: Kind>() -> Entry {
+        Entry { sample: Some(|any, call| crate::host::run_draw(down::<K>(any), call)), batch: true, ..Entry::of::<K>() }
     }
     /// A node that runs on the device.
     pub const fn batch<K: Kind>() -> Entry {
@@ -459,9 +501,16 @@ impl Entry {
     pub const fn both<K: crate::host::SampleKind>() -> Entry {
         Entry { batch: true, ..Entry::sample::<K>() }
     }
-    pub const fn model<K: ModelDeclaration>() -> Entry {
-        let parameters: Parameters = |any, inputs| Ok(down::<K>(any).parameters(of_inputs::<K>(inputs)?));
-        Entry { batch: true, parameters: Some(parameters), ..Entry::of::<K>() }
+    /// A model: what is known of it before it runs.
+    pub const fn model<K: Kind>(sketch: Sketching) -> Entry {
+        Entry { batch: true, sketch: Some(sketch), ..Entry::of::<K>() }
+    }
+    /// The shape rule: a port for each of the outputs that there is with these settings.
+    pub fn ports(&self, kind: &dyn Any, inputs: &Inputs) -> Result<Vec<Option<Port>>, PortFault> {
+        match self.sketch {
+            Some(sketch) => Ok(sketch(kind, inputs)?.outputs),
+            None => (self.rule)(kind, inputs),
+        }
     }
     pub const fn register<K: RegisterDeclaration>() -> Entry {
         let rule: Rule = |any, inputs| Ok(given(down::<K>(any).outputs(&of_writes::<K>(inputs)?)?).collect());

@@ -31,6 +31,19 @@ pub fn kind(arguments: TokenStream, item: TokenStream) -> TokenStream {
     kind::expand(arguments.into(), item.into()).unwrap_or_else(|e| e.to_compile_error()).into()
 }
 
+/// A choice between words, on an enum without values: a graph writes `top_left` for `TopLeft`. The doc comments are the user's documentation.
+#[proc_macro_attribute]
+pub fn choice(_: TokenStream, item: TokenStream) -> TokenStream {
+    let item = proc_macro2::TokenStream::from(item);
+    quote::quote! {
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, plumbing::serde::Deserialize, plumbing::schemars::JsonSchema)]
+        #[serde(crate = "plumbing::serde", rename_all = "snake_case")]
+        #[schemars(crate = "plumbing::schemars")]
+        #item
+    }
+    .into()
+}
+
 /// Ports as the fields of a struct that is generic in the plane, `struct Pair<P: Plane> { ... }`: one struct for what is declared, for
 /// values on the host and for tensors.
 ///

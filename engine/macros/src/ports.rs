@@ -61,7 +61,7 @@ pub fn expand(item: TokenStream) -> Result<TokenStream> {
     let mut parameters = input.generics.type_params();
     let (Some(plane), None) = (parameters.next(), parameters.next()) else { return Err(form()) };
     let (plane, name) = (&plane.ident, &input.ident);
-    let (mut declared, mut taken, mut given) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut declared, mut taken, mut given, mut undocumented) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for (place, field) in fields.named.iter().enumerate() {
         let Some(ident) = &field.ident else { return Err(form()) };
         let (presence, holds) = held(&field.ty)?;
@@ -71,7 +71,8 @@ pub fn expand(item: TokenStream) -> Result<TokenStream> {
             None => (String::new(), doc),
         };
         if doc.is_empty() {
-            return Err(Error::new_spanned(ident, format!("the port `{ident}` has no doc comment: its shape in backticks, then what it is")));
+            let message = format!("the port `{ident}` has no doc comment: its shape in backticks, then what it is");
+            undocumented.push(Error::new_spanned(ident, message).to_compile_error());
         }
         let (counts, range) = (text(&field.attrs, "counts")?, text(&field.attrs, "range")?);
         let port = ident.to_string();
@@ -91,7 +92,9 @@ pub fn expand(item: TokenStream) -> Result<TokenStream> {
         taken.push(quote!(#ident: from.#way(#place, #port)?));
         given.push(quote!(to.#way(self.#ident)));
     }
+    // beside the errors: without it each use of the struct would be one more
     Ok(quote! {
+        #(#undocumented)*
         #[automatically_derived]
         impl<#plane: plumbing::Plane> plumbing::Ports<#plane> for #name<#plane> {
             const FIELDS: &'static [plumbing::Field] = &[#(#declared),*];

@@ -118,9 +118,9 @@ pub fn probe(plan: &mut Plan, registry: &Registry, probe: &Probe) -> Result<BTre
         });
         wanted.extend(registers.map(|n| (n, 0)));
         let mut executor = Executor::for_outputs(Arc::clone(&stage), registry, probe.device, feeds, &wanted, optimiser.is_some());
-        executor.lengths = lengths.clone();
+        executor.set_lengths(lengths.clone());
         if !gradient_leaves.is_empty() {
-            executor.all_gradients = true;
+            executor.record_all_gradients();
         }
         let pass = Pass { seed: plan.seed, stage: stage.name.clone(), epoch: 0 };
         let host = host_batch(&stage, &executor, &probe.data, &pass, rows, &wanted)?;
@@ -228,7 +228,7 @@ fn host_batch(
     let count = rows.map_or(stage.drive.settings.batch.unwrap_or(1), |r| r as usize);
     let mut batches = if stage.trains() { open.training(pass, count, true).0 } else { open.evaluation(pass, count) };
     batches.truncate(1);
-    let mut host = HostPlan::new(Arc::clone(stage), executor.places.clone(), &[]);
+    let mut host = HostPlan::new(Arc::clone(stage), executor.places.clone(), &[])?;
     let positions = batches.first().map(|b| b.positions.clone()).unwrap_or_default();
     host.draws = host::draws(executor, &positions)?;
     host.outputs = needed;

@@ -1,19 +1,10 @@
-use crate::limits;
-use crate::pixels::{channels_last, clip_size};
-use anyhow::Result;
-use dv_graph::kind::{In, Inputs, Kind, ModelDeclaration, Out, Parameter, PortFault};
-use dv_graph::layer::{batch_norm, convolution};
-use dv_graph::port::{Port, Type};
-use dv_train::exec::batch::{BatchIo, ModelKind};
-use dv_train::state::weights::Weights;
-use schemars::JsonSchema;
-use serde::Deserialize;
+use super::{active, Clips, Map};
+use crate::prelude::*;
 
 /// C3D (Tran et al. 2015) with batch norm, as both papers have it: eight 3x3x3 convolutions with bias, max pooling after the
 /// first, the second and each following pair but the last (the first over space only), no fully connected layers. Time is halved
 /// three times, height and width four times, rounding down.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[kind("backbone/c3d", inputs = Clips, outputs = Map, source = "C3D (Tran et al. 2015), section 3")]
 pub struct C3d {
     /// Channels of the first convolution, 64 in the papers; the others have 2, 4, 4 and four times 8 times as many.
     #[schemars(range(min = 1, max = limits::WIDTH))]
@@ -21,7 +12,7 @@ pub struct C3d {
 }
 
 /// Each layer's name, its channels over the width, and the window of the max pooling after it.
-const LAYERS: [(&str, usize, Option<[i64; 3]>); 8] = [
+const LAYERS: [(&str, usize, Option<[usize; 3]>); 8] = [
     ("1", 1, Some([1, 2, 2])),
     ("2", 2, Some([2; 3])),
     ("3a", 4, None),
@@ -32,46 +23,21 @@ const LAYERS: [(&str, usize, Option<[i64; 3]>); 8] = [
     ("5b", 8, None),
 ];
 
-impl Kind for C3d {
-    const NAME: &'static str = "backbone/c3d";
-    const INPUTS: &'static [In] =
-        &[In::new("clips", &[Type::Float], "3 T H W", "normalised clips of at least 8 frames and 16 x 16 pixels")];
-    const OUTPUTS: &'static [Out] = &[Out::new("map", "C T' H' W'", "the last layer's map, after its ReLU; C = 8 * width")];
-
-    fn ports(&self, inputs: &Inputs) -> Result<Vec<Port>, PortFault> {
-        let [time, height, width] = clip_size(inputs, "clips")?;
-        if time < 8 || height < 16 || width < 16 {
-            let found = format!("{time} frames of {height}x{width} are too few: at least 8 of 16x16 are needed");
-            return Err(PortFault::input("clips", found));
-        }
-        Ok(vec![Port::float([self.width.saturating_mul(8), time / 8, height / 16, width / 16].map(Into::into))])
-    }
-}
-
-impl ModelDeclaration for C3d {
-    fn parameters(&self, _: &Inputs) -> Vec<Parameter> {
-        let (mut list, mut inputs) = (Vec::new(), 3);
-        for (name, times, _) in LAYERS {
-            let out = times * self.width;
-            list.extend(convolution(&format!("conv{name}"), inputs, out, &[3; 3], true));
-            list.extend(batch_norm(&format!("bn{name}"), out));
-            inputs = out;
-        }
-        list
-    }
-}
+impl Kind for C3d {}
 
 impl ModelKind for C3d {
-    fn forward(&self, weights: &Weights, io: &mut BatchIo) -> Result<()> {
-        let mut x = channels_last(&io.tensor("clips")?);
-        for (name, _, pool) in LAYERS {
-            x = weights.batch_norm(&weights.conv3d(&x, &format!("conv{name}"), [1; 3], [1; 3]), &format!("bn{name}")).relu_();
-            if let Some(window) = pool {
-                x = x.max_pool3d(window, window, [0; 3], [1; 3], false);
+    fn network<N: Custom>(&self, net: &mut N, inputs: Clips<N::Plane>, _: Nothing<N::Plane>) -> Map<N::Plane> {
+        let clips = net.channels_last(&inputs.clips);
+        net.at_least(&clips, [8, 16, 16]);
+        let mut x = clips;
+        for (name, times, window) in LAYERS {
+            let layer = Conv3d::new(times * self.width, [3; 3]).with_bias();
+            x = active(net, [&format!("conv{name}"), &format!("bn{name}")], &x, &layer);
+            if let Some(window) = window {
+                x = net.max_pool3d(&x, &MaxPool3d::new(window));
             }
         }
-        io.put("map", x);
-        Ok(())
+        Map { map: x }
     }
 }
 

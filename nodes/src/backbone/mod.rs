@@ -1,60 +1,42 @@
 //! Networks from clips to feature maps.
 
-pub mod c3d;
-pub mod r21d;
-pub mod r2d3d;
-pub mod r3d;
-pub mod s3d;
+use crate::prelude::*;
+
 mod ten;
 #[cfg(test)]
 mod tests;
 
-use dv_graph::kind::{Init, Parameter};
-use dv_graph::layer::convolution;
-use dv_train::exec::batch::NodeEntry;
-use dv_train::state::weights::Weights;
-use tch::Tensor;
-
-pub static NODES: &[NodeEntry] = &[
-    NodeEntry::model::<r3d::R3d>(),
-    NodeEntry::model::<r21d::R21d>(),
-    NodeEntry::model::<c3d::C3d>(),
-    NodeEntry::model::<r2d3d::R2d3d>(),
-    NodeEntry::model::<s3d::S3d>(),
-];
-
-/// A convolution without bias, padded by half its kernel.
-struct Conv {
-    inputs: usize,
-    out: usize,
-    kernel: [usize; 3],
-    stride: [i64; 3],
+family! {
+    model r3d::R3d,
+    model r21d::R21d,
+    model c3d::C3d,
+    model r2d3d::R2d3d,
+    model s3d::S3d,
 }
 
-impl Conv {
-    fn parameters(&self, name: &str, init: Init) -> Vec<Parameter> {
-        let list = convolution(name, self.inputs, self.out, &self.kernel, false);
-        list.into_iter().map(|p| Parameter { init, ..p }).collect()
-    }
-    fn run(&self, weights: &Weights, x: &Tensor, name: &str) -> Tensor {
-        weights.conv3d(x, name, self.stride, self.kernel.map(|n| n as i64 / 2))
-    }
+#[derive(Ports)]
+pub struct Clips<P: Plane> {
+    /// `3 T H W` normalised clips
+    pub clips: P::Float,
 }
 
-/// Max pooling.
-mod windows {
-    /// Window, stride and padding.
-    pub type Window = [[i64; 3]; 3];
-    /// Halves height and width, rounding up.
-    pub const SPACE: Window = [[1, 3, 3], [1, 2, 2], [0, 1, 1]];
-    /// Halves all three, rounding up.
-    pub const HALF: Window = [[3; 3], [2; 3], [1; 3]];
-    /// Halves all three, rounding down.
-    pub const PAIRS: Window = [[2; 3], [2; 3], [0; 3]];
-    /// Leaves the size.
-    pub const SAME: Window = [[3; 3], [1; 3], [1; 3]];
+#[derive(Ports)]
+pub struct Map<P: Plane> {
+    /// `C T' H' W'` the last layer's map
+    pub map: P::Float,
 }
 
-fn pool(x: &Tensor, [window, stride, padding]: windows::Window) -> Tensor {
-    x.max_pool3d(window, stride, padding, [1; 3], false)
+/// A convolution and a batch norm.
+fn normed<N: Net>(net: &mut N, [conv, norm]: [&str; 2], x: &N::Value, layer: &Conv3d) -> N::Value {
+    let x = net.conv3d(conv, x, layer);
+    net.batch_norm(norm, &x)
 }
+
+/// The same with a ReLU behind.
+fn active<N: Net>(net: &mut N, names: [&str; 2], x: &N::Value, layer: &Conv3d) -> N::Value {
+    let x = normed(net, names, x, layer);
+    net.relu(x)
+}
+
+/// Max pooling that halves height and width, rounding up.
+const SPACE: MaxPool3d = MaxPool3d::padded([1, 3, 3], [1, 2, 2]);

@@ -1,51 +1,25 @@
-use super::ten;
-use crate::limits;
-use anyhow::Result;
-use dv_graph::kind::{In, Inputs, Kind, ModelDeclaration, Out, Parameter, PortFault};
-use dv_graph::layer::convolution;
-use dv_graph::port::Port;
-use dv_train::exec::batch::{BatchIo, ModelKind};
-use dv_train::state::weights::Weights;
-use schemars::JsonSchema;
-use serde::Deserialize;
+use super::{ten, Clips, Map};
+use crate::prelude::*;
 
 /// R3D-10: a 3x7x7 stem and four residual blocks of two 3x3x3 convolutions, each with batch norm, none with bias.
 /// This is the "R3D" of both papers' tables (14.4 M parameters at width 64), not an 18-layer network.
 /// Time is halved three times, height and width four times, rounding up.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[kind("backbone/r3d", inputs = Clips, outputs = Map, source = "R3D (Tran et al. 2018), section 3.2; both papers' code")]
 pub struct R3d {
     /// Channels of the stem, 64 in the papers; the blocks have 1, 2, 4 and 8 times as many.
     #[schemars(range(min = 1, max = limits::WIDTH))]
     width: usize,
 }
 
-impl Kind for R3d {
-    const NAME: &'static str = "backbone/r3d";
-    const INPUTS: &'static [In] = ten::INPUTS;
-    const OUTPUTS: &'static [Out] = ten::OUTPUTS;
-
-    fn ports(&self, inputs: &Inputs) -> Result<Vec<Port>, PortFault> {
-        ten::ports(self.width, inputs)
-    }
-}
-
-/// A convolution's path in the papers' code.
-fn path(name: &str) -> String {
-    format!("{name}.temporal_spatial_conv")
-}
-
-impl ModelDeclaration for R3d {
-    fn parameters(&self, _: &Inputs) -> Vec<Parameter> {
-        ten::parameters(self.width, |c, name| convolution(&path(name), c.inputs, c.out, &c.kernel, false))
-    }
-}
+impl Kind for R3d {}
 
 impl ModelKind for R3d {
-    fn forward(&self, weights: &Weights, io: &mut BatchIo) -> Result<()> {
-        let map = ten::forward(self.width, weights, &io.tensor("clips")?, |c, x, name| c.run(weights, x, &path(name)));
-        io.put("map", map);
-        Ok(())
+    fn network<N: Custom>(&self, net: &mut N, inputs: Clips<N::Plane>, _: Nothing<N::Plane>) -> Map<N::Plane> {
+        let clips = net.channels_last(&inputs.clips);
+        Map { map: ten::network(net, &clips, self.width, |net, name, x, layer| {
+            // its path in the papers' code
+            net.within(name, |net| net.conv3d("temporal_spatial_conv", x, layer))
+        }) }
     }
 }
 
@@ -59,7 +33,8 @@ mod tests {
     fn parameters_are_the_references_in_name_shape_and_order() {
         let kind: R3d = testing::kind("width = 64");
         let case = Case::open("a_backbone_dualvar_r3d_train");
-        let declared: Vec<(String, Vec<usize>)> = kind.parameters(&Inputs::new(vec![])).into_iter().map(|p| (p.name, p.shape)).collect();
+        let declared: Vec<(String, Vec<usize>)> =
+            kind.parameters(&crate::backbone::tests::clips([16, 112, 112])).into_iter().map(|p| (p.name, p.shape)).collect();
         assert_eq!(declared, case.weight_shapes());
     }
 
@@ -95,7 +70,7 @@ mod tests {
     #[test]
     fn a_single_frame_passes() {
         let kind: R3d = testing::kind("width = 2");
-        let weights = testing::initial(&kind, vec![]);
+        let weights = crate::backbone::tests::initial(&kind);
         let clips = Tensor::rand([2, 3, 1, 20, 17], tch::kind::FLOAT_CPU);
         let port = Port::float([3.into(), 1.into(), 20.into(), 17.into()]);
         let ports = kind.ports(&Inputs::new(vec![("clips".into(), port)])).unwrap();

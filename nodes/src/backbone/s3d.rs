@@ -1,155 +1,99 @@
-use super::{pool, windows, Conv};
-use crate::pixels::{channels_last, clip_size};
-use anyhow::Result;
-use dv_graph::kind::{In, Init, Inputs, Kind, ModelDeclaration, Out, Parameter, PortFault};
-use dv_graph::layer::{batch_norm, linear};
-use dv_graph::port::{Port, Type};
-use dv_train::exec::batch::{BatchIo, ModelKind};
-use dv_train::state::weights::Weights;
-use schemars::JsonSchema;
-use serde::Deserialize;
-use tch::Tensor;
+use super::{active, Clips, Map, SPACE};
+use crate::prelude::*;
 
 /// S3D and S3D-G (Xie et al. 2018), as CoCLR and DualVar have them: an Inception network whose 3-D convolutions are split in one over
 /// space and one over time, batch norm and ReLU after each, no bias; convolutions start from N(0, 0.01). Time is halved three times and
 /// height and width five times, rounding up but at the last pooling; 1024 channels.
 ///
 /// The reference's state dict lists every layer twice (`block1.0.` is `Conv_1a.`): dv has the first names.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[kind("backbone/s3d", inputs = Clips, outputs = Map, source = "S3D-G (Xie et al. 2018), section 4")]
 pub struct S3d {
     /// Whether each branch's channels are weighted by a sigmoid of a linear layer over their means: S3D-G.
     gating: bool,
 }
 
-/// An Inception block's name, its inputs, and the channels of its branches: the first; reduced and full of the second and of the third;
-/// the pooled one.
-type Mixed = (&'static str, usize, [usize; 6]);
+/// An Inception block's name, and the channels of its branches: the first; reduced and full of the second and of the third; the pooled one.
+type Mixed = (&'static str, [usize; 6]);
 
 /// Blocks between poolings, and the pooling before each group.
-const GROUPS: [(windows::Window, &[Mixed]); 3] = [
-    (windows::SPACE, &[("Mixed_3b", 192, [64, 96, 128, 16, 32, 32]), ("Mixed_3c", 256, [128, 128, 192, 32, 96, 64])]),
+const GROUPS: [(MaxPool3d, &[Mixed]); 3] = [
+    (SPACE, &[("Mixed_3b", [64, 96, 128, 16, 32, 32]), ("Mixed_3c", [128, 128, 192, 32, 96, 64])]),
     (
-        windows::HALF,
+        MaxPool3d::padded([3; 3], [2; 3]),
         &[
-            ("Mixed_4b", 480, [192, 96, 208, 16, 48, 64]),
-            ("Mixed_4c", 512, [160, 112, 224, 24, 64, 64]),
-            ("Mixed_4d", 512, [128, 128, 256, 24, 64, 64]),
-            ("Mixed_4e", 512, [112, 144, 288, 32, 64, 64]),
-            ("Mixed_4f", 528, [256, 160, 320, 32, 128, 128]),
+            ("Mixed_4b", [192, 96, 208, 16, 48, 64]),
+            ("Mixed_4c", [160, 112, 224, 24, 64, 64]),
+            ("Mixed_4d", [128, 128, 256, 24, 64, 64]),
+            ("Mixed_4e", [112, 144, 288, 32, 64, 64]),
+            ("Mixed_4f", [256, 160, 320, 32, 128, 128]),
         ],
     ),
-    (windows::PAIRS, &[("Mixed_5b", 832, [256, 160, 320, 32, 128, 128]), ("Mixed_5c", 832, [384, 192, 384, 48, 128, 128])]),
+    (MaxPool3d::new([2; 3]), &[("Mixed_5b", [256, 160, 320, 32, 128, 128]), ("Mixed_5c", [384, 192, 384, 48, 128, 128])]),
 ];
 
-const INIT: Init = Init::Normal(0.01);
-
-/// A 1x1x1 convolution with batch norm.
-fn single_parameters(name: &str, inputs: usize, out: usize) -> Vec<Parameter> {
-    let mut list = Conv { inputs, out, kernel: [1; 3], stride: [1; 3] }.parameters(&format!("{name}.conv"), INIT);
-    list.extend(batch_norm(&format!("{name}.bn"), out));
-    list
+fn conv(out: usize, kernel: [usize; 3], stride: [usize; 3]) -> Conv3d {
+    Conv3d::new(out, kernel).stride(stride).init(Init::Normal(0.01))
 }
 
-fn single(weights: &Weights, x: &Tensor, name: &str) -> Tensor {
-    weights.batch_norm(&weights.conv3d(x, &format!("{name}.conv"), [1; 3], [0; 3]), &format!("{name}.bn")).relu_()
+/// A 1x1x1 convolution with batch norm.
+fn single<N: Net>(net: &mut N, name: &str, x: &N::Value, out: usize) -> N::Value {
+    net.within(name, |net| active(net, ["conv", "bn"], x, &conv(out, [1; 3], [1; 3])))
 }
 
 /// A convolution over space, then one over time, each with batch norm.
-fn split_parameters(name: &str, inputs: usize, out: usize, side: usize) -> Vec<Parameter> {
-    let conv = |inputs, kernel| Conv { inputs, out, kernel, stride: [1; 3] };
-    let mut list = conv(inputs, [1, side, side]).parameters(&format!("{name}.conv1"), INIT);
-    list.extend(conv(out, [side, 1, 1]).parameters(&format!("{name}.conv2"), INIT));
-    list.extend(batch_norm(&format!("{name}.bn1"), out));
-    list.extend(batch_norm(&format!("{name}.bn2"), out));
-    list
+fn split<N: Net>(net: &mut N, name: &str, x: &N::Value, out: usize, side: usize, stride: usize) -> N::Value {
+    net.within(name, |net| {
+        net.order(&["conv1", "conv2", "bn1", "bn2"]);
+        let x = active(net, ["conv1", "bn1"], x, &conv(out, [1, side, side], [1, stride, stride]));
+        active(net, ["conv2", "bn2"], &x, &conv(out, [side, 1, 1], [stride, 1, 1]))
+    })
 }
 
-fn split(weights: &Weights, x: &Tensor, name: &str, side: i64, stride: i64) -> Tensor {
-    let pad = side / 2;
-    let x = weights.conv3d(x, &format!("{name}.conv1"), [1, stride, stride], [0, pad, pad]);
-    let x = weights.batch_norm(&x, &format!("{name}.bn1")).relu_();
-    let x = weights.conv3d(&x, &format!("{name}.conv2"), [stride, 1, 1], [pad, 0, 0]);
-    weights.batch_norm(&x, &format!("{name}.bn2")).relu_()
+/// Weights each channel by a sigmoid of a linear layer over the channels' means.
+fn gated<N: Net>(net: &mut N, name: &str, x: &N::Value) -> N::Value {
+    let mean = net.mean(x, &[1, 2, 3]);
+    let channels = net.shape(x)[0];
+    let gate = net.within(name, |net| net.linear("fc", &mean, &Linear::new(channels)));
+    let gate = net.sigmoid(&gate);
+    net.gate(x, &gate)
+}
+
+impl Kind for S3d {}
+
+impl ModelKind for S3d {
+    fn network<N: Custom>(&self, net: &mut N, inputs: Clips<N::Plane>, _: Nothing<N::Plane>) -> Map<N::Plane> {
+        let clips = net.channels_last(&inputs.clips);
+        // oneDNN's gradient of the stem's 7x1x1 convolution writes beyond its memory at 5 frames: none below the kernel's length
+        net.at_least(&clips, [7, 17, 17]);
+        let x = split(net, "Conv_1a", &clips, 64, 7, 2);
+        let x = net.max_pool3d(&x, &SPACE);
+        let x = single(net, "Conv_2b", &x, 64);
+        let mut x = split(net, "Conv_2c", &x, 192, 3, 1);
+        for (pool, blocks) in GROUPS {
+            x = net.max_pool3d(&x, &pool);
+            for (name, channels) in blocks {
+                x = net.within(name, |net| self.mixed(net, &x, *channels));
+            }
+        }
+        Map { map: x }
+    }
 }
 
 impl S3d {
-    fn mixed_parameters(&self, (name, inputs, out): &Mixed) -> Vec<Parameter> {
-        let [first, reduced_1, full_1, reduced_2, full_2, pooled] = *out;
-        let mut list = single_parameters(&format!("{name}.branch0.0"), *inputs, first);
-        for (branch, reduced, full) in [(1, reduced_1, full_1), (2, reduced_2, full_2)] {
-            list.extend(single_parameters(&format!("{name}.branch{branch}.0"), *inputs, reduced));
-            list.extend(split_parameters(&format!("{name}.branch{branch}.1"), reduced, full, 3));
+    fn mixed<N: Net>(&self, net: &mut N, x: &N::Value, [first, reduced_1, full_1, reduced_2, full_2, pooled]: [usize; 6]) -> N::Value {
+        net.order(&["branch0", "branch1", "branch2", "branch3", "gating_b0", "gating_b1", "gating_b2", "gating_b3"]);
+        let branch = |net: &mut N, i: usize, y: N::Value| if self.gating { gated(net, &format!("gating_b{i}"), &y) } else { y };
+        let y = single(net, "branch0.0", x, first);
+        let mut parts = vec![branch(net, 0, y)];
+        for (i, reduced, full) in [(1, reduced_1, full_1), (2, reduced_2, full_2)] {
+            let y = single(net, &format!("branch{i}.0"), x, reduced);
+            let y = split(net, &format!("branch{i}.1"), &y, full, 3, 1);
+            parts.push(branch(net, i, y));
         }
-        list.extend(single_parameters(&format!("{name}.branch3.1"), *inputs, pooled));
-        if self.gating {
-            for (branch, channels) in [first, full_1, full_2, pooled].into_iter().enumerate() {
-                list.extend(linear(&format!("{name}.gating_b{branch}.fc"), channels, channels));
-            }
-        }
-        list
-    }
-    fn mixed(&self, weights: &Weights, x: &Tensor, name: &str) -> Tensor {
-        let branch = |i: usize| {
-            let reduced = |x: &Tensor| single(weights, x, &format!("{name}.branch{i}.0"));
-            let y = match i {
-                0 => reduced(x),
-                3 => single(weights, &pool(x, windows::SAME), &format!("{name}.branch3.1")),
-                _ => split(weights, &reduced(x), &format!("{name}.branch{i}.1"), 3, 1),
-            };
-            if !self.gating {
-                return y;
-            }
-            let mean = y.mean_dim([2i64, 3, 4].as_slice(), false, None);
-            let gate = weights.linear(&mean, &format!("{name}.gating_b{i}.fc")).sigmoid();
-            y * gate.reshape([gate.size()[0], -1, 1, 1, 1])
-        };
-        Tensor::cat(&[0, 1, 2, 3].map(branch), 1)
-    }
-}
-
-impl Kind for S3d {
-    const NAME: &'static str = "backbone/s3d";
-    const INPUTS: &'static [In] =
-        &[In::new("clips", &[Type::Float], "3 T H W", "normalised clips of at least 7 frames and 17 x 17 pixels")];
-    const OUTPUTS: &'static [Out] = &[Out::new("map", "1024 T' H' W'", "the last block's map, after its branches' ReLU")];
-
-    fn ports(&self, inputs: &Inputs) -> Result<Vec<Port>, PortFault> {
-        let [time, height, width] = clip_size(inputs, "clips")?;
-        // oneDNN's gradient of the stem's 7x1x1 convolution writes beyond its memory at 5 frames: none below the kernel's length
-        if time < 7 || height < 17 || width < 17 {
-            let found = format!("{time} frames of {height}x{width} are too few: at least 7 of 17x17 are needed");
-            return Err(PortFault::input("clips", found));
-        }
-        let shape = [1024, time.div_ceil(4) / 2, height.div_ceil(16) / 2, width.div_ceil(16) / 2];
-        Ok(vec![Port::float(shape.map(Into::into))])
-    }
-}
-
-impl ModelDeclaration for S3d {
-    fn parameters(&self, _: &Inputs) -> Vec<Parameter> {
-        let mut list = split_parameters("Conv_1a", 3, 64, 7);
-        list.extend(single_parameters("Conv_2b", 64, 64));
-        list.extend(split_parameters("Conv_2c", 64, 192, 3));
-        let blocks = GROUPS.iter().flat_map(|(_, blocks)| blocks.iter());
-        list.extend(blocks.flat_map(|block| self.mixed_parameters(block)));
-        list
-    }
-}
-
-impl ModelKind for S3d {
-    fn forward(&self, weights: &Weights, io: &mut BatchIo) -> Result<()> {
-        let x = channels_last(&io.tensor("clips")?);
-        let x = pool(&split(weights, &x, "Conv_1a", 7, 2), windows::SPACE);
-        let mut x = split(weights, &single(weights, &x, "Conv_2b"), "Conv_2c", 3, 1);
-        for (window, blocks) in GROUPS {
-            x = pool(&x, window);
-            for (name, _, _) in blocks {
-                x = self.mixed(weights, &x, name);
-            }
-        }
-        io.put("map", x);
-        Ok(())
+        let y = net.max_pool3d(x, &MaxPool3d::padded([3; 3], [1; 3]));
+        let y = single(net, "branch3.1", &y, pooled);
+        parts.push(branch(net, 3, y));
+        net.concatenate(&parts, 0)
     }
 }
 
@@ -158,6 +102,7 @@ mod tests {
     use super::*;
     use crate::backbone::tests;
     use crate::testing;
+    use tch::Tensor;
 
     #[test]
     fn evaluation_equals_the_reference() {
@@ -175,7 +120,7 @@ mod tests {
     #[test]
     fn gates_of_a_large_bias_leave_s3d() {
         let (open, plain): (S3d, S3d) = (testing::kind("gating = true"), testing::kind("gating = false"));
-        let mut weights = testing::initial(&open, vec![]);
+        let mut weights = tests::initial(&open);
         for (name, t) in weights.iter_mut().filter(|(n, _)| n.contains(".gating_")) {
             *t = if name.ends_with("bias") { t.full_like(40.0) } else { t.zeros_like() };
         }

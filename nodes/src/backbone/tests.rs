@@ -5,11 +5,18 @@ use crate::testing;
 use dv_graph::kind::Inputs;
 use dv_graph::port::Port;
 use dv_train::exec::batch::ModelKind;
+use std::collections::HashMap;
 use tch::{kind::FLOAT_CPU, Kind as Dtype, Tensor};
 
 pub fn clips(size: [usize; 3]) -> Inputs {
     let [time, height, width] = size;
     Inputs::new(vec![("clips".into(), Port::float([3, time, height, width].map(Into::into)))])
+}
+
+/// Parameters as they start, which depend on no size.
+pub fn initial<K: ModelKind>(kind: &K) -> HashMap<String, Tensor> {
+    let port = Port::float([3, 16, 112, 112].map(Into::into));
+    testing::initial(kind, vec![("clips", port)])
 }
 
 fn map<K: ModelKind>(settings: &str, case: &Case) -> Tensor {
@@ -42,7 +49,7 @@ pub fn pools_to_the_reference<K: ModelKind>(settings: &str, name: &str) {
 
 /// A step of training: the map is as large as the port says, every parameter has a gradient, every buffer moves.
 pub fn trains<K: ModelKind>(kind: &K, size: [usize; 3]) {
-    let weights = testing::initial(kind, vec![]);
+    let weights = initial(kind);
     let before: Vec<(String, Tensor)> = weights.iter().map(|(name, t)| (name.clone(), t.copy())).collect();
     let [time, height, width] = size.map(|n| n as i64);
     let clips_in = Tensor::rand([2, 3, time, height, width], FLOAT_CPU);

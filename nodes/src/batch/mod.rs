@@ -1,10 +1,23 @@
 //! Putting tensors of a batch together, and in another order.
 
-pub mod shuffle;
-pub mod stack;
-pub mod unshuffle;
+use crate::prelude::*;
 
-use dv_train::exec::batch::NodeEntry;
+family! {
+    batch stack::Stack,
+    batch shuffle::Shuffle,
+    batch unshuffle::Unshuffle,
+}
 
-pub static NODES: &[NodeEntry] =
-    &[NodeEntry::batch::<stack::Stack>(), NodeEntry::batch::<shuffle::Shuffle>(), NodeEntry::batch::<unshuffle::Unshuffle>()];
+#[derive(Ports)]
+pub struct Rows<P: Plane> {
+    /// `...` a row a sample, with any item axes
+    rows: P::Any,
+}
+
+/// The fault of a value that has no rows.
+fn has_rows(rows: &Port) -> Result<(), PortFault> {
+    match rows.rows {
+        true => Ok(()),
+        false => Err(PortFault::input("rows", format!("{rows} has no row for each sample"))),
+    }
+}

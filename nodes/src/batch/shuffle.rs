@@ -1,60 +1,40 @@
-use anyhow::{ensure, Result};
-use dv_graph::kind::{Axes, In, Inputs, Kind, Out, PortFault};
-use dv_graph::port::{Port, Rate, Type};
-use dv_train::exec::batch::{BatchIo, BatchKind};
-use schemars::JsonSchema;
-use serde::Deserialize;
-use tch::{Device, Kind as Dtype, Tensor};
+use super::{has_rows, Rows};
+use crate::prelude::*;
 
 /// The rows of the whole batch in a drawn order, so that the `world` parts over which batch norm takes its statistics hold other
 /// samples than before: MoCo's shuffled batch norm, for keys. `batch/unshuffle` with the same `order` brings rows back.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[kind("batch/shuffle", inputs = Rows, outputs = Shuffled, draws = Order, rate = Batch, axes = Keep, source = "MoCo (He et al. 2020), section 3.3")]
 pub struct Shuffle {}
 
-impl Kind for Shuffle {
-    const NAME: &'static str = "batch/shuffle";
-    const INPUTS: &'static [In] = &[In::new("rows", &[Type::Bytes, Type::Float, Type::Index], "...", "a row a sample, with any item axes")];
-    const OUTPUTS: &'static [Out] = &[
-        Out::new("rows", "...", "the rows in that order: row j is row `order[j]` of the input"),
-        Out::draw("order", "", "a permutation of the batch's rows"),
-    ];
-    const RATE: Rate = Rate::Batch;
-    const AXES: Axes = Axes::Keep;
+#[derive(Ports)]
+pub struct Shuffled<P: Plane> {
+    /// `...` the rows in that order: row j is row `order[j]` of the input
+    rows: P::Any,
+}
 
-    fn ports(&self, inputs: &Inputs) -> Result<Vec<Port>, PortFault> {
-        let rows = inputs.port("rows");
-        if !rows.rows {
-            return Err(PortFault::input("rows", format!("{rows} has no row for each sample")));
-        }
-        Ok(vec![rows.clone(), Port::index([])])
+#[derive(Ports)]
+pub struct Order<P: Plane> {
+    /// a permutation of the batch's rows
+    order: P::Index,
+}
+
+impl Kind for Shuffle {
+    fn ports(&self, inputs: Rows<Shapes>) -> Result<Shuffled<Shapes>, PortFault> {
+        has_rows(&inputs.rows)?;
+        Ok(Shuffled { rows: inputs.rows })
+    }
+    fn draw(&self, mut dice: Order<Dice>, seen: &Seen<Self>) -> Result<Order<Row>> {
+        Ok(Order { order: dice.order.permutation(seen.inputs.rows.shape[0]).into_iter().map(|i| i as i64).collect() })
     }
 }
 
-/// Whether it holds each of `0..n` once.
-fn is_permutation(order: &Tensor, n: i64) -> Result<bool> {
-    let mut sorted = Vec::<i64>::try_from(order.to_device(Device::Cpu).flatten(0, -1))?;
-    sorted.sort_unstable();
-    Ok(sorted.into_iter().eq(0..n))
-}
-
 impl BatchKind for Shuffle {
-    fn run(&self, io: &mut BatchIo) -> Result<()> {
-        let rows = io.tensor("rows")?;
-        let n = rows.size()[0];
-        let order = match io.optional("order") {
-            Some(given) => {
-                ensure!(is_permutation(&given, n)?, "`order` must hold each of 0..{n} once");
-                given.to_kind(Dtype::Int64).reshape([n])
-            }
-            None => {
-                let drawn: Vec<i64> = io.batch_rng("order").permutation(n as usize).into_iter().map(|i| i as i64).collect();
-                Tensor::from_slice(&drawn).to_device(rows.device())
-            }
-        };
-        io.put("rows", rows.index_select(0, &order));
-        io.put("order", order);
-        Ok(())
+    fn run(&self, inputs: Rows<Batch>, cx: &Cx<Self>) -> Result<Shuffled<Batch>> {
+        let n = inputs.rows.size()[0];
+        let mut sorted = cx.draws.order.index()?.to_vec();
+        sorted.sort_unstable();
+        ensure!(sorted.into_iter().eq(0..n), "`order` must hold each of 0..{n} once");
+        Ok(Shuffled { rows: inputs.rows.index_select(0, &cx.draws.order.tensor().reshape([n])) })
     }
 }
 

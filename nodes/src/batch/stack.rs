@@ -1,70 +1,50 @@
-use anyhow::{ensure, Result};
-use dv_graph::kind::{Axes, In, Inputs, Kind, Out, PortFault};
-use dv_graph::port::{Axis, Port, Type};
-use dv_graph::settings::SettingFaults;
-use dv_train::exec::batch::{BatchIo, BatchKind};
-use schemars::JsonSchema;
-use serde::Deserialize;
-use tch::Tensor;
+use crate::prelude::*;
 
 /// Inputs of one shape as the items of a new item axis, outside the axes that they have. Items are sorted by the inputs'
 /// names, or stand as in the array if `in` is one; models fold them into one pass.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[kind("batch/stack", inputs = Items, outputs = Stacked, axes = Keep, source = "standard")]
 pub struct Stack {
     /// Name of the new item axis: `view`.
     axis: String,
 }
 
-impl Kind for Stack {
-    const NAME: &'static str = "batch/stack";
-    const INPUTS: &'static [In] = &[In::new(
-        "clips",
-        &[Type::Bytes, Type::Float, Type::Index],
-        "...",
-        "the items, each under its name; equal in type, shape and item axes",
-    )
-    .many()];
-    const OUTPUTS: &'static [Out] = &[Out::new("clips", "axis.. ...", "the items, on the new axis")];
-    const AXES: Axes = Axes::Keep;
+#[derive(Ports)]
+pub struct Items<P: Plane> {
+    /// `...` the items, each under its name; equal in type, shape and item axes
+    clips: Many<P::Any>,
+}
 
+#[derive(Ports)]
+pub struct Stacked<P: Plane> {
+    /// `axis.. ...` the items, on the new axis
+    clips: P::Any,
+}
+
+impl Kind for Stack {
     fn check(&self, faults: &mut SettingFaults) {
         let named = !self.axis.is_empty() && self.axis.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
         faults.require(named, "axis", "must be a name of a-z, 0-9 and _");
     }
-    fn ports(&self, inputs: &Inputs) -> Result<Vec<Port>, PortFault> {
-        let ports: Vec<(&str, &Port)> = inputs.all().collect();
-        let Some(&(first_name, first)) = ports.first() else { return Err(PortFault::node("there is nothing to stack")) };
-        for (name, port) in &ports {
-            if (port.ty, &port.shape, &port.axes) != (first.ty, &first.shape, &first.axes) {
-                return Err(PortFault::input(name, format!("`{name}` is {port}, but `{first_name}` is {first}")));
-            }
-        }
-        if first.axes.iter().any(|a| a.name == self.axis) {
+    fn ports(&self, inputs: Items<Shapes>) -> Result<Stacked<Shapes>, PortFault> {
+        let mut clips = alike(&inputs.clips, "there is nothing to stack")?;
+        if clips.axes.iter().any(|a| a.name == self.axis) {
             return Err(PortFault::setting("axis", format!("the inputs have an item axis `{}` already", self.axis)));
         }
-        let mut stacked = first.clone();
-        let items = ports.iter().map(|(name, _)| name.to_string()).collect();
-        stacked.axes.insert(0, Axis::named(&self.axis, items));
-        Ok(vec![stacked])
+        clips.axes.insert(0, Axis::named(&self.axis, inputs.clips.into_iter().map(|(name, _)| name).collect()));
+        Ok(Stacked { clips })
     }
 }
 
 impl BatchKind for Stack {
-    fn run(&self, io: &mut BatchIo) -> Result<()> {
-        let inputs = io.tensors();
-        ensure!(!inputs.is_empty(), "there is nothing to stack");
-        let tensors: Vec<&Tensor> = inputs.iter().map(|(_, t)| t).collect();
-        let clips = tensors.iter().all(|t| t.dim() == 5 && t.stride()[1] == 1);
-        let stacked = if clips {
-            // channels last in memory stay so: copied as whole clips
-            let last: Vec<Tensor> = tensors.iter().map(|t| t.permute([0, 2, 3, 4, 1])).collect();
-            Tensor::stack(&last, 1).permute([0, 1, 5, 2, 3, 4])
-        } else {
-            Tensor::stack(&tensors, 1)
-        };
-        io.put("clips", stacked);
-        Ok(())
+    fn run(&self, inputs: Items<Batch>, _: &Cx<Self>) -> Result<Stacked<Batch>> {
+        let tensors: Vec<Tensor> = inputs.clips.into_iter().map(|(_, t)| t).collect();
+        ensure!(!tensors.is_empty(), "there is nothing to stack");
+        if !tensors.iter().all(|t| t.dim() == 5 && t.stride()[1] == 1) {
+            return Ok(Stacked { clips: Tensor::stack(&tensors, 1) });
+        }
+        // channels last in memory stay so: copied as whole clips
+        let last: Vec<Tensor> = tensors.iter().map(|t| t.permute([0, 2, 3, 4, 1])).collect();
+        Ok(Stacked { clips: Tensor::stack(&last, 1).permute([0, 1, 5, 2, 3, 4]) })
     }
 }
 

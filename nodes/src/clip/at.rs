@@ -1,20 +1,14 @@
-use super::{clip_port, FRAMES};
-use crate::limits;
-use anyhow::Result;
-use dv_graph::host::{SampleIo, SampleKind, Value};
-use dv_graph::kind::{In, Inputs, Kind, Out, PortFault};
-use dv_graph::port::Port;
-use schemars::JsonSchema;
-use serde::Deserialize;
+use super::{clamped, span, OneClip};
+use crate::prelude::*;
 
 /// One clip at a fixed place of the video: for controls, such as still frames (`length = 1`). Positions beyond the last
 /// frame repeat it.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[kind("clip/at", inputs = Frames, outputs = OneClip, source = "standard")]
 pub struct At {
     /// Where the clip lies: at the video's first frame, in its middle, or so that it ends with the last frame.
     position: Position,
     /// Frames of the clip.
+    #[smoke(8)]
     #[schemars(range(min = 1, max = limits::FRAMES))]
     length: usize,
     /// Distance of neighbouring frames of the clip, in frames of the video.
@@ -23,44 +17,35 @@ pub struct At {
 }
 
 /// A place in a video.
-#[derive(Clone, Copy, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
+#[choice]
 enum Position {
     First,
     Middle,
     Last,
 }
 
+impl Kind for At {
+    fn clip_span(&self) -> Option<usize> {
+        Some(span(self.length, self.stride))
+    }
+}
+
 impl At {
     fn positions(&self, total: usize) -> Vec<usize> {
-        let spare = total.saturating_sub((self.length - 1) * self.stride + 1);
+        let spare = total.saturating_sub(span(self.length, self.stride));
         let start = match self.position {
             Position::First => 0,
             Position::Middle => spare / 2,
             Position::Last => spare,
         };
-        (0..self.length).map(|j| (start + j * self.stride).min(total - 1)).collect()
-    }
-}
-
-impl Kind for At {
-    const NAME: &'static str = "clip/at";
-    const INPUTS: &'static [In] = &[FRAMES];
-    const OUTPUTS: &'static [Out] = &[Out::new("clips", "3 T H W", "the clip")];
-
-    fn ports(&self, inputs: &Inputs) -> Result<Vec<Port>, PortFault> {
-        Ok(vec![clip_port(inputs, self.length)])
-    }
-    fn clip_span(&self) -> Option<usize> {
-        Some((self.length - 1) * self.stride + 1)
+        clamped(total, start, self.length, self.stride).collect()
     }
 }
 
 impl SampleKind for At {
-    fn run(&self, io: &mut SampleIo) -> Result<()> {
-        let video = io.video("frames")?;
-        io.put("clips", Value::Bytes(video.clip(&self.positions(video.frames()))?));
-        Ok(())
+    fn run(&self, inputs: Frames<Host>, _: Nothing<Row>) -> Result<OneClip<Host>> {
+        let video = inputs.frames;
+        Ok(OneClip { clips: video.clip(&self.positions(video.frames()))?.into() })
     }
 }
 

@@ -1,41 +1,45 @@
 //! Which frames of a video make a clip.
 
-pub mod at;
-pub mod random;
-pub mod random_padded;
-pub mod stage_prototype;
-pub mod trim;
-pub mod tuple;
-pub mod uniform;
-pub mod windows;
+use crate::prelude::*;
 
-use anyhow::{ensure, Result};
-use dv_graph::host::SampleIo;
-use dv_graph::kind::{In, Inputs};
-use dv_graph::port::{Axis, Dim, Port, Type};
-use dv_train::exec::batch::NodeEntry;
-
-pub static NODES: &[NodeEntry] = &[
-    NodeEntry::sample::<stage_prototype::StagePrototype>(),
-    NodeEntry::sample::<random::Random>(),
-    NodeEntry::sample::<random_padded::RandomPadded>(),
-    NodeEntry::sample::<tuple::Tuple>(),
-    NodeEntry::sample::<uniform::Uniform>(),
-    NodeEntry::sample::<windows::Windows>(),
-    NodeEntry::sample::<at::At>(),
-    NodeEntry::sample::<trim::Trim>(),
-];
-
-const FRAMES: In = In::new("frames", &[Type::Video], "3 frames H W", "the video");
-
-/// A port of clips of so many frames, as large as the video's.
-fn clip_port(inputs: &Inputs, length: usize) -> Port {
-    let shape = &inputs.port("frames").shape;
-    Port::bytes([3.into(), Dim::Known(length), shape[2].clone(), shape[3].clone()])
+family! {
+    sample stage_prototype::StagePrototype,
+    sample random::Random,
+    sample random_padded::RandomPadded,
+    sample tuple::Tuple,
+    sample uniform::Uniform,
+    sample windows::Windows,
+    sample at::At,
+    sample trim::Trim,
 }
 
-fn with_clips(port: Port, clips: usize) -> Port {
-    port.with_axis(Axis::counted("clip", clips))
+#[derive(Ports)]
+pub struct OneClip<P: Plane> {
+    /// `3 length H W` the clip
+    pub clips: P::Bytes,
+}
+
+#[derive(Ports)]
+pub struct SeveralClips<P: Plane> {
+    /// `clip.. 3 length H W` the clips, on an item axis `clip`, in the order of time
+    pub clips: P::Bytes,
+}
+
+#[derive(Ports)]
+pub struct Start<P: Plane> {
+    /// `1` the first frame that is taken, in frames of the video
+    #[range("frames")]
+    pub start: P::Index,
+}
+
+/// From the first to the last frame of a clip, in frames of the video.
+fn span(length: usize, stride: usize) -> usize {
+    (length - 1) * stride + 1
+}
+
+/// Every `stride`-th frame from `start` on; the last one is repeated.
+fn clamped(total: usize, start: usize, length: usize, stride: usize) -> impl Iterator<Item = usize> {
+    (0..length).map(move |j| (start + j * stride).min(total - 1))
 }
 
 /// Of a video too short for a clip: every `stride`-th frame from `start` on, the rest of the clip its first frame before them
@@ -49,29 +53,14 @@ fn padded(total: usize, start: usize, length: usize, stride: usize, before: bool
     }
 }
 
-/// A draw `start`: uniform over the frames at which so many in a row begin that lie within the video, 0 where it is too short.
-fn random_start(io: &mut SampleIo, total: usize, span: usize) -> Result<usize> {
-    let drawn = io.draw_index("start", &[1], |rng| vec![rng.below((total + 1).saturating_sub(span).max(1)) as i64])?;
-    let start = usize::try_from(drawn[0]).unwrap_or(total);
-    ensure!(start < total, "`start` must lie in 0..{total}, the video's frames");
-    Ok(start)
+/// Uniform over the frames at which so many in a row begin that lie within the video, 0 where it is too short.
+fn random_start(rng: &mut Rng, total: usize, span: usize) -> Vec<i64> {
+    vec![rng.below((total + 1).saturating_sub(span).max(1)) as i64]
 }
 
-#[cfg(test)]
-pub mod tests {
-    use dv_datasets::{PackedSet, SetOptions, SetWriter, VideoMeta};
-    use dv_graph::host::Video;
-    use std::sync::Arc;
-
-    /// A video of so many frames of 2 x 2 pixels, each of which holds the frame's number (its remainder by 256).
-    pub fn video(frames: usize) -> Video {
-        let folder = tempfile::tempdir().unwrap();
-        let mut options = SetOptions::new("numbers", 2, 2);
-        options.fsync = false;
-        let mut writer = SetWriter::create(&folder.path().join("numbers"), options).unwrap();
-        let meta = VideoMeta { path: "v.avi".into(), splits: vec!["train".into()], ..VideoMeta::default() };
-        writer.add_video(meta, (0..frames).map(|f| vec![f as u8; 2 * 2 * 3])).unwrap();
-        writer.finish().unwrap();
-        Video::new(Arc::new(PackedSet::open(&folder.path().join("numbers")).unwrap()), 0).unwrap()
-    }
+/// A frame that an edge or a feed may have brought.
+fn frame(drawn: i64, total: usize, name: &str) -> Result<usize> {
+    let frame = usize::try_from(drawn).unwrap_or(total);
+    ensure!(frame < total, "`{name}` must lie in 0..{total}, the video's frames");
+    Ok(frame)
 }

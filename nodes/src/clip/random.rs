@@ -1,18 +1,12 @@
-use super::{clip_port, random_start, FRAMES};
-use crate::limits;
-use anyhow::Result;
-use dv_graph::host::{SampleIo, SampleKind, Value};
-use dv_graph::kind::{In, Inputs, Kind, Out, PortFault};
-use dv_graph::port::Port;
-use schemars::JsonSchema;
-use serde::Deserialize;
+use super::{clamped, frame, random_start, span, OneClip, Start};
+use crate::prelude::*;
 
 /// One clip at a place uniform over all at which it lies within the video. Of a video that is too short, the clip starts with the first
 /// frame and repeats the last. IIC's pretraining and fine-tuning, on a video without its last frame (`clip/trim`).
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[kind("clip/random", inputs = Frames, outputs = OneClip, draws = Start, source = "IIC (Tao et al. 2020), its code")]
 pub struct Random {
     /// Frames of the clip.
+    #[smoke(8)]
     #[schemars(range(min = 1, max = limits::FRAMES))]
     length: usize,
     /// Distance of neighbouring frames of the clip, in frames of the video.
@@ -20,35 +14,21 @@ pub struct Random {
     stride: usize,
 }
 
-impl Random {
-    fn span(&self) -> usize {
-        (self.length - 1) * self.stride + 1
-    }
-}
-
 impl Kind for Random {
-    const NAME: &'static str = "clip/random";
-    const INPUTS: &'static [In] = &[FRAMES];
-    const OUTPUTS: &'static [Out] =
-        &[Out::new("clips", "3 T H W", "the clip"), Out::draw("start", "1", "the clip's first frame, in frames of the video")];
-
-    fn ports(&self, inputs: &Inputs) -> Result<Vec<Port>, PortFault> {
-        let frames = inputs.port("frames").shape[1].clone();
-        Ok(vec![clip_port(inputs, self.length), Port::index([1.into()]).with_range(frames)])
+    fn draw(&self, mut dice: Start<Dice>, seen: &Seen<Self>) -> Result<Start<Row>> {
+        Ok(Start { start: random_start(&mut dice.start, seen.inputs.frames.shape[1], span(self.length, self.stride)) })
     }
     fn clip_span(&self) -> Option<usize> {
-        Some((self.length - 1) * self.stride + 1)
+        Some(span(self.length, self.stride))
     }
 }
 
 impl SampleKind for Random {
-    fn run(&self, io: &mut SampleIo) -> Result<()> {
-        let video = io.video("frames")?;
-        let total = video.frames();
-        let start = random_start(io, total, self.span())?;
-        let positions: Vec<usize> = (0..self.length).map(|j| (start + j * self.stride).min(total - 1)).collect();
-        io.put("clips", Value::Bytes(video.clip(&positions)?));
-        Ok(())
+    fn run(&self, inputs: Frames<Host>, draws: Start<Row>) -> Result<OneClip<Host>> {
+        let (video, total) = (&inputs.frames, inputs.frames.frames());
+        let start = frame(draws.start[0], total, "start")?;
+        let positions: Vec<usize> = clamped(total, start, self.length, self.stride).collect();
+        Ok(OneClip { clips: video.clip(&positions)?.into() })
     }
 }
 

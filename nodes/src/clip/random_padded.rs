@@ -1,20 +1,13 @@
-use super::{clip_port, padded, FRAMES};
-use crate::limits;
-use anyhow::{ensure, Result};
-use dv_graph::draw::Rng;
-use dv_graph::host::{SampleIo, SampleKind, Value};
-use dv_graph::kind::{In, Inputs, Kind, Out, PortFault};
-use dv_graph::port::Port;
-use schemars::JsonSchema;
-use serde::Deserialize;
+use super::{clamped, padded, span, OneClip};
+use crate::prelude::*;
 
 /// One clip at a random place: its first frame is uniform over those after which `length * stride` frames and one more
 /// follow. A shorter video gives every `stride`-th of its frames from a random one of its first on, and repeats its first frame before or its last
 /// behind them, by a coin. DualVar, the sampler of its fine-tuning, in training and validation.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[kind("clip/random_padded", inputs = Frames, outputs = OneClip, draws = Draws, source = "DualVar (Zhang et al. 2021), its code")]
 pub struct RandomPadded {
     /// Frames of a clip.
+    #[smoke(8)]
     #[schemars(range(min = 1, max = limits::FRAMES))]
     length: usize,
     /// Distance of neighbouring frames of a clip, in frames of the video.
@@ -22,47 +15,42 @@ pub struct RandomPadded {
     stride: usize,
 }
 
-impl RandomPadded {
-    /// The clip's first frame; of a short video among its first `stride`.
-    fn start(&self, rng: &mut Rng, total: usize) -> i64 {
-        let span = self.length * self.stride;
-        rng.below(if total > span { total - span } else { self.stride }) as i64
+#[derive(Ports)]
+pub struct Draws<P: Plane> {
+    /// `1` the clip's first frame; of a short video its first that is taken
+    #[range("frames")]
+    start: P::Index,
+    /// `1` 1 where a short video's clip is filled with its first frame before, 0 with its last behind
+    #[range("2")]
+    before: P::Index,
+}
+
+impl Kind for RandomPadded {
+    fn draw(&self, mut dice: Draws<Dice>, seen: &Seen<Self>) -> Result<Draws<Row>> {
+        let (total, span) = (seen.inputs.frames.shape[1], self.length * self.stride);
+        let start = dice.start.below(if total > span { total - span } else { self.stride });
+        Ok(Draws { start: vec![start as i64], before: vec![i64::from(dice.before.chance(0.5))] })
     }
+    fn clip_span(&self) -> Option<usize> {
+        Some(span(self.length, self.stride))
+    }
+}
+
+impl RandomPadded {
     fn positions(&self, total: usize, start: usize, before: bool) -> Vec<usize> {
         if total > self.length * self.stride {
-            return (0..self.length).map(|j| (start + j * self.stride).min(total - 1)).collect();
+            return clamped(total, start, self.length, self.stride).collect();
         }
         padded(total, start, self.length, self.stride, before)
     }
 }
 
-impl Kind for RandomPadded {
-    const NAME: &'static str = "clip/random_padded";
-    const INPUTS: &'static [In] = &[FRAMES];
-    const OUTPUTS: &'static [Out] = &[
-        Out::new("clips", "3 T H W", "the clip"),
-        Out::draw("start", "1", "the clip's first frame; of a short video its first that is taken"),
-        Out::draw("before", "1", "1 where a short video's clip is filled with its first frame before, 0 with its last behind"),
-    ];
-
-    fn ports(&self, inputs: &Inputs) -> Result<Vec<Port>, PortFault> {
-        let frames = inputs.port("frames").shape[1].clone();
-        Ok(vec![clip_port(inputs, self.length), Port::index([1.into()]).with_range(frames), Port::index([1.into()]).with_range(2.into())])
-    }
-    fn clip_span(&self) -> Option<usize> {
-        Some((self.length - 1) * self.stride + 1)
-    }
-}
-
 impl SampleKind for RandomPadded {
-    fn run(&self, io: &mut SampleIo) -> Result<()> {
-        let video = io.video("frames")?;
+    fn run(&self, inputs: Frames<Host>, draws: Draws<Row>) -> Result<OneClip<Host>> {
+        let (video, start) = (inputs.frames, draws.start[0]);
         let total = video.frames();
-        let start = io.draw_index("start", &[1], |rng| vec![self.start(rng, total)])?[0];
-        let before = io.draw_index("before", &[1], |rng| vec![i64::from(rng.chance(0.5))])?[0];
         ensure!((0..total.max(self.stride) as i64).contains(&start), "`start` must lie in the video's {total} frames");
-        io.put("clips", Value::Bytes(video.clip(&self.positions(total, start as usize, before != 0))?));
-        Ok(())
+        Ok(OneClip { clips: video.clip(&self.positions(total, start as usize, draws.before[0] != 0))?.into() })
     }
 }
 

@@ -1,19 +1,13 @@
-use super::{clip_port, FRAMES};
-use crate::limits;
-use anyhow::{ensure, Result};
-use dv_graph::host::{SampleIo, SampleKind, Value};
-use dv_graph::kind::{In, Inputs, Kind, Out, PortFault};
-use dv_graph::port::Port;
-use schemars::JsonSchema;
-use serde::Deserialize;
+use super::{frame, span};
+use crate::prelude::*;
 
 /// Two clips around independent centres, each uniform over all frames: frame j of a clip is
 /// `centre + (j - length/2) * stride`, clamped to the video, so that clips near an end repeat its first or last frame.
 /// DualVar, the stage-prototype sampler of its pretraining.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[kind("clip/stage_prototype", inputs = Frames, outputs = Two, draws = Draws, source = "DualVar (Zhang et al. 2021), section 3.1 and its code")]
 pub struct StagePrototype {
     /// Frames of a clip.
+    #[smoke(8)]
     #[schemars(range(min = 1, max = limits::FRAMES))]
     length: usize,
     /// Distance of neighbouring frames of a clip, in frames of the video.
@@ -22,6 +16,34 @@ pub struct StagePrototype {
     /// Probability that both clips are reversed in time, together (DualVar's `rand_flip`: 0.5).
     #[schemars(range(min = 0.0, max = 1.0))]
     time_flip: f64,
+}
+
+#[derive(Ports)]
+pub struct Two<P: Plane> {
+    /// `3 length H W` the first clip
+    first: P::Bytes,
+    /// `3 length H W` the second clip
+    second: P::Bytes,
+}
+
+#[derive(Ports)]
+pub struct Draws<P: Plane> {
+    /// `2` the two clips' centres, in frames of the video
+    #[range("frames")]
+    centres: P::Index,
+    /// `1` 1 where both clips run backwards
+    #[range("2")]
+    reversed: P::Index,
+}
+
+impl Kind for StagePrototype {
+    fn draw(&self, mut dice: Draws<Dice>, seen: &Seen<Self>) -> Result<Draws<Row>> {
+        let mut centre = || dice.centres.below(seen.inputs.frames.shape[1]) as i64;
+        Ok(Draws { centres: vec![centre(), centre()], reversed: vec![i64::from(dice.reversed.chance(self.time_flip))] })
+    }
+    fn clip_span(&self) -> Option<usize> {
+        Some(span(self.length, self.stride))
+    }
 }
 
 impl StagePrototype {
@@ -35,38 +57,14 @@ impl StagePrototype {
     }
 }
 
-impl Kind for StagePrototype {
-    const NAME: &'static str = "clip/stage_prototype";
-    const INPUTS: &'static [In] = &[FRAMES];
-    const OUTPUTS: &'static [Out] = &[
-        Out::new("first", "3 T H W", "the first clip"),
-        Out::new("second", "3 T H W", "the second clip"),
-        Out::draw("centres", "2", "the two clips' centres, in frames of the video"),
-        Out::draw("reversed", "1", "1 where both clips run backwards"),
-    ];
-
-    fn ports(&self, inputs: &Inputs) -> Result<Vec<Port>, PortFault> {
-        let clip = clip_port(inputs, self.length);
-        let frames = inputs.port("frames").shape[1].clone();
-        Ok(vec![clip.clone(), clip, Port::index([2.into()]).with_range(frames), Port::index([1.into()]).with_range(2.into())])
-    }
-    fn clip_span(&self) -> Option<usize> {
-        Some((self.length - 1) * self.stride + 1)
-    }
-}
-
 impl SampleKind for StagePrototype {
-    fn run(&self, io: &mut SampleIo) -> Result<()> {
-        let video = io.video("frames")?;
-        let total = video.frames();
-        let centres = io.draw_index("centres", &[2], |rng| vec![rng.below(total) as i64, rng.below(total) as i64])?;
-        let reversed = io.draw_index("reversed", &[1], |rng| vec![i64::from(rng.chance(self.time_flip))])?;
-        for (name, centre) in ["first", "second"].into_iter().zip(centres) {
-            let centre = usize::try_from(centre).unwrap_or(total);
-            ensure!(centre < total, "`centres` must lie in 0..{total}, the video's frames");
-            io.put(name, Value::Bytes(video.clip(&self.positions(total, centre, reversed[0] != 0))?));
-        }
-        Ok(())
+    fn run(&self, inputs: Frames<Host>, draws: Draws<Row>) -> Result<Two<Host>> {
+        let (video, total) = (&inputs.frames, inputs.frames.frames());
+        let clip = |centre| {
+            let positions = self.positions(total, frame(centre, total, "centres")?, draws.reversed[0] != 0);
+            Ok::<Clips, anyhow::Error>(video.clip(&positions)?.into())
+        };
+        Ok(Two { first: clip(draws.centres[0])?, second: clip(draws.centres[1])? })
     }
 }
 

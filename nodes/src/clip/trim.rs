@@ -1,15 +1,7 @@
-use super::FRAMES;
-use crate::limits;
-use anyhow::{ensure, Result};
-use dv_graph::host::{SampleIo, SampleKind, Value};
-use dv_graph::kind::{In, Inputs, Kind, Out, PortFault};
-use dv_graph::port::{Dim, Port};
-use schemars::JsonSchema;
-use serde::Deserialize;
+use crate::prelude::*;
 
 /// A video without its first or last frames. IIC's code never reads a video's last frame (`last = 1`).
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[kind("clip/trim", inputs = Frames, outputs = Part, source = "IIC (Tao et al. 2020), its code")]
 pub struct Trim {
     /// Frames left out at the start.
     #[schemars(range(min = 0, max = limits::VIDEO_FRAMES))]
@@ -19,28 +11,23 @@ pub struct Trim {
     last: usize,
 }
 
-impl Kind for Trim {
-    const NAME: &'static str = "clip/trim";
-    const INPUTS: &'static [In] = &[FRAMES];
-    const OUTPUTS: &'static [Out] = &[Out::new("frames", "3 frames H W", "the video without them")];
+#[derive(Ports)]
+pub struct Part<P: Plane> {
+    /// `3 frames H W` the video without them
+    frames: P::Video,
+}
 
-    fn ports(&self, inputs: &Inputs) -> Result<Vec<Port>, PortFault> {
-        let mut port = inputs.port("frames").clone();
-        port.shape[1] = Dim::Symbol("frames".into());
-        Ok(vec![port])
-    }
+impl Kind for Trim {
     fn frames_left(&self, frames: usize) -> Option<usize> {
         Some(frames.saturating_sub(self.first + self.last))
     }
 }
 
 impl SampleKind for Trim {
-    fn run(&self, io: &mut SampleIo) -> Result<()> {
-        let video = io.video("frames")?;
-        let (found, left_out) = (video.frames(), self.first + self.last);
+    fn run(&self, inputs: Frames<Host>, _: Nothing<Row>) -> Result<Part<Host>> {
+        let (found, left_out) = (inputs.frames.frames(), self.first + self.last);
         ensure!(left_out < found, "a video of {found} frames has none left without {left_out}");
-        io.put("frames", Value::Video(video.part(self.first, found - left_out)?));
-        Ok(())
+        Ok(Part { frames: inputs.frames.part(self.first, found - left_out)? })
     }
 }
 

@@ -1,21 +1,15 @@
-use super::{clip_port, random_start, with_clips, FRAMES};
-use crate::limits;
-use anyhow::Result;
-use dv_graph::host::{Array, SampleIo, SampleKind, Value};
-use dv_graph::kind::{In, Inputs, Kind, Out, PortFault};
-use dv_graph::port::Port;
-use schemars::JsonSchema;
-use serde::Deserialize;
+use super::{clamped, frame, random_start, span, SeveralClips, Start};
+use crate::prelude::*;
 
 /// Clips one after the other with a gap between, the first at a place uniform over all at which they all lie within the video. Of a
 /// video that is too short, they start with the first frame and repeat the last. VCOP: 3 clips of 16 frames, gaps of 8.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[kind("clip/tuple", inputs = Frames, outputs = SeveralClips, draws = Start, source = "VCOP (Xu et al. 2019), section 3.1")]
 pub struct Tuple {
     /// Clips: the length of the item axis `clip`.
     #[schemars(range(min = 1, max = limits::CLIPS))]
     clips: usize,
     /// Frames of a clip.
+    #[smoke(8)]
     #[schemars(range(min = 1, max = limits::FRAMES))]
     length: usize,
     /// Distance of neighbouring frames of a clip, in frames of the video.
@@ -29,40 +23,30 @@ pub struct Tuple {
 impl Tuple {
     /// From one clip's first frame to the next one's.
     fn step(&self) -> usize {
-        (self.length - 1) * self.stride + 1 + self.gap
+        span(self.length, self.stride) + self.gap
+    }
+    fn span(&self) -> usize {
+        (self.clips * self.step()).saturating_sub(self.gap)
     }
     fn positions(&self, start: usize, total: usize) -> Vec<usize> {
-        let frame = |clip: usize, j: usize| (start + clip * self.step() + j * self.stride).min(total - 1);
-        (0..self.clips).flat_map(|clip| (0..self.length).map(move |j| frame(clip, j))).collect()
+        (0..self.clips).flat_map(|clip| clamped(total, start + clip * self.step(), self.length, self.stride)).collect()
     }
 }
 
 impl Kind for Tuple {
-    const NAME: &'static str = "clip/tuple";
-    const INPUTS: &'static [In] = &[FRAMES];
-    const OUTPUTS: &'static [Out] = &[
-        Out::new("clips", "clip.. 3 T H W", "the clips, on an item axis `clip`, in the order of time"),
-        Out::draw("start", "1", "the first clip's first frame, in frames of the video"),
-    ];
-
-    fn ports(&self, inputs: &Inputs) -> Result<Vec<Port>, PortFault> {
-        let frames = inputs.port("frames").shape[1].clone();
-        Ok(vec![with_clips(clip_port(inputs, self.length), self.clips), Port::index([1.into()]).with_range(frames)])
+    fn draw(&self, mut dice: Start<Dice>, seen: &Seen<Self>) -> Result<Start<Row>> {
+        Ok(Start { start: random_start(&mut dice.start, seen.inputs.frames.shape[1], self.span()) })
     }
     fn clip_span(&self) -> Option<usize> {
-        Some((self.clips * self.step()).saturating_sub(self.gap))
+        Some(self.span())
     }
 }
 
 impl SampleKind for Tuple {
-    fn run(&self, io: &mut SampleIo) -> Result<()> {
-        let video = io.video("frames")?;
-        let total = video.frames();
-        let start = random_start(io, total, self.clips * self.step() - self.gap)?;
-        let frames = video.clip(&self.positions(start, total))?;
-        let shape = [&[self.clips, self.length], &frames.shape[1..]].concat();
-        io.put("clips", Value::Bytes(Array { shape, data: frames.data }));
-        Ok(())
+    fn run(&self, inputs: Frames<Host>, draws: Start<Row>) -> Result<SeveralClips<Host>> {
+        let (video, total) = (&inputs.frames, inputs.frames.frames());
+        let positions = self.positions(frame(draws.start[0], total, "start")?, total);
+        Ok(SeveralClips { clips: video.clips(&positions, self.length)? })
     }
 }
 

@@ -1,27 +1,28 @@
-use super::{clip_port, with_clips, FRAMES};
-use crate::limits;
-use anyhow::Result;
-use dv_graph::host::{Array, SampleIo, SampleKind, Value};
-use dv_graph::kind::{In, Inputs, Kind, Out, PortFault};
-use dv_graph::port::Port;
-use schemars::JsonSchema;
-use serde::Deserialize;
+use super::{clamped, span, SeveralClips};
+use crate::prelude::*;
 
 /// Clips spread evenly over the video, from its first frames to its last. With `h = length * stride / 2` their centres
 /// are evenly spaced from `h` to `frames - h`; positions beyond the last frame repeat it, and a short video gives the same
 /// clip each time. DualVar's ten-clip list.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[kind("clip/uniform", inputs = Frames, outputs = SeveralClips, source = "DualVar (Zhang et al. 2021), its code")]
 pub struct Uniform {
     /// Clips of each video: the length of the item axis `clip`.
+    #[smoke(2)]
     #[schemars(range(min = 1, max = limits::CLIPS))]
     clips: usize,
     /// Frames of a clip.
+    #[smoke(8)]
     #[schemars(range(min = 1, max = limits::FRAMES))]
     length: usize,
     /// Distance of neighbouring frames of a clip, in frames of the video.
     #[schemars(range(min = 1, max = limits::FRAMES))]
     stride: usize,
+}
+
+impl Kind for Uniform {
+    fn clip_span(&self) -> Option<usize> {
+        Some(span(self.length, self.stride))
+    }
 }
 
 impl Uniform {
@@ -34,31 +35,14 @@ impl Uniform {
         (0..self.clips).map(|i| (centre(i) - half as f64).max(0.0) as usize).collect()
     }
     fn positions(&self, total: usize) -> Vec<usize> {
-        let frame = |start: usize, j: usize| (start + j * self.stride).min(total - 1);
-        self.starts(total).into_iter().flat_map(|start| (0..self.length).map(move |j| frame(start, j))).collect()
-    }
-}
-
-impl Kind for Uniform {
-    const NAME: &'static str = "clip/uniform";
-    const INPUTS: &'static [In] = &[FRAMES];
-    const OUTPUTS: &'static [Out] = &[Out::new("clips", "clip.. 3 T H W", "the clips, on an item axis `clip`, in the order of time")];
-
-    fn ports(&self, inputs: &Inputs) -> Result<Vec<Port>, PortFault> {
-        Ok(vec![with_clips(clip_port(inputs, self.length), self.clips)])
-    }
-    fn clip_span(&self) -> Option<usize> {
-        Some((self.length - 1) * self.stride + 1)
+        self.starts(total).into_iter().flat_map(|start| clamped(total, start, self.length, self.stride)).collect()
     }
 }
 
 impl SampleKind for Uniform {
-    fn run(&self, io: &mut SampleIo) -> Result<()> {
-        let video = io.video("frames")?;
-        let frames = video.clip(&self.positions(video.frames()))?;
-        let shape = [&[self.clips, self.length], &frames.shape[1..]].concat();
-        io.put("clips", Value::Bytes(Array { shape, data: frames.data }));
-        Ok(())
+    fn run(&self, inputs: Frames<Host>, _: Nothing<Row>) -> Result<SeveralClips<Host>> {
+        let video = inputs.frames;
+        Ok(SeveralClips { clips: video.clips(&self.positions(video.frames()), self.length)? })
     }
 }
 

@@ -1,27 +1,37 @@
-use super::{clip_port, padded, with_clips, FRAMES};
-use crate::limits;
-use anyhow::Result;
-use dv_graph::host::{Array, SampleIo, SampleKind, Value};
-use dv_graph::kind::{In, Inputs, Kind, Out, PortFault};
-use dv_graph::port::Port;
-use schemars::JsonSchema;
-use serde::Deserialize;
+use super::{padded, span, SeveralClips};
+use crate::prelude::*;
 
 /// Windows of `length * stride` frames from the video's start on, each half a window less one frame after the one before, as far
 /// as they fit. A video with fewer repeats its last; one shorter than a window gives that alone, filled with its first frame before or
 /// its last behind, by a coin. DualVar, the sampler's mode `test`.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[kind("clip/windows", inputs = Frames, outputs = SeveralClips, draws = Draws, source = "DualVar (Zhang et al. 2021), its code")]
 pub struct Windows {
     /// Windows of each video: the length of the item axis `clip`. Later ones are left out.
     #[schemars(range(min = 1, max = limits::CLIPS))]
     clips: usize,
     /// Frames of a clip.
+    #[smoke(8)]
     #[schemars(range(min = 1, max = limits::FRAMES))]
     length: usize,
     /// Distance of neighbouring frames of a clip, in frames of the video.
     #[schemars(range(min = 1, max = limits::FRAMES))]
     stride: usize,
+}
+
+#[derive(Ports)]
+pub struct Draws<P: Plane> {
+    /// `1` 1 where a short video's clip is filled with its first frame before, 0 with its last behind
+    #[range("2")]
+    before: P::Index,
+}
+
+impl Kind for Windows {
+    fn draw(&self, mut dice: Draws<Dice>, _: &Seen<Self>) -> Result<Draws<Row>> {
+        Ok(Draws { before: vec![i64::from(dice.before.chance(0.5))] })
+    }
+    fn clip_span(&self) -> Option<usize> {
+        Some(span(self.length, self.stride))
+    }
 }
 
 impl Windows {
@@ -37,30 +47,10 @@ impl Windows {
     }
 }
 
-impl Kind for Windows {
-    const NAME: &'static str = "clip/windows";
-    const INPUTS: &'static [In] = &[FRAMES];
-    const OUTPUTS: &'static [Out] = &[
-        Out::new("clips", "clip.. 3 T H W", "the clips, on an item axis `clip`, in the order of time"),
-        Out::draw("before", "1", "1 where a short video's clip is filled with its first frame before, 0 with its last behind"),
-    ];
-
-    fn ports(&self, inputs: &Inputs) -> Result<Vec<Port>, PortFault> {
-        Ok(vec![with_clips(clip_port(inputs, self.length), self.clips), Port::index([1.into()]).with_range(2.into())])
-    }
-    fn clip_span(&self) -> Option<usize> {
-        Some((self.length - 1) * self.stride + 1)
-    }
-}
-
 impl SampleKind for Windows {
-    fn run(&self, io: &mut SampleIo) -> Result<()> {
-        let video = io.video("frames")?;
-        let before = io.draw_index("before", &[1], |rng| vec![i64::from(rng.chance(0.5))])?[0];
-        let frames = video.clip(&self.positions(video.frames(), before != 0))?;
-        let shape = [&[self.clips, self.length], &frames.shape[1..]].concat();
-        io.put("clips", Value::Bytes(Array { shape, data: frames.data }));
-        Ok(())
+    fn run(&self, inputs: Frames<Host>, draws: Draws<Row>) -> Result<SeveralClips<Host>> {
+        let video = inputs.frames;
+        Ok(SeveralClips { clips: video.clips(&self.positions(video.frames(), draws.before[0] != 0), self.length)? })
     }
 }
 

@@ -1,16 +1,8 @@
-use anyhow::{ensure, Result};
-use dv_graph::draw::Sample;
-use dv_graph::kind::{Axes, In, Inputs, Kind, Out, PortFault};
-use dv_graph::port::{Port, Rate, Type};
-use dv_train::exec::batch::{BatchIo, BatchKind, Table};
-use schemars::JsonSchema;
-use serde::Deserialize;
-use tch::Kind as Dtype;
+use crate::prelude::*;
 
 /// A table of one row for each video of the stage: the mean over item axes; others may be kept as axes of the row. Means are accumulated in 64 bits and kept
 /// in 32.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[kind("collect/mean", inputs = In, outputs = Out, rate = Stage, axes = Keep, source = "standard")]
 pub struct Mean {
     /// The item axes to average over: all that the rows have and `keep` does not name, `["clip"]`; `[]` where there are none.
     over: Vec<String>,
@@ -18,18 +10,23 @@ pub struct Mean {
     keep: Option<Vec<String>>,
 }
 
-impl Kind for Mean {
-    const NAME: &'static str = "collect/mean";
-    const INPUTS: &'static [In] = &[
-        In::new("rows", &[Type::Float], "...", "features, logits or probabilities, with any item axes"),
-        In::new("label", &[Type::Index], "", "the class of each video, kept beside its row").optional(),
-    ];
-    const OUTPUTS: &'static [Out] = &[Out::new("rows", "...", "one row for each video, with its label where labels came")];
-    const RATE: Rate = Rate::Stage;
-    const AXES: Axes = Axes::Keep;
+#[derive(Ports)]
+pub struct In<P: Plane> {
+    /// `...` features, logits or probabilities, with any item axes
+    rows: P::Float,
+    /// the class of each video, kept beside its row
+    label: Option<P::Index>,
+}
 
-    fn ports(&self, inputs: &Inputs) -> Result<Vec<Port>, PortFault> {
-        let rows = inputs.port("rows");
+#[derive(Ports)]
+pub struct Out<P: Plane> {
+    /// `...` one row for each video, with its label where labels came
+    rows: P::Table,
+}
+
+impl Kind for Mean {
+    fn ports(&self, inputs: In<Shapes>) -> Result<Out<Shapes>, PortFault> {
+        let rows = inputs.rows;
         let kept = self.keep.as_deref().unwrap_or_default();
         for (setting, names) in [("over", self.over.as_slice()), ("keep", kept)] {
             for name in names {
@@ -50,24 +47,22 @@ impl Kind for Mean {
         let lengths = rows.axes.iter().filter(|a| kept.contains(&a.name)).map(|a| a.len().into());
         let table = Port::table(lengths.chain(rows.shape.iter().cloned()));
         // the table's labels count what the label does
-        Ok(vec![Port { range: inputs.get("label").and_then(|l| l.range.clone()), ..table }])
+        Ok(Out { rows: Port { range: inputs.label.and_then(|l| l.range), ..table } })
     }
 }
 
 impl BatchKind for Mean {
-    fn run(&self, io: &mut BatchIo) -> Result<()> {
-        let rows = io.tensor("rows")?.detach();
+    fn run(&self, inputs: In<Batch>, cx: &Cx<Self>) -> Result<Out<Batch>> {
+        let rows = inputs.rows.detach();
         // item axes lie between the batch and the shape
-        let axes: Vec<i64> = io.axes("rows").iter().enumerate().filter(|(_, a)| self.over.contains(a)).map(|(i, _)| i as i64 + 1).collect();
+        let axes: Vec<i64> = cx.axes.rows.iter().enumerate().filter(|(_, a)| self.over.contains(a)).map(|(i, _)| i as i64 + 1).collect();
         let mean = match axes.is_empty() {
             true => rows.to_kind(Dtype::Float),
             false => rows.mean_dim(axes.as_slice(), false, Dtype::Double).to_kind(Dtype::Float),
         };
-        let samples: Vec<Sample> = io.rows().iter().map(|r| r.sample.clone()).collect();
+        let samples = cx.rows().samples();
         ensure!(mean.size().first() == Some(&(samples.len() as i64)), "{} samples, but rows {:?}", samples.len(), mean.size());
-        let label = io.optional("label").map(|l| l.detach());
-        io.put_table("rows", Table::new(samples, mean, label));
-        Ok(())
+        Ok(Out { rows: Table::new(samples, mean, inputs.label.map(|l| l.detach())) })
     }
 }
 

@@ -1,39 +1,34 @@
-use anyhow::{anyhow, ensure, Result};
-use dv_graph::kind::{Axes, In, Inputs, Kind, Out, PortFault};
-use dv_graph::port::{Port, Rate, Type};
-use dv_train::exec::batch::{BatchIo, BatchKind};
-use schemars::JsonSchema;
-use serde::Deserialize;
-use tch::{Kind as Dtype, Tensor};
+use crate::prelude::*;
 
 /// Accuracy of a table of logits or probabilities. Of equally large ones the first class counts as larger. Where rows keep an item axis
 /// (`keep = ["crop"]` of the `collect`), it is the mean of the items' accuracies: DualVar's published five- and ten-crop accuracy. Averaged over the
 /// crops first (`over = ["clip", "crop"]`), it is the accuracy of the mean probabilities.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[kind("evaluate/accuracy", inputs = In, outputs = Out, rate = Stage, axes = None, source = "standard; DualVar's code")]
 pub struct Accuracy {}
 
-impl Kind for Accuracy {
-    const NAME: &'static str = "evaluate/accuracy";
-    const INPUTS: &'static [In] =
-        &[In::new("table", &[Type::Table], "... classes", "logits or probabilities of each video, with labels").counts("classes")];
-    const OUTPUTS: &'static [Out] = &[
-        Out::new("top1", "", "fraction of videos whose class is the largest"),
-        Out::new("top5", "", "fraction of videos whose class is among the five largest"),
-        Out::new("class_mean_top1", "", "top1 of each class, then the mean over the classes that occur"),
-        Out::new("class_mean_top5", "", "top5 of each class, then the mean over the classes that occur"),
-    ];
-    const RATE: Rate = Rate::Stage;
-    const AXES: Axes = Axes::None;
-
-    fn ports(&self, _: &Inputs) -> Result<Vec<Port>, PortFault> {
-        Ok(Self::OUTPUTS.iter().map(|_| Port::scalar()).collect())
-    }
+#[derive(Ports)]
+pub struct In<P: Plane> {
+    /// `... classes` logits or probabilities of each video, with labels
+    #[counts("classes")]
+    table: P::Table,
 }
 
+#[derive(Ports)]
+pub struct Out<P: Plane> {
+    /// fraction of videos whose class is the largest
+    top1: P::Scalar,
+    /// fraction of videos whose class is among the five largest
+    top5: P::Scalar,
+    /// top1 of each class, then the mean over the classes that occur
+    class_mean_top1: P::Scalar,
+    /// top5 of each class, then the mean over the classes that occur
+    class_mean_top5: P::Scalar,
+}
+
+impl Kind for Accuracy {}
+
 impl BatchKind for Accuracy {
-    fn run(&self, io: &mut BatchIo) -> Result<()> {
-        let table = io.table("table")?;
+    fn run(&self, In { table }: In<Batch>, _: &Cx<Self>) -> Result<Out<Batch>> {
         let label = table.label.as_ref().ok_or_else(|| anyhow!("the rows have no labels"))?.to_device(table.rows.device());
         let classes = *table.rows.size().last().filter(|_| table.rows.dim() > 1).ok_or_else(|| anyhow!("a row holds no classes"))?;
         ensure!(bool::try_from(table.rows.isfinite().all())?, "the table holds values that are not finite");
@@ -48,14 +43,14 @@ impl BatchKind for Accuracy {
         let above = rows.gt_tensor(&own).logical_or(&rows.eq_tensor(&own).logical_and(&before));
         let rank = above.sum_dim_intlist([1i64].as_slice(), false, Dtype::Int64);
         let videos = label.bincount::<Tensor>(None, classes).to_kind(Dtype::Double);
-        for (k, name, by_class) in [(1, "top1", "class_mean_top1"), (5, "top5", "class_mean_top5")] {
+        let occurring = videos.gt(0.0).sum(Dtype::Double);
+        let [(top1, class_mean_top1), (top5, class_mean_top5)] = [1, 5].map(|k| {
             let right = rank.lt(k).to_kind(Dtype::Double);
             let share = right.new_zeros([classes], (Dtype::Double, right.device())).index_add(0, &label, &right) / videos.clamp_min(1.0);
-            let occurring = videos.gt(0.0).sum(Dtype::Double);
-            io.put(by_class, (share.sum(Dtype::Double) / occurring).to_kind(Dtype::Float));
-            io.put(name, right.mean(Dtype::Double).to_kind(Dtype::Float));
-        }
-        Ok(())
+            let by_class = (share.sum(Dtype::Double) / &occurring).to_kind(Dtype::Float);
+            (right.mean(Dtype::Double).to_kind(Dtype::Float), by_class)
+        });
+        Ok(Out { top1, top5, class_mean_top1, class_mean_top5 })
     }
 }
 

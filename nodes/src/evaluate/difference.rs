@@ -1,19 +1,10 @@
-use crate::limits;
-use anyhow::{bail, Result};
-use dv_graph::draw::Sample;
-use dv_graph::kind::{Axes, In, Inputs, Kind, Out, PortFault};
-use dv_graph::port::{Port, Rate, Type};
-use dv_train::exec::batch::{BatchIo, BatchKind, Table};
-use schemars::JsonSchema;
-use serde::Deserialize;
+use crate::prelude::*;
 use std::collections::{BTreeMap, HashMap};
-use tch::{Kind as Dtype, Tensor};
 
 /// By how much one retrieval finds more queries at `k` than another over the same queries, with the 95 % interval of a
 /// paired bootstrap (percentiles). The interval is that of the choice of test videos; it says nothing of how much another
 /// training seed would change.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[kind("evaluate/difference", inputs = In, outputs = Out, rate = Stage, axes = None, seeded = true, source = "standard; Efron 1979")]
 pub struct Difference {
     /// A query counts as found where its rank lies below this.
     #[schemars(range(min = 1, max = limits::ROWS))]
@@ -28,32 +19,31 @@ pub struct Difference {
 }
 
 /// What a bootstrap draws.
-#[derive(Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
+#[choice]
 enum Resample {
     Queries,
     Groups,
 }
 
-impl Kind for Difference {
-    const NAME: &'static str = "evaluate/difference";
-    const INPUTS: &'static [In] = &[
-        In::new("better", &[Type::Table], "1", "ranks of the queries in the retrieval that should find more"),
-        In::new("worse", &[Type::Table], "1", "ranks of the same queries in the other"),
-    ];
-    const OUTPUTS: &'static [Out] = &[
-        Out::new("difference", "", "fraction found in `better` minus fraction found in `worse`"),
-        Out::new("low", "", "2.5th percentile of the bootstrap"),
-        Out::new("high", "", "97.5th percentile of the bootstrap"),
-    ];
-    const RATE: Rate = Rate::Stage;
-    const AXES: Axes = Axes::None;
-    const SEEDED: bool = true;
-
-    fn ports(&self, _: &Inputs) -> Result<Vec<Port>, PortFault> {
-        Ok(vec![Port::scalar(), Port::scalar(), Port::scalar()])
-    }
+#[derive(Ports)]
+pub struct In<P: Plane> {
+    /// `1` ranks of the queries in the retrieval that should find more
+    better: P::Table,
+    /// `1` ranks of the same queries in the other
+    worse: P::Table,
 }
+
+#[derive(Ports)]
+pub struct Out<P: Plane> {
+    /// fraction found in `better` minus fraction found in `worse`
+    difference: P::Scalar,
+    /// 2.5th percentile of the bootstrap
+    low: P::Scalar,
+    /// 97.5th percentile of the bootstrap
+    high: P::Scalar,
+}
+
+impl Kind for Difference {}
 
 /// 1 where the query was found.
 fn found(table: &Table, k: i64) -> Result<HashMap<&Sample, f64>> {
@@ -75,8 +65,7 @@ fn units(samples: &[Sample], differences: &[f64], resample: Resample) -> Vec<(f6
 }
 
 impl BatchKind for Difference {
-    fn run(&self, io: &mut BatchIo) -> Result<()> {
-        let (table, other) = (io.table("better")?, io.table("worse")?);
+    fn run(&self, In { better: table, worse: other }: In<Batch>, cx: &Cx<Self>) -> Result<Out<Batch>> {
         let (better, worse) = (found(&table, self.k)?, found(&other, self.k)?);
         if let Some(alone) = better.keys().find(|s| !worse.contains_key(*s)).or_else(|| worse.keys().find(|s| !better.contains_key(*s))) {
             bail!("the two retrievals have different queries ({} and {}): {} is in one only", better.len(), worse.len(), alone.path);
@@ -84,7 +73,7 @@ impl BatchKind for Difference {
         let differences: Vec<f64> = table.samples.iter().map(|sample| better[sample] - worse[sample]).collect();
         let units = units(&table.samples, &differences, self.resample.unwrap_or(Resample::Queries));
         let n = units.len();
-        let mut rng = io.batch_rng("resample");
+        let mut rng = cx.rng("resample");
         let mut mean = || {
             let drawn = (0..n).map(|_| units[rng.below(n)]);
             let (sum, count) = drawn.fold((0.0, 0.0), |(sum, count), (s, c)| (sum + s, count + c));
@@ -93,10 +82,8 @@ impl BatchKind for Difference {
         let mut means: Vec<f64> = (0..self.resamples).map(|_| mean()).collect();
         means.sort_by(f64::total_cmp);
         let at = |q: f64| means[((self.resamples - 1) as f64 * q).round() as usize];
-        io.put("difference", Tensor::from(differences.iter().sum::<f64>() / differences.len() as f64));
-        io.put("low", Tensor::from(at(0.025)));
-        io.put("high", Tensor::from(at(0.975)));
-        Ok(())
+        let difference = Tensor::from(differences.iter().sum::<f64>() / differences.len() as f64);
+        Ok(Out { difference, low: Tensor::from(at(0.025)), high: Tensor::from(at(0.975)) })
     }
 }
 

@@ -1,10 +1,9 @@
 //! From tables to numbers.
 
-pub mod accuracy;
-pub mod difference;
-pub mod retrieval;
+mod nearest;
 
-use dv_train::exec::batch::NodeEntry;
-
-pub static NODES: &[NodeEntry] =
-    &[NodeEntry::batch::<retrieval::Retrieval>(), NodeEntry::batch::<accuracy::Accuracy>(), NodeEntry::batch::<difference::Difference>()];
+family! {
+    batch retrieval::Retrieval,
+    batch accuracy::Accuracy,
+    batch difference::Difference,
+}

@@ -1,72 +1,60 @@
-use anyhow::{anyhow, ensure, Result};
-use dv_datasets::overlap::{self, Item};
-use dv_graph::kind::{Axes, In, Inputs, Kind, Out, PortFault, RowsNeeded};
-use dv_graph::port::{Dim, Port, Rate, Type};
-use dv_train::exec::batch::{BatchIo, BatchKind, Table};
-use dv_train::run::progress::note;
-use schemars::JsonSchema;
-use serde::Deserialize;
-use tch::{Kind as Dtype, Tensor};
+use super::nearest::{in_chunks, labels, nearest, note_overlap, unit_rows, Centre};
+use crate::prelude::*;
 
 /// Nearest-neighbour retrieval: the share of queries of whose `k` nearest rows in the gallery, by cosine, at least one has
 /// the query's class. Computed in 64 bits; of equally near rows the first in the gallery counts as nearer.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[kind("evaluate/retrieval", inputs = In, outputs = Out, rate = Stage, axes = None, source = "Misra et al. 2016; DualVar, IIC: their code")]
 pub struct Retrieval {
     /// What is subtracted before rows are brought to unit length: the own mean of each of the two tables (DualVar), the
     /// gallery's mean from both, or nothing (IIC).
     centre: Centre,
     /// The `k` to report; at most the rows of the gallery.
-    #[schemars(length(min = 1, max = 5), extend("items" = { "type": "integer", "enum": CUTS.map(|(k, _)| k) }))]
+    #[smoke(3)]
+    #[schemars(length(min = 1, max = 5), extend("items" = { "type": "integer", "enum": CUTS }))]
     k: Vec<usize>,
 }
 
-/// What rows are centred by.
-#[derive(Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-enum Centre {
-    /// Each table by its own mean.
-    Each,
-    /// Not at all.
-    None,
-    /// Both by the gallery's mean.
-    Gallery,
+/// The `k` that there are.
+const CUTS: [usize; 5] = [1, 5, 10, 20, 50];
+
+#[derive(Ports)]
+pub struct In<P: Plane> {
+    /// `D` rows with labels that are searched
+    gallery: P::Table,
+    /// `D` rows with labels to find
+    query: P::Table,
 }
 
-const CUTS: [(usize, &str); 5] = [(1, "top1"), (5, "top5"), (10, "top10"), (20, "top20"), (50, "top50")];
-/// Bytes of the similarities that are handled at a time.
-const CHUNK_BYTES: i64 = 256 << 20;
-/// Rows of the gallery that one product takes. BLAS copies the whole second factor into an order of its own.
-const TILE_ROWS: i64 = 8192;
+#[derive(Ports)]
+pub struct Out<P: Plane> {
+    /// fraction of queries found at k = 1; like the others given where `k` asks for it
+    top1: Option<P::Scalar>,
+    /// at k = 5
+    top5: Option<P::Scalar>,
+    /// at k = 10
+    top10: Option<P::Scalar>,
+    /// at k = 20
+    top20: Option<P::Scalar>,
+    /// at k = 50
+    top50: Option<P::Scalar>,
+    /// `queries gallery` the cosines; made only where something reads them
+    similarity: Option<P::Whole>,
+    /// `k` of each query, the positions in the gallery of as many nearest rows as the largest `k` asks for, the nearest first; made only where something reads them
+    neighbours: Option<P::Table>,
+    /// `1` of each query, how many rows of the gallery come before the first of its class
+    ranks: P::Table,
+}
 
 impl Kind for Retrieval {
-    const NAME: &'static str = "evaluate/retrieval";
-    const INPUTS: &'static [In] = &[
-        In::new("gallery", &[Type::Table], "D", "rows with labels that are searched"),
-        In::new("query", &[Type::Table], "D", "rows with labels to find"),
-    ];
-    const OUTPUTS: &'static [Out] = &[
-        Out::new("top1", "", "fraction of queries found at k = 1; like the others given where `k` asks for it"),
-        Out::new("top5", "", "at k = 5"),
-        Out::new("top10", "", "at k = 10"),
-        Out::new("top20", "", "at k = 20"),
-        Out::new("top50", "", "at k = 50"),
-        Out::new("similarity", "queries gallery", "the cosines; made only where something reads them"),
-        Out::new("neighbours", "k", "of each query, the positions in the gallery of as many nearest rows as the largest `k` asks for, the nearest first; made only where something reads them"),
-        Out::new("ranks", "1", "of each query, how many rows of the gallery come before the first of its class"),
-    ];
-    const RATE: Rate = Rate::Stage;
-    const AXES: Axes = Axes::None;
-
     fn rows_needed(&self) -> Option<RowsNeeded> {
         Some(RowsNeeded { input: "gallery", setting: "k", rows: self.most() })
     }
     fn apart(&self) -> Option<[&'static str; 2]> {
         Some(["gallery", "query"])
     }
-    fn ports(&self, _: &Inputs) -> Result<Vec<Port>, PortFault> {
-        let similarity = Port::whole(Type::Float, [Dim::Symbol("queries".into()), Dim::Symbol("gallery".into())]);
-        Ok(CUTS.iter().map(|_| Port::scalar()).chain([similarity, Port::table([self.most().into()]), Port::table([1.into()])]).collect())
+    fn ports(&self, inputs: In<Shapes>) -> Result<Out<Shapes>, PortFault> {
+        let out: Out<Shapes> = derived(self, inputs)?;
+        Ok(Out { neighbours: Some(Port::table([self.most().into()])), ..out })
     }
 }
 
@@ -78,26 +66,16 @@ impl Retrieval {
 }
 
 impl BatchKind for Retrieval {
-    fn run(&self, io: &mut BatchIo) -> Result<()> {
-        let (gallery, query) = (io.table("gallery")?, io.table("query")?);
-        let [gallery_label, query_label] = [label(&gallery, "gallery")?, label(&query, "query")?];
+    fn run(&self, In { gallery, query }: In<Batch>, cx: &Cx<Self>) -> Result<Out<Batch>> {
+        let (gallery_label, query_label) = (labels(&gallery, "gallery")?, labels(&query, "query")?);
         for k in &self.k {
             ensure!(*k <= gallery.len(), "`k` asks for {k} neighbours in a gallery of {}", gallery.len());
         }
-        for line in overlap::shared(items(&gallery), items(&query)).lines("the gallery", "the queries") {
-            note(&format!("retrieval: {line}"));
-        }
-        let (g, q) = self.unit_rows(&gallery, &query);
-        for (name, rows) in [("gallery", &g), ("query", &q)] {
-            // rows of unit length: a sum of finite ones is finite
-            ensure!(f64::try_from(rows.sum(Dtype::Double))?.is_finite(), "`{name}` holds features that are not finite");
-        }
-        let (nearest_wanted, similarity_wanted) = (io.wants("neighbours"), io.wants("similarity"));
+        note_overlap("retrieval", &gallery, &query);
+        let (g, q) = unit_rows(self.centre, &gallery, &query)?;
+        let (nearest_wanted, similarity_wanted) = (cx.wanted.neighbours == Some(true), cx.wanted.similarity == Some(true));
         let (mut ranks, mut neighbours, mut similarities) = (Vec::new(), Vec::new(), Vec::new());
-        let (queries, chunk) = (q.size()[0], (CHUNK_BYTES / 8 / gallery.len() as i64).max(1));
-        for start in (0..queries).step_by(chunk as usize) {
-            let size = chunk.min(queries - start);
-            let similarity = similarity(&q.narrow(0, start, size), &g);
+        in_chunks(&q, &g, |similarity, start, size| {
             ranks.push(first_rank(&similarity, &query_label.narrow(0, start, size), &gallery_label)?);
             if nearest_wanted {
                 neighbours.push(nearest(&similarity, self.most() as i64)?);
@@ -105,88 +83,18 @@ impl BatchKind for Retrieval {
             if similarity_wanted {
                 similarities.push(similarity.to_kind(Dtype::Float));
             }
-        }
+            Ok(())
+        })?;
         let ranks = Tensor::cat(&ranks, 0);
-        for (k, name) in CUTS {
-            if self.k.contains(&k) {
-                io.put(name, ranks.lt(k as i64).to_kind(Dtype::Double).mean(Dtype::Double));
-            }
-        }
-        if similarity_wanted {
-            io.put("similarity", Tensor::cat(&similarities, 0));
-        }
-        if nearest_wanted {
-            let label = query.label.as_ref().map(Tensor::shallow_clone);
-            let neighbours = Table { of: Some(gallery.samples), ..Table::new(query.samples.clone(), Tensor::cat(&neighbours, 0), label) };
-            io.put_table("neighbours", neighbours);
-        }
-        io.put_table("ranks", Table::new(query.samples, ranks.unsqueeze(1), query.label));
-        Ok(())
+        let top = CUTS.map(|k| self.k.contains(&k).then(|| ranks.lt(k as i64).to_kind(Dtype::Double).mean(Dtype::Double)));
+        let [top1, top5, top10, top20, top50] = top;
+        let similarity = similarity_wanted.then(|| Tensor::cat(&similarities, 0));
+        let label = query.label.as_ref().map(Tensor::shallow_clone);
+        let found = || Table { of: Some(gallery.samples), ..Table::new(query.samples.clone(), Tensor::cat(&neighbours, 0), label) };
+        let neighbours = nearest_wanted.then(found);
+        let ranks = Table::new(query.samples, ranks.unsqueeze(1), query.label);
+        Ok(Out { top1, top5, top10, top20, top50, similarity, neighbours, ranks })
     }
-}
-
-impl Retrieval {
-    /// Both tables as rows of unit length, centred as the settings say. Copied once each, then changed in place: a gallery may be large.
-    fn unit_rows(&self, gallery: &Table, query: &Table) -> (Tensor, Tensor) {
-        let rows = |table: &Table| table.rows.to_dtype(Dtype::Double, false, true).flatten(1, -1);
-        let (mut g, mut q) = (rows(gallery), rows(query));
-        let mean = |x: &Tensor| x.mean_dim([0i64].as_slice(), true, None);
-        match self.centre {
-            Centre::None => {}
-            Centre::Each => {
-                let means = (mean(&g), mean(&q));
-                (g, q) = (g.g_sub_(&means.0), q.g_sub_(&means.1));
-            }
-            Centre::Gallery => {
-                let mean = mean(&g);
-                (g, q) = (g.g_sub_(&mean), q.g_sub_(&mean));
-            }
-        }
-        let unit = |mut x: Tensor| {
-            let length = x.norm_scalaropt_dim(2, [1i64].as_slice(), true).clamp_min(1e-12);
-            x.g_div_(&length)
-        };
-        (unit(g), unit(q))
-    }
-}
-
-/// The cosines of unit rows, `[queries, gallery]`.
-fn similarity(query: &Tensor, gallery: &Tensor) -> Tensor {
-    let rows = gallery.size()[0];
-    if rows <= TILE_ROWS {
-        return query.matmul(&gallery.transpose(0, 1));
-    }
-    let all = Tensor::empty([query.size()[0], rows], (query.kind(), query.device()));
-    for start in (0..rows).step_by(TILE_ROWS as usize) {
-        let size = TILE_ROWS.min(rows - start);
-        all.narrow(1, start, size).copy_(&query.matmul(&gallery.narrow(0, start, size).transpose(0, 1)));
-    }
-    all
-}
-
-/// The videos of a table.
-fn items(table: &Table) -> impl Iterator<Item = Item<'_>> {
-    table.samples.iter().map(|sample| Item { path: &sample.path, sha256: None, group: &sample.group })
-}
-
-fn label(table: &Table, name: &str) -> Result<Tensor> {
-    table.label.as_ref().map(|l| l.to_device(table.rows.device())).ok_or_else(|| anyhow!("the rows of `{name}` have no labels"))
-}
-
-/// Positions of the `k` nearest rows of the gallery, the nearest first; of equally near ones the first.
-fn nearest(similarity: &Tensor, k: i64) -> Result<Tensor> {
-    // one more shows whether equals lie on both sides of the cut
-    let seen = (k + 1).min(similarity.size()[1]);
-    let (values, positions) = similarity.topk(seen, 1, true, true);
-    let level = values.narrow(1, 0, seen - 1).eq_tensor(&values.narrow(1, 1, seen - 1)).any_dim(1, false);
-    let mut positions = positions.narrow(1, 0, k);
-    if bool::try_from(level.any())? {
-        // of equals `topk` takes any
-        let rows = level.nonzero().flatten(0, -1);
-        let sorted = similarity.index_select(0, &rows).argsort_stable(true, 1, true).narrow(1, 0, k);
-        positions = positions.index_copy(0, &rows, &sorted);
-    }
-    Ok(positions)
 }
 
 /// How many rows of the gallery come before the first of the query's class; all of them where none is.

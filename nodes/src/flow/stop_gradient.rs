@@ -1,32 +1,30 @@
-use anyhow::Result;
-use dv_graph::kind::{Axes, In, Inputs, Kind, Out, PortFault};
-use dv_graph::port::{Port, Type};
-use dv_train::exec::batch::{BatchIo, BatchKind};
-use schemars::JsonSchema;
-use serde::Deserialize;
+use crate::prelude::*;
 
 /// The same value, through which no gradient flows back (BYOL's target).
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[kind("flow/stop_gradient", inputs = In, outputs = Out, axes = Keep, gradient = false, source = "standard")]
 pub struct StopGradient {}
 
-impl Kind for StopGradient {
-    const NAME: &'static str = "flow/stop_gradient";
-    const INPUTS: &'static [In] = &[In::new("value", &[Type::Float], "...", "anything that a gradient could flow to")];
-    const GRADIENT: bool = false;
-    const OUTPUTS: &'static [Out] = &[Out::new("value", "...", "the same, a constant to what reads it")];
-    const AXES: Axes = Axes::Keep;
+#[derive(Ports)]
+pub struct In<P: Plane> {
+    /// `...` anything that a gradient could flow to
+    value: P::Float,
+}
 
-    fn ports(&self, inputs: &Inputs) -> Result<Vec<Port>, PortFault> {
-        Ok(vec![inputs.port("value").clone()])
+#[derive(Ports)]
+pub struct Out<P: Plane> {
+    /// `...` the same, a constant to what reads it
+    value: P::Float,
+}
+
+impl Kind for StopGradient {
+    fn ports(&self, inputs: In<Shapes>) -> Result<Out<Shapes>, PortFault> {
+        Ok(Out { value: inputs.value })
     }
 }
 
 impl BatchKind for StopGradient {
-    fn run(&self, io: &mut BatchIo) -> Result<()> {
-        let value = io.tensor("value")?.detach();
-        io.put("value", value);
-        Ok(())
+    fn run(&self, inputs: In<Batch>, _: &Cx<Self>) -> Result<Out<Batch>> {
+        Ok(Out { value: inputs.value.detach() })
     }
 }
 

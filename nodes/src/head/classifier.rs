@@ -1,19 +1,9 @@
-use super::{dropout, unit_norm};
-use crate::limits;
-use crate::pixels::length;
-use anyhow::Result;
-use dv_graph::kind::{In, Init, Inputs, Kind, ModelDeclaration, Out, Parameter, PortFault, Role};
-use dv_graph::layer;
-use dv_graph::port::{Port, Type};
-use dv_train::exec::batch::{BatchIo, ModelKind};
-use dv_train::state::weights::Weights;
-use schemars::JsonSchema;
-use serde::Deserialize;
+use super::dropout::{self, Kept};
+use crate::prelude::*;
 
 /// DualVar's classifier for fine-tuning and linear probes, on pooled features: L2 norm, batch norm and dropout, each where it
 /// is asked for, then a linear layer with bias, which starts from N(0, 0.01) and 0.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[kind("head/classifier", inputs = Features, outputs = Out, draws = Kept, source = "DualVar (Zhang et al. 2021), its code")]
 pub struct Classifier {
     /// Classes, and so logits.
     #[schemars(range(min = 1, max = limits::CLASSES))]
@@ -28,54 +18,35 @@ pub struct Classifier {
     batch_norm: bool,
 }
 
-impl Classifier {
-    fn linear(&self) -> &'static str {
-        if self.dropout > 0.0 {
-            "final_fc.1"
-        } else {
-            "final_fc.0"
-        }
-    }
+#[derive(Ports)]
+pub struct Out<P: Plane> {
+    /// `classes` one logit for each class
+    logits: P::Float,
+    /// `C` the features after the L2 norm and before the batch norm
+    features: P::Float,
 }
 
 impl Kind for Classifier {
-    const NAME: &'static str = "head/classifier";
-    const INPUTS: &'static [In] = &[In::new("features", &[Type::Float], "C", "pooled features")];
-    const OUTPUTS: &'static [Out] = &[
-        Out::new("logits", "classes", "one logit for each class"),
-        Out::new("features", "C", "the features after the L2 norm and before the batch norm"),
-        dropout::KEPT,
-    ];
-
-    fn ports(&self, inputs: &Inputs) -> Result<Vec<Port>, PortFault> {
-        let channels = length(inputs, "features", 0)?;
-        Ok(vec![Port::float([self.classes.into()]), Port::float([channels.into()]), dropout::port(channels)])
+    fn drawn(&self, inputs: Features<Shapes>) -> Result<Kept<Shapes>, PortFault> {
+        Ok(Kept { kept: Port::index(inputs.features.shape).with_range(2.into()) })
     }
-}
-
-impl ModelDeclaration for Classifier {
-    fn parameters(&self, inputs: &Inputs) -> Vec<Parameter> {
-        let channels = length(inputs, "features", 0).unwrap_or(0);
-        let mut list = if self.batch_norm { layer::batch_norm("final_bn", channels) } else { Vec::new() };
-        let mut linear = layer::linear(self.linear(), channels, self.classes);
-        for parameter in &mut linear {
-            parameter.init = if parameter.role == Role::Bias { Init::Constant(0.0) } else { Init::Normal(0.01) };
-        }
-        list.extend(linear);
-        list
+    fn draw(&self, dice: Kept<Dice>, seen: &Seen<Self>) -> Result<Kept<Row>> {
+        Ok(dropout::draw(dice, seen.inputs.features.shape[0], self.dropout, seen.training))
     }
 }
 
 impl ModelKind for Classifier {
-    fn forward(&self, weights: &Weights, io: &mut BatchIo) -> Result<()> {
-        let features = io.tensor("features")?;
-        let features = if self.l2_norm { unit_norm(&Weights::full(&features)) } else { features };
-        let x = if self.batch_norm { weights.batch_norm(&features, "final_bn") } else { features.shallow_clone() };
-        let x = dropout::apply(io, weights, &x, self.dropout)?;
-        let logits = Weights::full(&weights.linear(&x, self.linear()));
-        io.put("logits", logits);
-        io.put("features", features);
-        Ok(())
+    fn network<N: Custom>(&self, net: &mut N, inputs: Features<N::Plane>, draws: Kept<N::Plane>) -> Out<N::Plane> {
+        let mut features = inputs.features;
+        if self.l2_norm {
+            features = net.full(&features);
+            features = net.unit_norm(&features);
+        }
+        let x = if self.batch_norm { net.batch_norm("final_bn", &features) } else { net.share(&features) };
+        let x = dropout::layer(net, &x, &draws.kept, self.dropout);
+        let name = if self.dropout > 0.0 { "final_fc.1" } else { "final_fc.0" };
+        let x = net.linear(name, &x, &layer::Linear::new(self.classes).init(Init::Normal(0.01), Init::Constant(0.0)));
+        Out { logits: net.full(&x), features }
     }
 }
 

@@ -1,28 +1,38 @@
 //! Dropout whose draws are the node's own: shown on its output `kept`, reused where an edge brings them.
 
-use anyhow::{ensure, Result};
-use dv_graph::kind::Out;
-use dv_graph::port::{Dim, Port};
-use dv_train::exec::batch::BatchIo;
-use dv_train::state::weights::Weights;
-use tch::{Kind, Tensor};
+use crate::prelude::*;
 
-pub const KEPT: Out = Out::draw("kept", "width", "1 where dropout keeps a value; 1 everywhere outside training");
-
-pub fn port(width: impl Into<Dim>) -> Port {
-    Port::index([width.into()]).with_range(2.into())
+#[derive(Ports)]
+pub struct Kept<P: Plane> {
+    /// `width` 1 where dropout keeps a value; 1 everywhere outside training
+    #[range("2")]
+    pub kept: P::Index,
 }
 
-/// `x [rows, width]` with values set to 0 at this probability, and the others scaled to make up for it, in training.
-pub fn apply(io: &mut BatchIo, weights: &Weights, x: &Tensor, probability: f64) -> Result<Tensor> {
-    let size = x.size();
-    if !weights.training() || probability == 0.0 {
-        io.put("kept", Tensor::ones(&size[..], (Kind::Int64, x.device())));
-        return Ok(x.shallow_clone());
-    }
-    let kept = io.draw_index("kept", &size[1..], |rng, _| (0..size[1]).map(|_| i64::from(!rng.chance(probability))).collect())?;
-    ensure!(kept.size() == size, "`kept` {:?} must be {size:?}", kept.size());
-    Ok(x * kept.to_kind(x.kind()) / (1.0 - probability))
+/// So many draws.
+pub fn draw(mut dice: Kept<Dice>, width: usize, probability: f64, training: bool) -> Kept<Row> {
+    let drops = training && probability > 0.0;
+    Kept { kept: (0..width).map(|_| i64::from(!(drops && dice.kept.chance(probability)))).collect() }
+}
+
+/// The layer: `x [width]` with values set to 0 at this probability, and the others scaled to make up for it, in training.
+pub fn layer<N: Custom>(net: &mut N, x: &N::Value, kept: &N::Value, probability: f64) -> N::Value {
+    net.custom(
+        &[x, kept],
+        |sketch, x| {
+            if probability > 0.0 {
+                sketch.keep(x[1]);
+            }
+            sketch.value(x[0].lengths().to_vec())
+        },
+        |forward, x| {
+            if !forward.weights.training() || probability == 0.0 {
+                return Ok(x[0].shallow_clone());
+            }
+            ensure!(x[1].size() == x[0].size(), "`kept` {:?} must be {:?}", x[1].size(), x[0].size());
+            Ok(x[0] * x[1].to_kind(x[0].kind()) / (1.0 - probability))
+        },
+    )
 }
 
 #[cfg(test)]

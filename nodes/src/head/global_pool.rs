@@ -1,32 +1,20 @@
-use super::{pool, MAP};
-use anyhow::Result;
-use dv_graph::kind::{In, Inputs, Kind, Out, PortFault};
-use dv_graph::port::Port;
-use dv_train::exec::batch::{BatchIo, BatchKind};
-use dv_train::state::weights::Weights;
-use schemars::JsonSchema;
-use serde::Deserialize;
+use crate::prelude::*;
 
 /// The mean of a map over time, height and width.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[kind("head/global_pool", inputs = Maps, outputs = Pooled, source = "standard")]
 pub struct GlobalPool {}
 
-impl Kind for GlobalPool {
-    const NAME: &'static str = "head/global_pool";
-    const INPUTS: &'static [In] = &[MAP];
-    const OUTPUTS: &'static [Out] = &[Out::new("features", "C", "one value for each channel")];
-
-    fn ports(&self, inputs: &Inputs) -> Result<Vec<Port>, PortFault> {
-        Ok(vec![Port::float(inputs.port("map").shape.first().cloned())])
-    }
+#[derive(Ports)]
+pub struct Pooled<P: Plane> {
+    /// `C` one value for each channel
+    features: P::Float,
 }
 
+impl Kind for GlobalPool {}
+
 impl BatchKind for GlobalPool {
-    fn run(&self, io: &mut BatchIo) -> Result<()> {
-        let features = pool(&Weights::full(&io.tensor("map")?));
-        io.put("features", features);
-        Ok(())
+    fn run(&self, inputs: Maps<Batch>, _: &Cx<Self>) -> Result<Pooled<Batch>> {
+        Ok(Pooled { features: full(&inputs.map).mean_dim([2i64, 3, 4].as_slice(), false, None) })
     }
 }
 

@@ -1,49 +1,19 @@
-use crate::limits;
-use crate::pixels::length;
-use anyhow::Result;
-use dv_graph::kind::{In, Inputs, Kind, ModelDeclaration, Out, Parameter, PortFault};
-use dv_graph::layer;
-use dv_graph::port::{Port, Type};
-use dv_train::exec::batch::{BatchIo, ModelKind};
-use dv_train::state::weights::Weights;
-use schemars::JsonSchema;
-use serde::Deserialize;
+use crate::prelude::*;
 
 /// A linear classifier: one logit for each class, with bias.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[kind("head/linear", inputs = Features, outputs = Logits, source = "standard")]
 pub struct Linear {
     /// Classes, and so logits.
     #[schemars(range(min = 1, max = limits::CLASSES))]
     classes: usize,
 }
 
-impl Kind for Linear {
-    const NAME: &'static str = "head/linear";
-    const INPUTS: &'static [In] = &[In::new("features", &[Type::Float], "C", "features")];
-    const OUTPUTS: &'static [Out] = &[Out::new("logits", "classes", "one logit for each class")];
-
-    fn ports(&self, inputs: &Inputs) -> Result<Vec<Port>, PortFault> {
-        length(inputs, "features", 0)?;
-        Ok(vec![Port::float([self.classes.into()])])
-    }
-}
-
-impl ModelDeclaration for Linear {
-    fn parameters(&self, inputs: &Inputs) -> Vec<Parameter> {
-        let mut list = layer::linear("", length(inputs, "features", 0).unwrap_or(0), self.classes);
-        for parameter in &mut list {
-            parameter.name = parameter.name.trim_start_matches('.').to_string();
-        }
-        list
-    }
-}
+impl Kind for Linear {}
 
 impl ModelKind for Linear {
-    fn forward(&self, weights: &Weights, io: &mut BatchIo) -> Result<()> {
-        let logits = io.tensor("features")?.linear(weights.get("weight"), Some(weights.get("bias")));
-        io.put("logits", Weights::full(&logits));
-        Ok(())
+    fn network<N: Custom>(&self, net: &mut N, inputs: Features<N::Plane>, _: Nothing<N::Plane>) -> Logits<N::Plane> {
+        let x = net.linear("", &inputs.features, &layer::Linear::new(self.classes));
+        Logits { logits: net.full(&x) }
     }
 }
 

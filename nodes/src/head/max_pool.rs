@@ -1,48 +1,39 @@
-use super::MAP;
-use crate::limits;
-use crate::pixels::length;
-use anyhow::Result;
-use dv_graph::kind::{In, Inputs, Kind, Out, PortFault};
-use dv_graph::port::Port;
-use dv_train::exec::batch::{BatchIo, BatchKind};
-use dv_train::state::weights::Weights;
-use schemars::JsonSchema;
-use serde::Deserialize;
+use crate::prelude::*;
 
 /// A map's maxima over windows side by side, in one row: what is left over at the far edges is dropped. With
 /// `window = [1, 2, 2]` the retrieval feature of IIC and of VCOP: 512 x 2 x 7 x 7 gives 9216 values.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[kind("head/max_pool", inputs = Maps, outputs = Pooled, source = "VCOP (Xu et al. 2019), section 4.3; IIC's code")]
 pub struct MaxPool {
     /// Extent of a window in time, height and width, in cells of the map.
     #[schemars(inner(range(min = 1, max = limits::PIXELS)))]
     window: [usize; 3],
 }
 
-impl Kind for MaxPool {
-    const NAME: &'static str = "head/max_pool";
-    const INPUTS: &'static [In] = &[MAP];
-    const OUTPUTS: &'static [Out] = &[Out::new("features", "C*T'*H'*W'", "the maxima, channel by channel, then time, height, width")];
+#[derive(Ports)]
+pub struct Pooled<P: Plane> {
+    /// `C*T'*H'*W'` the maxima, channel by channel, then time, height, width
+    features: P::Float,
+}
 
-    fn ports(&self, inputs: &Inputs) -> Result<Vec<Port>, PortFault> {
-        let mut values = length(inputs, "map", 0)?;
+impl Kind for MaxPool {
+    fn ports(&self, inputs: Maps<Shapes>) -> Result<Pooled<Shapes>, PortFault> {
+        let mut values = length(&inputs.map, "map", 0)?;
         for (axis, window) in self.window.iter().enumerate() {
-            values *= length(inputs, "map", axis + 1)? / window;
+            values *= length(&inputs.map, "map", axis + 1)? / window;
         }
         if values == 0 {
-            return Err(PortFault::setting("window", format!("is larger than the map, {}", inputs.port("map"))));
+            return Err(PortFault::setting("window", format!("is larger than the map, {}", inputs.map)));
         }
-        Ok(vec![Port::float([values.into()])])
+        Ok(Pooled { features: Port::float([values.into()]) })
     }
 }
 
 impl BatchKind for MaxPool {
-    fn run(&self, io: &mut BatchIo) -> Result<()> {
+    fn run(&self, inputs: Maps<Batch>, _: &Cx<Self>) -> Result<Pooled<Batch>> {
         let window = self.window.map(|n| n as i64);
-        let pooled = Weights::full(&io.tensor("map")?).max_pool3d(window, window, [0; 3], [1; 3], false);
+        let pooled = full(&inputs.map).max_pool3d(window, window, [0; 3], [1; 3], false);
         // the order of the row is that of [C, T, H, W], whatever lies last in memory
-        io.put("features", pooled.contiguous().flatten(1, -1));
-        Ok(())
+        Ok(Pooled { features: pooled.contiguous().flatten(1, -1) })
     }
 }
 

@@ -1,21 +1,10 @@
-use super::dropout;
-use crate::limits;
-use crate::pixels::length;
-use anyhow::{ensure, Result};
-use dv_graph::kind::{Axes, In, Inputs, Kind, ModelDeclaration, Out, Parameter, PortFault};
-use dv_graph::layer;
-use dv_graph::port::{Port, Type};
-use dv_train::exec::batch::{BatchIo, ModelKind};
-use dv_train::state::weights::Weights;
-use schemars::JsonSchema;
-use serde::Deserialize;
-use tch::Tensor;
+use super::dropout::{self, Kept};
+use crate::prelude::*;
 
 /// The head of clip order prediction (VCOP; OPN on frames): each pair of clips, the features of both in a row, goes through one
 /// linear layer `fc7` with ReLU; all pairs in a row go through dropout and a second layer, `fc8`, to a logit for each order.
 /// Pairs of N clips come as (0, 1), (0, 2) ... (N-2, N-1).
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[kind("head/order", inputs = In, outputs = Logits, draws = Kept, axes = Keep, source = "VCOP (Xu et al. 2019), section 3.3")]
 pub struct Order {
     /// Orders that there are, and so logits: the range of `order/class`.
     #[schemars(range(min = 1, max = limits::CLASSES))]
@@ -28,55 +17,60 @@ pub struct Order {
     dropout: f64,
 }
 
+#[derive(Ports)]
+pub struct In<P: Plane> {
+    /// `D` features of clips, on one item axis of at least 2
+    features: P::Float,
+}
+
 /// How many pairs of clips there are.
 fn pairs(clips: usize) -> usize {
     clips * clips.saturating_sub(1) / 2
 }
 
-impl Kind for Order {
-    const NAME: &'static str = "head/order";
-    const INPUTS: &'static [In] = &[In::new("features", &[Type::Float], "D", "features of clips, on one item axis of at least 2")];
-    const OUTPUTS: &'static [Out] = &[Out::new("logits", "classes", "one logit for each order"), dropout::KEPT];
-    const AXES: Axes = Axes::Keep;
-
-    fn ports(&self, inputs: &Inputs) -> Result<Vec<Port>, PortFault> {
-        length(inputs, "features", 0)?;
-        match inputs.axes("features") {
-            [axis] if axis.len() > 1 => {
-                Ok(vec![Port::float([self.classes.into()]), dropout::port(pairs(axis.len()).saturating_mul(self.width))])
-            }
-            _ => {
-                let found = inputs.port("features");
-                Err(PortFault::input("features", format!("one item axis of at least 2 clips was expected; this is {found}")))
-            }
-        }
-    }
+/// `[clips, D]` to `[pairs, 2 D]`.
+fn in_pairs<N: Custom>(net: &mut N, features: &N::Value) -> N::Value {
+    net.custom(
+        &[features],
+        |sketch, x| match x[0].lengths() {
+            [clips, channels] => sketch.value(vec![pairs(*clips), channels.saturating_mul(2)]),
+            other => sketch.misfit(format!("features must be [clips, D], not {other:?}")),
+        },
+        |_, x| {
+            let (size, clip) = (x[0].size(), |i: i64| x[0].select(1, i));
+            ensure!(size.len() == 3 && size[1] > 1, "features must be [rows, clips, D], not {size:?}");
+            let pair = |(i, j): (i64, i64)| Tensor::cat(&[clip(i), clip(j)], 1);
+            let all: Vec<Tensor> = (0..size[1]).flat_map(|i| (i + 1..size[1]).map(move |j| (i, j))).map(pair).collect();
+            Ok(Tensor::stack(&all, 1))
+        },
+    )
 }
 
-impl ModelDeclaration for Order {
-    fn parameters(&self, inputs: &Inputs) -> Vec<Parameter> {
-        let channels = length(inputs, "features", 0).unwrap_or(0);
-        let clips = inputs.axes("features").first().map_or(0, |axis| axis.len());
-        let mut list = layer::linear("fc7", 2 * channels, self.width);
-        list.extend(layer::linear("fc8", pairs(clips) * self.width, self.classes));
-        list
+impl Kind for Order {
+    fn drawn(&self, inputs: In<Shapes>) -> Result<Kept<Shapes>, PortFault> {
+        let features = inputs.features;
+        match &features.axes[..] {
+            [axis] if axis.len() > 1 => {
+                Ok(Kept { kept: Port::index([pairs(axis.len()).saturating_mul(self.width).into()]).with_range(2.into()) })
+            }
+            _ => Err(PortFault::input("features", format!("one item axis of at least 2 clips was expected; this is {features}"))),
+        }
+    }
+    fn draw(&self, dice: Kept<Dice>, seen: &Seen<Self>) -> Result<Kept<Row>> {
+        Ok(dropout::draw(dice, pairs(seen.inputs.features.shape[0]) * self.width, self.dropout, seen.training))
     }
 }
 
 impl ModelKind for Order {
-    fn forward(&self, weights: &Weights, io: &mut BatchIo) -> Result<()> {
-        let features = io.tensor("features")?;
-        let size = features.size();
-        ensure!(size.len() == 3 && size[1] > 1, "features must be [rows, clips, D], not {size:?}");
-        let clip = |i: i64| features.select(1, i);
-        let pair = |(i, j): (i64, i64)| Tensor::cat(&[clip(i), clip(j)], 1);
-        let all: Vec<Tensor> = (0..size[1]).flat_map(|i| (i + 1..size[1]).map(move |j| (i, j))).map(pair).collect();
-        // [rows, pairs * width]
-        let x = weights.linear(&Tensor::stack(&all, 1), "fc7").relu().flatten(1, -1);
-        let x = dropout::apply(io, weights, &x, self.dropout)?;
-        let logits = Weights::full(&weights.linear(&x, "fc8"));
-        io.put("logits", logits);
-        Ok(())
+    fn network<N: Custom>(&self, net: &mut N, inputs: In<N::Plane>, draws: Kept<N::Plane>) -> Logits<N::Plane> {
+        let x = in_pairs(net, &inputs.features);
+        let x = net.linear("fc7", &x, &layer::Linear::new(self.width));
+        let x = net.relu(x);
+        // all pairs of a sample in a row
+        let x = net.flatten(&x);
+        let x = dropout::layer(net, &x, &draws.kept, self.dropout);
+        let x = net.linear("fc8", &x, &layer::Linear::new(self.classes));
+        Logits { logits: net.full(&x) }
     }
 }
 

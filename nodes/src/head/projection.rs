@@ -1,46 +1,27 @@
-use super::{pool, stack, stack_parameters, unit_norm, MAP};
-use crate::limits;
-use crate::pixels::length;
-use anyhow::Result;
-use dv_graph::kind::{In, Inputs, Kind, ModelDeclaration, Out, Parameter, PortFault};
-use dv_graph::port::Port;
-use dv_train::exec::batch::{BatchIo, ModelKind};
-use dv_train::state::weights::Weights;
-use schemars::JsonSchema;
-use serde::Deserialize;
+use super::stack;
+use crate::prelude::*;
 
 /// The projection head of contrastive learning: mean over time and space, 1x1x1 convolutions with bias, ReLU between
 /// them and no batch norm, then L2 normalisation. DualVar: 512-512-128.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[kind("head/projection", inputs = Maps, outputs = Out, source = "SimCLR (Chen et al. 2020), section 2.1; DualVar's code")]
 pub struct Projection {
     /// Channels after each convolution; the last is the length of a feature.
     #[schemars(length(min = 1, max = 64), inner(range(min = 1, max = limits::CHANNELS)))]
     widths: Vec<usize>,
 }
 
-impl Kind for Projection {
-    const NAME: &'static str = "head/projection";
-    const INPUTS: &'static [In] = &[MAP];
-    const OUTPUTS: &'static [Out] = &[Out::new("features", "D", "features of unit length")];
-
-    fn ports(&self, inputs: &Inputs) -> Result<Vec<Port>, PortFault> {
-        length(inputs, "map", 0)?;
-        Ok(vec![Port::float(self.widths.last().map(|w| (*w).into()))])
-    }
+#[derive(Ports)]
+pub struct Out<P: Plane> {
+    /// `D` features of unit length
+    features: P::Float,
 }
 
-impl ModelDeclaration for Projection {
-    fn parameters(&self, inputs: &Inputs) -> Vec<Parameter> {
-        stack_parameters(length(inputs, "map", 0).unwrap_or(0), &self.widths)
-    }
-}
+impl Kind for Projection {}
 
 impl ModelKind for Projection {
-    fn forward(&self, weights: &Weights, io: &mut BatchIo) -> Result<()> {
-        let x = pool(&io.tensor("map")?);
-        io.put("features", unit_norm(&stack(weights, &x, self.widths.len())));
-        Ok(())
+    fn network<N: Custom>(&self, net: &mut N, inputs: Maps<N::Plane>, _: Nothing<N::Plane>) -> Out<N::Plane> {
+        let x = stack(net, &inputs.map, &self.widths);
+        Out { features: net.unit_norm(&x) }
     }
 }
 

@@ -1,32 +1,21 @@
-use anyhow::Result;
-use dv_graph::kind::{In, Inputs, Kind, Out, PortFault};
-use dv_graph::port::{Port, Type};
-use dv_train::exec::batch::{BatchIo, BatchKind};
-use schemars::JsonSchema;
-use serde::Deserialize;
-use tch::Kind as Dtype;
+use crate::prelude::*;
 
 /// Probabilities of the classes. Before `collect/mean` it makes a test over several clips average probabilities
 /// (DualVar); without it logits are averaged (IIC).
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[kind("head/softmax", inputs = Logits, outputs = Out, source = "standard")]
 pub struct Softmax {}
 
-impl Kind for Softmax {
-    const NAME: &'static str = "head/softmax";
-    const INPUTS: &'static [In] = &[In::new("logits", &[Type::Float], "classes", "one logit for each class")];
-    const OUTPUTS: &'static [Out] = &[Out::new("probabilities", "classes", "positive, with sum 1")];
-
-    fn ports(&self, inputs: &Inputs) -> Result<Vec<Port>, PortFault> {
-        Ok(vec![Port::float(inputs.port("logits").shape.clone())])
-    }
+#[derive(Ports)]
+pub struct Out<P: Plane> {
+    /// `classes` positive, with sum 1
+    probabilities: P::Float,
 }
 
+impl Kind for Softmax {}
+
 impl BatchKind for Softmax {
-    fn run(&self, io: &mut BatchIo) -> Result<()> {
-        let probabilities = io.tensor("logits")?.softmax(-1, Dtype::Float);
-        io.put("probabilities", probabilities);
-        Ok(())
+    fn run(&self, inputs: Logits<Batch>, _: &Cx<Self>) -> Result<Out<Batch>> {
+        Ok(Out { probabilities: inputs.logits.softmax(-1, Dtype::Float) })
     }
 }
 

@@ -1,41 +1,34 @@
-use anyhow::Result;
-use dv_graph::kind::{Axes, In, Inputs, Kind, Out, PortFault};
-use dv_graph::port::{Port, Rate, Type};
-use dv_train::exec::batch::{BatchIo, BatchKind};
-use dv_train::state::weights::Weights;
-use schemars::JsonSchema;
-use serde::Deserialize;
-use tch::{Kind as Dtype, Reduction, Tensor};
+use crate::prelude::*;
 
 /// Cross-entropy of logits and labels, the mean over the batch.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[kind("loss/cross_entropy", inputs = In, outputs = Out, rate = Batch, axes = None, source = "standard")]
 pub struct CrossEntropy {}
 
-impl Kind for CrossEntropy {
-    const NAME: &'static str = "loss/cross_entropy";
-    const INPUTS: &'static [In] = &[
-        In::new("logits", &[Type::Float], "classes", "one logit for each class"),
-        In::new("label", &[Type::Index], "", "the true class").counts("classes"),
-    ];
-    const OUTPUTS: &'static [Out] =
-        &[Out::new("loss", "", "the mean over the batch"), Out::new("top1", "", "share of samples whose largest logit is the true class")];
-    const RATE: Rate = Rate::Batch;
-    const AXES: Axes = Axes::None;
-
-    fn ports(&self, _: &Inputs) -> Result<Vec<Port>, PortFault> {
-        Ok(vec![Port::scalar(), Port::scalar()])
-    }
+#[derive(Ports)]
+pub struct In<P: Plane> {
+    /// `classes` one logit for each class
+    logits: P::Float,
+    /// the true class
+    #[counts("classes")]
+    label: P::Index,
 }
 
+#[derive(Ports)]
+pub struct Out<P: Plane> {
+    /// the mean over the batch
+    loss: P::Scalar,
+    /// share of samples whose largest logit is the true class
+    top1: P::Scalar,
+}
+
+impl Kind for CrossEntropy {}
+
 impl BatchKind for CrossEntropy {
-    fn run(&self, io: &mut BatchIo) -> Result<()> {
-        let (logits, label) = (Weights::full(&io.tensor("logits")?), io.tensor("label")?);
+    fn run(&self, In { logits, label }: In<Batch>, _: &Cx<Self>) -> Result<Out<Batch>> {
+        let logits = full(&logits);
         let loss = logits.cross_entropy_loss::<Tensor>(&label, None, Reduction::Mean, -100, 0.0);
         let right = logits.detach().argmax(1, false).eq_tensor(&label);
-        io.put("loss", loss);
-        io.put("top1", right.to_kind(Dtype::Float).mean(Dtype::Float));
-        Ok(())
+        Ok(Out { loss, top1: right.to_kind(Dtype::Float).mean(Dtype::Float) })
     }
 }
 

@@ -1,79 +1,77 @@
-use super::{first_column_in_top, first_column_loss, symbol};
-use crate::limits;
-use anyhow::{ensure, Result};
-use dv_graph::kind::{Axes, In, Inputs, Kind, Out, PortFault};
-use dv_graph::port::{Dim, Port, Rate, Type};
-use dv_train::exec::batch::{BatchIo, BatchKind};
-use dv_train::state::weights::Weights;
-use schemars::JsonSchema;
-use serde::Deserialize;
-use tch::{Kind as Dtype, Tensor};
+use super::{first_column_in_top, first_column_loss};
+use crate::prelude::*;
 
 /// InfoNCE against a queue, the loss of MoCo: for each query, cross-entropy of its product with its own key against its
 /// products with all negatives. Features are used as they come; give unit ones. Each row sees its own key and the queue
 /// alone, so the loss and its gradient are the same whatever `world` is. No gradient reaches the negatives.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[kind("loss/info_nce", inputs = In, outputs = Contrast, rate = Batch, axes = None, source = "MoCo (He et al. 2020), equation 1")]
 pub struct InfoNce {
     /// What products are divided by; 0.07 in MoCo and in DualVar.
     #[schemars(range(max = limits::TEMPERATURE), extend("exclusiveMinimum" = 0.0))]
     temperature: f64,
 }
 
-/// What a contrast with a queue tells.
-pub(super) const OUTPUTS: &[Out] = &[
-    Out::new("loss", "", "the mean over the batch"),
-    Out::new("logits", "1+K", "similarities over the temperature: the own key's in column 0, then the queue's"),
-    Out::new("labels", "", "the true column, 0 in every row"),
-    Out::new("top1", "", "share of rows whose own key is the nearest"),
-    Out::new("top5", "", "share of rows whose own key is among the five nearest"),
-];
-
-/// Their ports, for so many negatives.
-pub(super) fn ports(negatives: &Dim) -> Vec<Port> {
-    let columns = negatives.known().map_or_else(|| symbol("1+K"), |k| (k + 1).into());
-    let labels = Port::index([]).with_range(columns.clone());
-    vec![Port::scalar(), Port::float([columns]), labels, Port::scalar(), Port::scalar()]
+#[derive(Ports)]
+pub struct In<P: Plane> {
+    /// `D` features of one view
+    query: P::Float,
+    /// `D` features of the other view, as the key encoder gives them
+    key: P::Float,
+    /// `K D` the queue: keys of earlier batches, one a row
+    negatives: P::Float,
 }
 
-/// The outputs for `query` and `key` `[B, D]` and `negatives` `[K, D]`.
-pub(super) fn put(io: &mut BatchIo, query: &Tensor, key: &Tensor, negatives: &Tensor, temperature: f64) {
+/// What a contrast with a queue tells.
+#[derive(Ports)]
+pub struct Contrast<P: Plane> {
+    /// the mean over the batch
+    loss: P::Scalar,
+    /// `1+K` similarities over the temperature: the own key's in column 0, then the queue's
+    logits: P::Float,
+    /// the true column, 0 in every row
+    #[range("1+K")]
+    labels: P::Index,
+    /// share of rows whose own key is the nearest
+    top1: P::Scalar,
+    /// share of rows whose own key is among the five nearest
+    top5: P::Scalar,
+}
+
+/// Its ports, for so many negatives.
+pub(super) fn ports(negatives: &Dim) -> Contrast<Shapes> {
+    let columns = negatives.known().map_or_else(|| Dim::Symbol("1+K".into()), |k| (k + 1).into());
+    let (loss, logits, labels) = (Port::scalar(), Port::float([columns.clone()]), Port::index([]).with_range(columns));
+    Contrast { loss, logits, labels, top1: Port::scalar(), top5: Port::scalar() }
+}
+
+/// For `query` and `key` `[B, D]` and `negatives` `[K, D]`.
+pub(super) fn contrast(query: &Tensor, key: &Tensor, negatives: &Tensor, temperature: f64) -> Contrast<Batch> {
     let own = (query * key).sum_dim_intlist([1i64].as_slice(), true, None);
     let queue = query.matmul(&negatives.detach().transpose(0, 1));
     let logits = Tensor::cat(&[own, queue], 1) / temperature;
-    io.put("loss", first_column_loss(&logits));
-    io.put("labels", Tensor::zeros([logits.size()[0]], (Dtype::Int64, logits.device())));
-    io.put("top1", first_column_in_top(&logits, 1));
-    io.put("top5", first_column_in_top(&logits, 5));
-    io.put("logits", logits);
+    Contrast {
+        loss: first_column_loss(&logits),
+        labels: Tensor::zeros([logits.size()[0]], (Dtype::Int64, logits.device())),
+        top1: first_column_in_top(&logits, 1),
+        top5: first_column_in_top(&logits, 5),
+        logits,
+    }
 }
 
 impl Kind for InfoNce {
-    const NAME: &'static str = "loss/info_nce";
-    const INPUTS: &'static [In] = &[
-        In::new("query", &[Type::Float], "D", "features of one view"),
-        In::new("key", &[Type::Float], "D", "features of the other view, as the key encoder gives them"),
-        In::new("negatives", &[Type::Float], "K D", "the queue: keys of earlier batches, one a row"),
-    ];
-    const OUTPUTS: &'static [Out] = OUTPUTS;
-    const RATE: Rate = Rate::Batch;
-    const AXES: Axes = Axes::None;
-
-    fn ports(&self, inputs: &Inputs) -> Result<Vec<Port>, PortFault> {
-        Ok(ports(&inputs.port("negatives").shape[0]))
+    fn ports(&self, inputs: In<Shapes>) -> Result<Contrast<Shapes>, PortFault> {
+        Ok(ports(&inputs.negatives.shape[0]))
     }
 }
 
 impl BatchKind for InfoNce {
-    fn run(&self, io: &mut BatchIo) -> Result<()> {
-        let [query, key, negatives] = ["query", "key", "negatives"].map(|name| io.tensor(name).map(|t| Weights::full(&t)));
-        let (query, key, negatives) = (query?, key?, negatives?);
+    fn run(&self, inputs: In<Batch>, _: &Cx<Self>) -> Result<Contrast<Batch>> {
+        let (query, key, negatives) = (full(&inputs.query), full(&inputs.key), full(&inputs.negatives));
         let dim = query.size()[1];
         let [rows, length] = <[i64; 2]>::try_from(negatives.size()).unwrap_or([0, 0]);
         ensure!(length == dim, "`negatives` {:?} must be [K, {dim}], one feature a row", negatives.size());
         ensure!(rows > 0, "there are no negatives");
-        put(io, &query, &key, &negatives, self.temperature);
-        Ok(())
+        Ok(contrast(&query, &key, &negatives, self.temperature))
     }
 }
 

@@ -1,49 +1,36 @@
-use anyhow::{ensure, Result};
-use dv_graph::kind::{Axes, In, Inputs, Kind, Out, PortFault};
-use dv_graph::port::{Port, Rate, Type};
-use dv_train::exec::batch::{BatchIo, BatchKind};
-use dv_train::state::weights::Weights;
-use schemars::JsonSchema;
-use serde::Deserialize;
-use tch::Kind as Dtype;
+use super::Loss;
+use crate::prelude::*;
 
 /// The mean of the squares of all numbers that come in, or of their differences from a target: a regression loss, or a
 /// penalty on features.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[kind("loss/mean_square", inputs = In, outputs = Loss, rate = Batch, axes = None, source = "standard")]
 pub struct MeanSquare {}
 
-impl Kind for MeanSquare {
-    const NAME: &'static str = "loss/mean_square";
-    const INPUTS: &'static [In] = &[
-        In::new("values", &[Type::Float], "...", "maps, features or logits"),
-        In::new("target", &[Type::Float], "...", "what they should be, of the same shape; 0 without").optional(),
-    ];
-    const OUTPUTS: &'static [Out] = &[Out::new("loss", "", "the mean over the batch and the shape")];
-    const RATE: Rate = Rate::Batch;
-    const AXES: Axes = Axes::None;
+#[derive(Ports)]
+pub struct In<P: Plane> {
+    /// `...` maps, features or logits
+    values: P::Float,
+    /// `...` what they should be, of the same shape; 0 without
+    target: Option<P::Float>,
+}
 
-    fn ports(&self, inputs: &Inputs) -> Result<Vec<Port>, PortFault> {
-        let values = inputs.port("values");
-        if let Some(target) = inputs.get("target").filter(|t| t.shape != values.shape) {
-            return Err(PortFault::input("target", format!("is {target}, and the values are {values}")));
+impl Kind for MeanSquare {
+    fn ports(&self, inputs: In<Shapes>) -> Result<Loss<Shapes>, PortFault> {
+        match inputs.target.filter(|target| target.shape != inputs.values.shape) {
+            Some(target) => Err(PortFault::input("target", format!("is {target}, and the values are {}", inputs.values))),
+            None => Ok(Loss { loss: Port::scalar() }),
         }
-        Ok(vec![Port::scalar()])
     }
 }
 
 impl BatchKind for MeanSquare {
-    fn run(&self, io: &mut BatchIo) -> Result<()> {
-        let values = Weights::full(&io.tensor("values")?);
-        let difference = match io.optional("target") {
-            Some(target) => {
-                ensure!(target.size() == values.size(), "the target is {:?}, and the values are {:?}", target.size(), values.size());
-                values - target
-            }
-            None => values,
-        };
-        io.put("loss", difference.square().mean(Dtype::Float));
-        Ok(())
+    fn run(&self, In { values, target }: In<Batch>, _: &Cx<Self>) -> Result<Loss<Batch>> {
+        let mut difference = full(&values);
+        if let Some(target) = target {
+            ensure!(target.size() == values.size(), "the target is {:?}, and the values are {:?}", target.size(), values.size());
+            difference = difference - target;
+        }
+        Ok(Loss { loss: difference.square().mean(Dtype::Float) })
     }
 }
 

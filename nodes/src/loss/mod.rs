@@ -1,57 +1,37 @@
 //! Losses. Each is one value of the batch; logits and accuracies beside it are for looking at.
 
-pub mod cross_entropy;
-pub mod info_nce;
-pub mod mean_square;
-pub mod nce;
-pub mod nce_constant;
-pub mod nce_softmax;
-pub mod nt_xent;
-pub mod rank;
+use crate::prelude::*;
+
 mod scores;
-pub mod sum;
-pub mod temporal_coherence;
-pub mod temporal_coherence_queue;
 
-use anyhow::{ensure, Result};
-use dv_graph::port::{Dim, Port, Type};
-use dv_train::exec::batch::NodeEntry;
-use schemars::JsonSchema;
-use serde::Deserialize;
-use tch::{Kind, Reduction, Tensor};
+family! {
+    batch nt_xent::NtXent,
+    batch temporal_coherence::TemporalCoherence,
+    batch rank::Rank,
+    batch info_nce::InfoNce,
+    batch temporal_coherence_queue::TemporalCoherenceQueue,
+    batch nce_softmax::NceSoftmax,
+    batch nce::Nce,
+    batch nce_constant::NceConstant,
+    batch cross_entropy::CrossEntropy,
+    batch mean_square::MeanSquare,
+    batch sum::Sum,
+}
 
-pub static NODES: &[NodeEntry] = &[
-    NodeEntry::batch::<nt_xent::NtXent>(),
-    NodeEntry::batch::<temporal_coherence::TemporalCoherence>(),
-    NodeEntry::batch::<rank::Rank>(),
-    NodeEntry::batch::<info_nce::InfoNce>(),
-    NodeEntry::batch::<temporal_coherence_queue::TemporalCoherenceQueue>(),
-    NodeEntry::batch::<nce_softmax::NceSoftmax>(),
-    NodeEntry::batch::<nce::Nce>(),
-    NodeEntry::batch::<nce_constant::NceConstant>(),
-    NodeEntry::batch::<cross_entropy::CrossEntropy>(),
-    NodeEntry::batch::<mean_square::MeanSquare>(),
-    NodeEntry::batch::<sum::Sum>(),
-];
+#[derive(Ports)]
+pub struct Loss<P: Plane> {
+    /// the mean over the batch
+    pub loss: P::Scalar,
+}
 
 /// The gradient of a loss that gathers features over the `world` parts of a batch.
-#[derive(Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
+#[choice]
 pub enum Gradient {
     /// That of the loss of the whole batch.
     Exact,
     /// That of the published code on `world` processes: its gather passes gradients to a process's own features only,
     /// and data parallelism then averages over processes.
     Published,
-}
-
-fn symbol(name: &str) -> Dim {
-    Dim::Symbol(name.into())
-}
-
-/// A matrix of the batch as a whole.
-fn matrix(rows: &str, columns: &str) -> Port {
-    Port::whole(Type::Float, [symbol(rows), symbol(columns)])
 }
 
 /// `[anchors, n - 1]`: similarities of anchors with their positives (column 0), then with all others in order, over the
@@ -72,7 +52,7 @@ fn positive_first(row: usize, n: usize) -> impl Iterator<Item = i64> {
 
 /// Cross-entropy of logits whose true class is column 0.
 fn first_column_loss(logits: &Tensor) -> Tensor {
-    let target = Tensor::zeros(logits.size()[0], (Kind::Int64, logits.device()));
+    let target = Tensor::zeros(logits.size()[0], (Dtype::Int64, logits.device()));
     logits.cross_entropy_loss::<Tensor>(&target, None, Reduction::Mean, -100, 0.0)
 }
 
@@ -80,8 +60,8 @@ fn first_column_loss(logits: &Tensor) -> Tensor {
 fn first_column_in_top(logits: &Tensor, k: i64) -> Tensor {
     let logits = logits.detach();
     let others = logits.size()[1] - 1;
-    let beaten = logits.narrow(1, 1, others).lt_tensor(&logits.narrow(1, 0, 1)).sum_dim_intlist([1i64].as_slice(), false, Kind::Int64);
-    (others - beaten).lt(k).to_kind(Kind::Float).mean(Kind::Float)
+    let beaten = logits.narrow(1, 1, others).lt_tensor(&logits.narrow(1, 0, 1)).sum_dim_intlist([1i64].as_slice(), false, Dtype::Int64);
+    (others - beaten).lt(k).to_kind(Dtype::Float).mean(Dtype::Float)
 }
 
 /// Rows of each of `world` equal parts.

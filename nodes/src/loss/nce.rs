@@ -1,24 +1,44 @@
 use super::first_column_in_top;
 use super::nce_constant::estimate;
-use super::scores::{self, scores, DRAWN, FEATURES, INDEX, NEGATIVES, POSITIVES};
-use crate::limits;
-use anyhow::Result;
-use dv_graph::kind::{Axes, In, Inputs, Kind, Out, PortFault};
-use dv_graph::port::{Port, Rate, Type};
-use dv_train::exec::batch::{BatchIo, BatchKind};
-use schemars::JsonSchema;
-use serde::Deserialize;
-use tch::{Kind as Dtype, Tensor};
+use super::scores::{columns, scores, Rows};
+use crate::prelude::*;
 
 /// Noise-contrastive estimation over memory banks (Wu et al. 2018, equation 12; IIC and CMC without `softmax`): with
 /// `p = exp(product / temperature) / Z`, m the columns but the first and n the bank's rows, the mean over the batch of
 /// `-log(p_0 / (p_0 + m/n)) - sum_j log((m/n) / (p_j + m/n))`. Z is a constant: in the reference, the first batch's estimate.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[kind("loss/nce", inputs = In, outputs = Out, rate = Batch, axes = None, source = "Instance discrimination (Wu et al. 2018), equation 12")]
 pub struct Nce {
     /// What products are divided by; 0.07 in IIC.
     #[schemars(range(max = limits::TEMPERATURE), extend("exclusiveMinimum" = 0.0))]
     temperature: f64,
+}
+
+#[derive(Ports)]
+pub struct In<P: Plane> {
+    /// `D` features of one view
+    features: P::Float,
+    /// the sample's own row in the banks: its place in the set
+    index: P::Index,
+    /// `n D` the other view's bank: the own row is the positive, drawn rows are negatives
+    positives: P::Float,
+    /// `n D` a bank of negatives alone, read at the same rows (IIC's intra-negatives)
+    negatives: Option<P::Float>,
+    /// `K` rows drawn for the sample, which may hit its own
+    drawn: P::Index,
+    /// Z; without it, each batch's own estimate (`loss/nce_constant`)
+    constant: Option<P::Scalar>,
+}
+
+#[derive(Ports)]
+pub struct Out<P: Plane> {
+    /// the sum over columns, the mean over the batch
+    loss: P::Scalar,
+    /// `columns` the probabilities p: [own, drawn] of `positives`, then [own, drawn] of `negatives`
+    logits: P::Float,
+    /// the positives' p, their mean over the batch
+    positive: P::Scalar,
+    /// share of rows whose positive is the largest
+    top1: P::Scalar,
 }
 
 /// The criterion on probabilities `[B, 1 + m]` with the positive in column 0, for a set of so many samples.
@@ -33,39 +53,20 @@ fn criterion(p: &Tensor, samples: i64) -> Tensor {
 }
 
 impl Kind for Nce {
-    const NAME: &'static str = "loss/nce";
-    const INPUTS: &'static [In] = &[
-        FEATURES,
-        INDEX,
-        POSITIVES,
-        NEGATIVES,
-        DRAWN,
-        In::new("constant", &[Type::Float], "", "Z; without it, each batch's own estimate (`loss/nce_constant`)").optional(),
-    ];
-    const OUTPUTS: &'static [Out] = &[
-        Out::new("loss", "", "the sum over columns, the mean over the batch"),
-        Out::new("logits", "columns", "the probabilities p: [own, drawn] of `positives`, then [own, drawn] of `negatives`"),
-        Out::new("positive", "", "the positives' p, their mean over the batch"),
-        Out::new("top1", "", "share of rows whose positive is the largest"),
-    ];
-    const RATE: Rate = Rate::Batch;
-    const AXES: Axes = Axes::None;
-
-    fn ports(&self, inputs: &Inputs) -> Result<Vec<Port>, PortFault> {
-        Ok(vec![Port::scalar(), scores::port(inputs), Port::scalar(), Port::scalar()])
+    fn ports(&self, inputs: In<Shapes>) -> Result<Out<Shapes>, PortFault> {
+        let logits = columns(inputs.negatives.is_some(), &inputs.drawn);
+        Ok(Out { logits, ..derived(self, inputs)? })
     }
 }
 
 impl BatchKind for Nce {
-    fn run(&self, io: &mut BatchIo) -> Result<()> {
-        let (scores, rows) = scores(io, self.temperature)?;
-        let constant = io.optional("constant").map_or_else(|| estimate(&scores, rows), |z| z.detach());
+    fn run(&self, inputs: In<Batch>, _: &Cx<Self>) -> Result<Out<Batch>> {
+        let In { features, index, positives, negatives, drawn, constant } = inputs;
+        let (scores, rows) = scores(Rows { features, index, positives, negatives, drawn }, self.temperature)?;
+        let constant = constant.map_or_else(|| estimate(&scores, rows), |z| z.detach());
         let p = scores.exp() / constant.reshape([1, 1]);
-        io.put("loss", criterion(&p, rows));
-        io.put("positive", p.detach().select(1, 0).mean(Dtype::Float));
-        io.put("top1", first_column_in_top(&p, 1));
-        io.put("logits", p);
-        Ok(())
+        let positive = p.detach().select(1, 0).mean(Dtype::Float);
+        Ok(Out { loss: criterion(&p, rows), positive, top1: first_column_in_top(&p, 1), logits: p })
     }
 }
 

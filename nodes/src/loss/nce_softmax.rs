@@ -1,50 +1,41 @@
-use super::scores::{self, scores, DRAWN, FEATURES, INDEX, NEGATIVES, POSITIVES};
+use super::scores::{columns, scores, Rows};
 use super::{first_column_in_top, first_column_loss};
-use crate::limits;
-use anyhow::Result;
-use dv_graph::kind::{Axes, In, Inputs, Kind, Out, PortFault};
-use dv_graph::port::{Port, Rate};
-use dv_train::exec::batch::{BatchIo, BatchKind};
-use schemars::JsonSchema;
-use serde::Deserialize;
-use tch::Kind as Dtype;
+use crate::prelude::*;
 
 /// Cross-entropy over memory banks, the loss of IIC and of CMC with `softmax`: a feature's product with its own row of the
 /// other view's bank against those with rows drawn for it and, in IIC, with the own and the drawn rows of the bank of
 /// intra-negatives. Features are used as they come: IIC does not normalise them. A draw that hits the own row stays a negative.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[kind("loss/nce_softmax", inputs = Rows, outputs = Out, rate = Batch, axes = None, source = "IIC (Tao et al. 2020), equation 4; CMC (Tian et al. 2020), equation 3")]
 pub struct NceSoftmax {
     /// What products are divided by; 0.07 in IIC.
     #[schemars(range(max = limits::TEMPERATURE), extend("exclusiveMinimum" = 0.0))]
     temperature: f64,
 }
 
-impl Kind for NceSoftmax {
-    const NAME: &'static str = "loss/nce_softmax";
-    const INPUTS: &'static [In] = &[FEATURES, INDEX, POSITIVES, NEGATIVES, DRAWN];
-    const OUTPUTS: &'static [Out] = &[
-        Out::new("loss", "", "the mean over the batch"),
-        Out::new("logits", "columns", "products over the temperature: [own, drawn] of `positives`, then [own, drawn] of `negatives`"),
-        Out::new("positive", "", "the positives' logits, their mean over the batch"),
-        Out::new("top1", "", "share of rows whose positive is the largest"),
-    ];
-    const RATE: Rate = Rate::Batch;
-    const AXES: Axes = Axes::None;
+#[derive(Ports)]
+pub struct Out<P: Plane> {
+    /// the mean over the batch
+    loss: P::Scalar,
+    /// `columns` products over the temperature: [own, drawn] of `positives`, then [own, drawn] of `negatives`
+    logits: P::Float,
+    /// the positives' logits, their mean over the batch
+    positive: P::Scalar,
+    /// share of rows whose positive is the largest
+    top1: P::Scalar,
+}
 
-    fn ports(&self, inputs: &Inputs) -> Result<Vec<Port>, PortFault> {
-        Ok(vec![Port::scalar(), scores::port(inputs), Port::scalar(), Port::scalar()])
+impl Kind for NceSoftmax {
+    fn ports(&self, inputs: Rows<Shapes>) -> Result<Out<Shapes>, PortFault> {
+        let logits = columns(inputs.negatives.is_some(), &inputs.drawn);
+        Ok(Out { logits, ..derived(self, inputs)? })
     }
 }
 
 impl BatchKind for NceSoftmax {
-    fn run(&self, io: &mut BatchIo) -> Result<()> {
-        let (logits, _) = scores(io, self.temperature)?;
-        io.put("loss", first_column_loss(&logits));
-        io.put("positive", logits.detach().select(1, 0).mean(Dtype::Float));
-        io.put("top1", first_column_in_top(&logits, 1));
-        io.put("logits", logits);
-        Ok(())
+    fn run(&self, inputs: Rows<Batch>, _: &Cx<Self>) -> Result<Out<Batch>> {
+        let (logits, _) = scores(inputs, self.temperature)?;
+        let positive = logits.detach().select(1, 0).mean(Dtype::Float);
+        Ok(Out { loss: first_column_loss(&logits), positive, top1: first_column_in_top(&logits, 1), logits })
     }
 }
 

@@ -1,19 +1,10 @@
-use super::{contrast, first_column_in_top, first_column_loss, matrix, part_size, Gradient};
-use crate::limits;
-use anyhow::{ensure, Result};
-use dv_graph::kind::{Axes, In, Inputs, Kind, Out, PortFault};
-use dv_graph::port::{Port, Rate, Type};
-use dv_train::exec::batch::{BatchIo, BatchKind};
-use dv_train::state::weights::Weights;
-use schemars::JsonSchema;
-use serde::Deserialize;
-use tch::Tensor;
+use super::{contrast, first_column_in_top, first_column_loss, part_size, Gradient};
+use crate::prelude::*;
 
 /// NT-Xent, the loss of SimCLR: for each of the 2B features, cross-entropy of its similarity with the same video's other
 /// view against those with all other 2B - 2 features. Features are used as they come; give unit ones. It is computed over
 /// the whole batch whatever `world` is.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[kind("loss/nt_xent", inputs = In, outputs = Out, rate = Batch, axes = None, source = "SimCLR (Chen et al. 2020), equation 1")]
 pub struct NtXent {
     /// What similarities are divided by; 0.07 in DualVar.
     #[schemars(range(max = limits::TEMPERATURE), extend("exclusiveMinimum" = 0.0))]
@@ -22,44 +13,44 @@ pub struct NtXent {
     gradient: Gradient,
 }
 
-impl Kind for NtXent {
-    const NAME: &'static str = "loss/nt_xent";
-    const INPUTS: &'static [In] =
-        &[In::new("a", &[Type::Float], "D", "features of one view"), In::new("b", &[Type::Float], "D", "features of the other view")];
-    const OUTPUTS: &'static [Out] = &[
-        Out::new("loss", "", "the mean over 2B rows"),
-        Out::new("logits", "2B 2B-1", "similarities over the temperature; rows: all of a, then all of b; the positive is column 0"),
-        Out::new("top1", "", "share of rows whose positive is the largest"),
-        Out::new("top5", "", "share of rows whose positive is among the five largest"),
-    ];
-    const RATE: Rate = Rate::Batch;
-    const AXES: Axes = Axes::None;
-
-    fn ports(&self, _: &Inputs) -> Result<Vec<Port>, PortFault> {
-        Ok(vec![Port::scalar(), matrix("2B", "2B-1"), Port::scalar(), Port::scalar()])
-    }
+#[derive(Ports)]
+pub struct In<P: Plane> {
+    /// `D` features of one view
+    a: P::Float,
+    /// `D` features of the other view
+    b: P::Float,
 }
 
+#[derive(Ports)]
+pub struct Out<P: Plane> {
+    /// the mean over 2B rows
+    loss: P::Scalar,
+    /// `2B 2B-1` similarities over the temperature; rows: all of a, then all of b; the positive is column 0
+    logits: P::Whole,
+    /// share of rows whose positive is the largest
+    top1: P::Scalar,
+    /// share of rows whose positive is among the five largest
+    top5: P::Scalar,
+}
+
+impl Kind for NtXent {}
+
 impl BatchKind for NtXent {
-    fn run(&self, io: &mut BatchIo) -> Result<()> {
-        let all = Weights::full(&Tensor::cat(&[io.tensor("a")?, io.tensor("b")?], 0));
+    fn run(&self, inputs: In<Batch>, cx: &Cx<Self>) -> Result<Out<Batch>> {
+        let all = full(&Tensor::cat(&[inputs.a, inputs.b], 0));
         let n = all.size()[0];
         // the last batch of a stage that evaluates may have one row: its loss is 0
         ensure!(n >= 4 || !all.requires_grad(), "there is nothing to contrast in a batch of {}", n / 2);
         let rows: Vec<usize> = (0..n as usize).collect();
         let logits = contrast(&all, &all, &rows, self.temperature);
         let mut loss = first_column_loss(&logits);
-        if self.gradient == Gradient::Published && io.world() > 1 {
-            part_size(n / 2, io.world())?;
+        if self.gradient == Gradient::Published && cx.world() > 1 {
+            part_size(n / 2, cx.world())?;
             // the value of the whole, 1/world of the gradient
-            let part = &loss / io.world() as f64;
+            let part = &loss / cx.world() as f64;
             loss = &part + (loss - &part).detach();
         }
-        io.put("loss", loss);
-        io.put("top1", first_column_in_top(&logits, 1));
-        io.put("top5", first_column_in_top(&logits, 5));
-        io.put("logits", logits);
-        Ok(())
+        Ok(Out { loss, top1: first_column_in_top(&logits, 1), top5: first_column_in_top(&logits, 5), logits })
     }
 }
 

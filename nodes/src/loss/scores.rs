@@ -1,44 +1,41 @@
 //! What the losses over memory banks share: a sample's products with the rows that were drawn for it.
 
-use super::symbol;
-use anyhow::{ensure, Result};
-use dv_graph::kind::{In, Inputs};
-use dv_graph::port::{Dim, Port, Type};
-use dv_train::exec::batch::BatchIo;
-use dv_train::state::weights::Weights;
-use tch::Tensor;
+use crate::prelude::*;
 
-pub const FEATURES: In = In::new("features", &[Type::Float], "D", "features of one view");
-pub const INDEX: In = In::new("index", &[Type::Index], "", "the sample's own row in the banks: its place in the set");
-pub const POSITIVES: In =
-    In::new("positives", &[Type::Float], "n D", "the other view's bank: the own row is the positive, drawn rows are negatives");
-pub const NEGATIVES: In =
-    In::new("negatives", &[Type::Float], "n D", "a bank of negatives alone, read at the same rows (IIC's intra-negatives)").optional();
-pub const DRAWN: In = In::new("drawn", &[Type::Index], "K", "rows drawn for the sample, which may hit its own");
+#[derive(Ports)]
+pub struct Rows<P: Plane> {
+    /// `D` features of one view
+    pub features: P::Float,
+    /// the sample's own row in the banks: its place in the set
+    pub index: P::Index,
+    /// `n D` the other view's bank: the own row is the positive, drawn rows are negatives
+    pub positives: P::Float,
+    /// `n D` a bank of negatives alone, read at the same rows (IIC's intra-negatives)
+    pub negatives: Option<P::Float>,
+    /// `K` rows drawn for the sample, which may hit its own
+    pub drawn: P::Index,
+}
 
 /// A port of the scores: `1 + K` columns, twice that where there is a bank of negatives alone.
-pub fn port(inputs: &Inputs) -> Port {
-    let banks = 1 + usize::from(inputs.get("negatives").is_some());
-    let drawn = inputs.port("drawn").shape[0].known();
-    Port::float([drawn.map_or_else(|| symbol("columns"), |k| Dim::Known(banks * (1 + k)))])
+pub fn columns(negatives: bool, drawn: &Port) -> Port {
+    let banks = 1 + usize::from(negatives);
+    Port::float([drawn.shape[0].known().map_or_else(|| Dim::Symbol("columns".into()), |k| Dim::Known(banks * (1 + k)))])
 }
 
 /// `[B, columns]`: products over the temperature. The other view's bank at the own row, then at the drawn ones; then
 /// the bank of negatives at the same rows. And how many rows a bank has. No gradient reaches the banks.
-pub fn scores(io: &BatchIo, temperature: f64) -> Result<(Tensor, i64)> {
-    let features = Weights::full(&io.tensor("features")?);
-    let rows = Tensor::cat(&[io.tensor("index")?.reshape([-1, 1]), io.tensor("drawn")?], 1);
-    let size = features.size();
-    let banks = [Some(io.tensor("positives")?), io.optional("negatives")];
+pub fn scores(inputs: Rows<Batch>, temperature: f64) -> Result<(Tensor, i64)> {
+    let features = full(&inputs.features);
+    let rows = Tensor::cat(&[inputs.index.reshape([-1, 1]), inputs.drawn], 1);
+    let (size, count) = (features.size(), inputs.positives.size()[0]);
     let mut columns = Vec::new();
-    for bank in banks.iter().flatten() {
-        let (bank, found) = (Weights::full(bank).detach(), bank.size());
+    for bank in std::iter::once(inputs.positives).chain(inputs.negatives) {
+        let (bank, found) = (full(&bank).detach(), bank.size());
         ensure!(found.len() == 2 && found[1] == size[1], "a bank {found:?} must be [n, {}], one feature a row", size[1]);
         // [B, 1 + K, D]
         let taken = bank.index_select(0, &rows.flatten(0, -1)).reshape([size[0], -1, size[1]]);
         columns.push(taken.bmm(&features.unsqueeze(2)).squeeze_dim(2));
     }
-    let count = banks[0].as_ref().map_or(0, |b| b.size()[0]);
     Ok((Tensor::cat(&columns, 1) / temperature, count))
 }
 

@@ -1,19 +1,10 @@
-use super::{contrast, first_column_in_top, first_column_loss, matrix, part_size, symbol, Gradient};
-use crate::limits;
-use anyhow::{ensure, Result};
-use dv_graph::kind::{Axes, In, Inputs, Kind, Out, PortFault};
-use dv_graph::port::{Port, Rate, Type};
-use dv_train::exec::batch::{BatchIo, BatchKind};
-use dv_train::state::weights::Weights;
-use schemars::JsonSchema;
-use serde::Deserialize;
-use tch::Tensor;
+use super::{contrast, first_column_in_top, first_column_loss, part_size, Gradient};
+use crate::prelude::*;
 
 /// Temporal coherence between two clips of a video, as DualVar computes it: NT-Xent in which the similarity of two clips is
 /// the mean of all N x N products of their segments' features. That is the product of the clips' mean features, which are
 /// not normalised again, and so it does not see the order of segments.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[kind("loss/temporal_coherence", inputs = In, outputs = Out, rate = Batch, axes = None, source = "DualVar (Zhang et al. 2021), section 3.4, and its code")]
 pub struct TemporalCoherence {
     /// What similarities are divided by; 0.07 in DualVar.
     #[schemars(range(max = limits::TEMPERATURE), extend("exclusiveMinimum" = 0.0))]
@@ -23,54 +14,44 @@ pub struct TemporalCoherence {
     gradient: Gradient,
 }
 
-impl Kind for TemporalCoherence {
-    const NAME: &'static str = "loss/temporal_coherence";
-    const INPUTS: &'static [In] = &[
-        In::new("a", &[Type::Float], "N D", "segment features of one clip, unit length each"),
-        In::new("b", &[Type::Float], "N D", "segment features of the other clip"),
-    ];
-    const OUTPUTS: &'static [Out] = &[
-        Out::new("loss", "", "the mean over 2B rows"),
-        Out::new(
-            "logits",
-            "2B 2B-1",
-            "similarities over the temperature, the positive in column 0; in `published` part by part, each a then b",
-        ),
-        Out::new("top1", "", "share of rows whose positive is the largest"),
-        Out::new("part_losses", "world", "the loss of each part; one number in `exact`"),
-    ];
-    const RATE: Rate = Rate::Batch;
-    const AXES: Axes = Axes::None;
-
-    fn ports(&self, _: &Inputs) -> Result<Vec<Port>, PortFault> {
-        let parts = Port::whole(Type::Float, [symbol("parts")]);
-        Ok(vec![Port::scalar(), matrix("2B", "2B-1"), Port::scalar(), parts])
-    }
+#[derive(Ports)]
+pub struct In<P: Plane> {
+    /// `N D` segment features of one clip, unit length each
+    a: P::Float,
+    /// `N D` segment features of the other clip
+    b: P::Float,
 }
 
+#[derive(Ports)]
+pub struct Out<P: Plane> {
+    /// the mean over 2B rows
+    loss: P::Scalar,
+    /// `2B 2B-1` similarities over the temperature, the positive in column 0; in `published` part by part, each a then b
+    logits: P::Whole,
+    /// share of rows whose positive is the largest
+    top1: P::Scalar,
+    /// `parts` the loss of each part; one number in `exact`
+    part_losses: P::Whole,
+}
+
+impl Kind for TemporalCoherence {}
+
 impl BatchKind for TemporalCoherence {
-    fn run(&self, io: &mut BatchIo) -> Result<()> {
-        let (a, b) = (io.tensor("a")?, io.tensor("b")?);
+    fn run(&self, In { a, b }: In<Batch>, cx: &Cx<Self>) -> Result<Out<Batch>> {
         let batch = a.size()[0];
         ensure!(batch >= 2, "there is nothing to contrast in a batch of {batch}");
-        let mean = |x: &Tensor| Weights::full(x).mean_dim([1i64].as_slice(), false, None);
+        let mean = |x: &Tensor| full(x).mean_dim([1i64].as_slice(), false, None);
         let all = Tensor::cat(&[mean(&a), mean(&b)], 0);
-        let world = if self.gradient == Gradient::Published { io.world() } else { 1 };
+        let world = if self.gradient == Gradient::Published { cx.world() } else { 1 };
         let size = part_size(batch, world)?;
-        let mut logits = Vec::new();
-        for part in 0..world as i64 {
-            let rows: Vec<usize> =
-                [0, batch].iter().flat_map(|view| (view + part * size..view + (part + 1) * size).map(|r| r as usize)).collect();
-            logits.push(self.part(&all, &rows, world > 1));
-        }
-        let losses: Vec<Tensor> = logits.iter().map(first_column_loss).collect();
-        let losses = Tensor::stack(&losses, 0);
+        let of = |part: i64| {
+            let rows = [0, batch].into_iter().flat_map(|view| view + part * size..view + (part + 1) * size);
+            self.part(&all, &rows.map(|row| row as usize).collect::<Vec<_>>(), world > 1)
+        };
+        let logits: Vec<Tensor> = (0..world as i64).map(of).collect();
+        let losses = Tensor::stack(&logits.iter().map(first_column_loss).collect::<Vec<_>>(), 0);
         let logits = Tensor::cat(&logits, 0);
-        io.put("loss", losses.mean(tch::Kind::Float));
-        io.put("top1", first_column_in_top(&logits, 1));
-        io.put("part_losses", losses.detach());
-        io.put("logits", logits);
-        Ok(())
+        Ok(Out { loss: losses.mean(Dtype::Float), top1: first_column_in_top(&logits, 1), part_losses: losses.detach(), logits })
     }
 }
 

@@ -1,43 +1,33 @@
-use super::info_nce;
-use crate::limits;
-use crate::pixels::length;
-use anyhow::{ensure, Result};
-use dv_graph::kind::{Axes, In, Inputs, Kind, Out, PortFault};
-use dv_graph::port::{Port, Rate, Type};
-use dv_train::exec::batch::{BatchIo, BatchKind};
-use dv_train::state::weights::Weights;
-use schemars::JsonSchema;
-use serde::Deserialize;
-use tch::Tensor;
+use super::info_nce::{self, contrast, Contrast};
+use crate::prelude::*;
 
 /// Temporal coherence against a queue, as DualVar computes it on MoCo: InfoNCE in which the similarity of two clips is the
 /// mean of all N x N products of their segments' features. That is the product of the clips' mean features, which are not
 /// normalised again. No gradient reaches the negatives; the loss is the same whatever `world` is.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[kind("loss/temporal_coherence_queue", inputs = In, outputs = Contrast, rate = Batch, axes = None, source = "DualVar (Zhang et al. 2021), section 3.4, and its code")]
 pub struct TemporalCoherenceQueue {
     /// What similarities are divided by; 0.07 in DualVar.
     #[schemars(range(max = limits::TEMPERATURE), extend("exclusiveMinimum" = 0.0))]
     temperature: f64,
 }
 
-impl Kind for TemporalCoherenceQueue {
-    const NAME: &'static str = "loss/temporal_coherence_queue";
-    const INPUTS: &'static [In] = &[
-        In::new("query", &[Type::Float], "N D", "segment features of one clip, unit length each"),
-        In::new("key", &[Type::Float], "N D", "segment features of the other clip, as the key encoder gives them"),
-        In::new("negatives", &[Type::Float], "K ...", "the queue: series of earlier batches, `N D` each, or all of one in a row"),
-    ];
-    const OUTPUTS: &'static [Out] = info_nce::OUTPUTS;
-    const RATE: Rate = Rate::Batch;
-    const AXES: Axes = Axes::None;
+#[derive(Ports)]
+pub struct In<P: Plane> {
+    /// `N D` segment features of one clip, unit length each
+    query: P::Float,
+    /// `N D` segment features of the other clip, as the key encoder gives them
+    key: P::Float,
+    /// `K ...` the queue: series of earlier batches, `N D` each, or all of one in a row
+    negatives: P::Float,
+}
 
-    fn ports(&self, inputs: &Inputs) -> Result<Vec<Port>, PortFault> {
-        let (segments, dim) = (length(inputs, "query", 0)?, length(inputs, "query", 1)?);
-        let queue = &inputs.port("negatives").shape;
+impl Kind for TemporalCoherenceQueue {
+    fn ports(&self, inputs: In<Shapes>) -> Result<Contrast<Shapes>, PortFault> {
+        let (segments, dim) = (length(&inputs.query, "query", 0)?, length(&inputs.query, "query", 1)?);
+        let queue = &inputs.negatives.shape;
         let lengths: Vec<Option<usize>> = queue[1..].iter().map(|d| d.known()).collect();
         if lengths != [Some(segments), Some(dim)] && lengths != [Some(segments * dim)] {
-            let found = inputs.port("negatives");
+            let found = &inputs.negatives;
             return Err(PortFault::input("negatives", format!("rows of {segments} x {dim} were expected; this is {found}")));
         }
         Ok(info_nce::ports(&queue[0]))
@@ -45,19 +35,15 @@ impl Kind for TemporalCoherenceQueue {
 }
 
 impl BatchKind for TemporalCoherenceQueue {
-    fn run(&self, io: &mut BatchIo) -> Result<()> {
-        let (query, key, negatives) = (io.tensor("query")?, io.tensor("key")?, io.tensor("negatives")?);
+    fn run(&self, In { query, key, negatives }: In<Batch>, _: &Cx<Self>) -> Result<Contrast<Batch>> {
         let [_, segments, dim] = <[i64; 3]>::try_from(query.size()).unwrap_or([0; 3]);
         let found = negatives.size();
         ensure!(found[0] > 0, "there are no negatives");
-        ensure!(
-            segments > 0 && found[1..].iter().product::<i64>() == segments * dim,
-            "`negatives` {found:?} must be [K, {segments}, {dim}], one series a row"
-        );
-        let mean = |x: &Tensor| Weights::full(x).mean_dim([1i64].as_slice(), false, None);
+        let fits = segments > 0 && found[1..].iter().product::<i64>() == segments * dim;
+        ensure!(fits, "`negatives` {found:?} must be [K, {segments}, {dim}], one series a row");
+        let mean = |x: &Tensor| full(x).mean_dim([1i64].as_slice(), false, None);
         let negatives = mean(&negatives.reshape([-1, segments, dim]));
-        info_nce::put(io, &mean(&query), &mean(&key), &negatives, self.temperature);
-        Ok(())
+        Ok(contrast(&mean(&query), &mean(&key), &negatives, self.temperature))
     }
 }
 

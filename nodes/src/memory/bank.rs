@@ -1,59 +1,58 @@
-use anyhow::Result;
-use dv_graph::kind::{In, Init, Inputs, Kind, Out, PortFault, Reference, RegisterDeclaration, State as Declared};
-use dv_graph::port::{Dim, Port, Type};
-use dv_train::exec::batch::{BatchIo, RegisterKind, State};
-use schemars::JsonSchema;
-use serde::Deserialize;
-use tch::Kind as Dtype;
+use crate::prelude::*;
 
 /// One row for each sample: `row <- normalise(momentum * row + (1 - momentum) * written)` (instance discrimination; IIC, lib/NCE).
 /// It starts uniform in ±sqrt(3 / D), as the published code does; rows have length 1 only once they were written.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[kind("memory/bank", outputs = Out, writes = Written, source = "Instance discrimination (Wu et al. 2018), section 3.2; IIC's code")]
 pub struct Bank {
     /// Share of the old row.
     #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0))]
     momentum: f64,
 }
 
-fn videos(inputs: &Inputs) -> Result<Dim, PortFault> {
-    let range = inputs.written("index")?.range.clone();
-    range.ok_or_else(|| PortFault::node("the index that is written does not say how many samples there are: write `index` from the source"))
+#[derive(Ports)]
+pub struct Written<P: Plane> {
+    /// which row each sample has
+    index: P::Index,
+    /// `D` features of the samples
+    rows: P::Float,
 }
 
-impl Kind for Bank {
-    const NAME: &'static str = "memory/bank";
-    const INPUTS: &'static [In] = &[];
-    const WRITES: &'static [In] = &[
-        In::new("index", &[Type::Index], "", "which row each sample has"),
-        In::new("rows", &[Type::Float], "D", "features of the samples"),
-    ];
-    const OUTPUTS: &'static [Out] = &[Out::new("rows", "videos D", "all rows, from before the step")];
+#[derive(Ports)]
+pub struct Out<P: Plane> {
+    /// `videos D` all rows, from before the step
+    rows: P::Whole,
+}
 
-    fn ports(&self, inputs: &Inputs) -> Result<Vec<Port>, PortFault> {
-        Ok(vec![Port::whole(Type::Float, [videos(inputs)?, inputs.written("rows")?.shape[0].clone()])])
-    }
+impl Kind for Bank {}
+
+/// `[videos, D]`
+fn shape(written: &Written<Late>) -> Result<[Dim; 2], PortFault> {
+    let (index, rows) = (written.index.clone()?, written.rows.clone()?);
+    let unknown = || PortFault::node("the index that is written does not say how many samples there are: write `index` from the source");
+    Ok([index.range.ok_or_else(unknown)?, rows.shape[0].clone()])
 }
 
 impl RegisterDeclaration for Bank {
-    fn state(&self, inputs: &Inputs) -> Vec<Declared> {
-        let (Ok(videos), Ok(rows)) = (videos(inputs), inputs.written("rows")) else { return Vec::new() };
-        let dim = rows.shape[0].clone();
-        let bound = dim.known().map_or(1.0, |d| (3.0 / d as f64).sqrt());
-        vec![Declared { name: "rows", shape: vec![videos, dim], ty: Type::Float, init: Init::Uniform(bound), reference: Reference::Same }]
+    type Kept<P: Plane> = Out<P>;
+    fn outputs(&self, written: &Written<Late>) -> Result<Out<Shapes>, PortFault> {
+        Ok(Out { rows: Port::whole(Type::Float, shape(written)?) })
+    }
+    fn state(&self, written: &Written<Late>) -> Result<Out<States>, PortFault> {
+        let shape = shape(written)?;
+        let bound = shape[1].known().map_or(1.0, |d| (3.0 / d as f64).sqrt());
+        Ok(Out { rows: State::new(shape, Init::Uniform(bound)) })
     }
 }
 
 impl RegisterKind for Bank {
-    fn read(&self, state: &State, io: &mut BatchIo) -> Result<()> {
-        io.put("rows", state.get("rows"));
-        Ok(())
+    fn read(&self, kept: Out<Batch>) -> Result<Out<Batch>> {
+        Ok(kept)
     }
-    fn write(&self, state: &State, io: &BatchIo) -> Result<()> {
-        let (rows, index, new) = (state.get("rows"), io.tensor("index")?, io.tensor("rows")?.to_kind(Dtype::Float));
-        let mixed = rows.index_select(0, &index) * self.momentum + new * (1.0 - self.momentum);
+    fn write(&self, kept: Out<Batch>, Written { index, rows: new }: Written<Batch>) -> Result<()> {
+        let mut rows = kept.rows;
+        let mixed = rows.index_select(0, &index) * self.momentum + new.to_kind(Dtype::Float) * (1.0 - self.momentum);
         let length = mixed.square().sum_dim_intlist([1i64].as_slice(), true, None::<Dtype>).sqrt();
-        let _ = rows.shallow_clone().index_copy_(0, &index, &(mixed / length));
+        let _ = rows.index_copy_(0, &index, &(mixed / length));
         Ok(())
     }
 }

@@ -1,42 +1,42 @@
-use anyhow::Result;
-use dv_graph::kind::{In, Init, Inputs, Kind, Out, PortFault, Reference, RegisterDeclaration, State as Declared};
-use dv_graph::port::{Port, Type};
-use dv_train::exec::batch::{BatchIo, RegisterKind, State};
-use schemars::JsonSchema;
-use serde::Deserialize;
+use crate::prelude::*;
 
 /// A number that the first step finds and that stays: the constant Z of noise-contrastive estimation.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[kind("memory/constant", outputs = Out, initial = First, source = "Instance discrimination (Wu et al. 2018), section 3.2")]
 pub struct Constant {}
 
-impl Kind for Constant {
-    const NAME: &'static str = "memory/constant";
-    const INPUTS: &'static [In] = &[];
-    const INITIAL: &'static [In] = &[In::new("value", &[Type::Float], "", "the number of the first step")];
-    const OUTPUTS: &'static [Out] = &[Out::new("value", "", "the number, in the first step too")];
-
-    fn ports(&self, _: &Inputs) -> Result<Vec<Port>, PortFault> {
-        Ok(vec![Port::scalar()])
-    }
+#[derive(Ports)]
+pub struct First<P: Plane> {
+    /// the number of the first step
+    value: P::Scalar,
 }
 
+#[derive(Ports)]
+pub struct Out<P: Plane> {
+    /// the number, in the first step too
+    value: P::Scalar,
+}
+
+impl Kind for Constant {}
+
 impl RegisterDeclaration for Constant {
-    fn state(&self, _: &Inputs) -> Vec<Declared> {
-        vec![Declared { name: "value", shape: vec![], ty: Type::Float, init: Init::Constant(0.0), reference: Reference::Same }]
+    type Kept<P: Plane> = Out<P>;
+    fn outputs(&self, _: &Nothing<Late>) -> Result<Out<Shapes>, PortFault> {
+        Ok(Out { value: Port::scalar() })
+    }
+    fn state(&self, _: &Nothing<Late>) -> Result<Out<States>, PortFault> {
+        Ok(Out { value: State::new([], Init::Constant(0.0)) })
     }
 }
 
 impl RegisterKind for Constant {
-    fn read(&self, state: &State, io: &mut BatchIo) -> Result<()> {
-        io.put("value", state.get("value"));
+    fn read(&self, kept: Out<Batch>) -> Result<Out<Batch>> {
+        Ok(kept)
+    }
+    fn start(&self, mut kept: Out<Batch>, initial: First<Batch>) -> Result<()> {
+        kept.value.copy_(&initial.value);
         Ok(())
     }
-    fn start(&self, state: &State, io: &BatchIo) -> Result<()> {
-        state.get("value").copy_(&io.tensor("value")?);
-        Ok(())
-    }
-    fn write(&self, _: &State, _: &BatchIo) -> Result<()> {
+    fn write(&self, _: Out<Batch>, _: Nothing<Batch>) -> Result<()> {
         Ok(())
     }
 }

@@ -1,38 +1,41 @@
-use crate::limits;
-use anyhow::Result;
-use dv_graph::kind::{In, Inputs, Kind, Out, PortFault};
-use dv_graph::port::{Port, Type};
-use dv_train::exec::batch::{BatchIo, BatchKind};
-use schemars::JsonSchema;
-use serde::Deserialize;
+use crate::prelude::*;
 
 /// Rows of a bank for each sample, drawn uniformly from all with replacement; they may hit its own (IIC, lib/NCE).
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[kind("memory/draw", inputs = In, draws = Indices, source = "CMC (Tian et al. 2020), section 3.4; IIC's code")]
 pub struct Draw {
     /// How many are drawn for each sample.
+    #[smoke(12)]
     #[schemars(range(min = 1, max = limits::DRAWN))]
     count: usize,
 }
 
-impl Kind for Draw {
-    const NAME: &'static str = "memory/draw";
-    const INPUTS: &'static [In] = &[In::new("index", &[Type::Index], "", "the source's index, which knows how many rows there are")];
-    const OUTPUTS: &'static [Out] = &[Out::draw("indices", "count", "rows of the bank")];
+#[derive(Ports)]
+pub struct In<P: Plane> {
+    /// the source's index, which knows how many rows there are
+    index: P::Index,
+}
 
-    fn ports(&self, inputs: &Inputs) -> Result<Vec<Port>, PortFault> {
-        let Some(range) = inputs.get("index").and_then(|p| p.range.clone()) else {
-            return Err(PortFault::input("index", "it does not say how many samples there are: take the source's `index`"));
-        };
-        Ok(vec![Port::index([self.count.into()]).with_range(range)])
+#[derive(Ports)]
+pub struct Indices<P: Plane> {
+    /// `count` rows of the bank
+    indices: P::Index,
+}
+
+impl Kind for Draw {
+    fn drawn(&self, inputs: In<Shapes>) -> Result<Indices<Shapes>, PortFault> {
+        let unknown = || PortFault::input("index", "it does not say how many samples there are: take the source's `index`");
+        Ok(Indices { indices: Port::index([self.count.into()]).with_range(inputs.index.range.ok_or_else(unknown)?) })
+    }
+    fn draw(&self, mut dice: Indices<Dice>, seen: &Seen<Self>) -> Result<Indices<Row>> {
+        let unknown = || anyhow!("the number of values of the index at `index` is known only with the data (--data)");
+        let range = seen.inputs.index.range.ok_or_else(unknown)?;
+        Ok(Indices { indices: (0..self.count).map(|_| dice.indices.below(range) as i64).collect() })
     }
 }
 
 impl BatchKind for Draw {
-    fn run(&self, io: &mut BatchIo) -> Result<()> {
-        // a given draw says itself where its rows lie
-        let range = if io.optional("indices").is_some() { 0 } else { io.range("index")? };
-        io.draw_index("indices", &[self.count as i64], |rng, _| (0..self.count).map(|_| rng.below(range) as i64).collect()).map(drop)
+    fn run(&self, _: In<Batch>, _: &Cx<Self>) -> Result<Nothing<Batch>> {
+        Ok(Nothing::default())
     }
 }
 

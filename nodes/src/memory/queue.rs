@@ -1,67 +1,74 @@
-use crate::limits;
-use anyhow::{ensure, Result};
-use dv_graph::kind::{In, Init, Inputs, Kind, Out, PortFault, Reference, RegisterDeclaration, State as Declared};
-use dv_graph::port::{Port, Type};
-use dv_train::exec::batch::{BatchIo, RegisterKind, State};
-use schemars::JsonSchema;
-use serde::Deserialize;
-use tch::{Kind as Dtype, Tensor};
+use crate::prelude::*;
 
 /// The newest rows that were written: a step replaces the oldest ones by its batch, in sample order, and goes round at the
 /// end (MoCo, algorithm 1). It starts with random values of unit length along the last axis (MoCo; of rows of segments each segment).
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[kind("memory/queue", outputs = Out, writes = Written, source = "MoCo (He et al. 2020), algorithm 1")]
 pub struct Queue {
     /// How many rows it holds, at least the batch.
+    #[smoke(batch)]
     #[schemars(range(min = 1, max = limits::ROWS))]
     rows: usize,
 }
 
-impl Kind for Queue {
-    const NAME: &'static str = "memory/queue";
-    const INPUTS: &'static [In] = &[];
-    const WRITES: &'static [In] = &[In::new("rows", &[Type::Float], "...", "one row of each sample")];
-    const OUTPUTS: &'static [Out] =
-        &[Out::new("rows", "K ...", "all rows, from before the step"), Out::new("filled", "", "how many of them were written, as a float")];
+#[derive(Ports)]
+pub struct Written<P: Plane> {
+    /// `...` one row of each sample
+    rows: P::Float,
+}
 
+#[derive(Ports)]
+pub struct Out<P: Plane> {
+    /// `K ...` all rows, from before the step
+    rows: P::Whole,
+    /// how many of them were written, as a float
+    filled: P::Scalar,
+}
+
+#[derive(Ports)]
+pub struct Kept<P: Plane> {
+    /// `K ...` the rows
+    rows: P::Float,
+    /// `1` where the next batch goes
+    pointer: P::Index,
+    /// how many rows were written
+    filled: P::Index,
+}
+
+impl Kind for Queue {
     fn batch_at_most(&self) -> Option<(&'static str, usize)> {
         Some(("rows", self.rows))
-    }
-    fn ports(&self, inputs: &Inputs) -> Result<Vec<Port>, PortFault> {
-        let written = inputs.written("rows")?;
-        let shape = std::iter::once(self.rows.into()).chain(written.shape.iter().cloned());
-        Ok(vec![Port::whole(Type::Float, shape), Port::scalar()])
     }
 }
 
 impl RegisterDeclaration for Queue {
-    fn state(&self, inputs: &Inputs) -> Vec<Declared> {
-        let written = inputs.written("rows").map(|p| p.shape.clone()).unwrap_or_default();
-        let shape = std::iter::once(self.rows.into()).chain(written).collect();
-        let rows = Declared { name: "rows", shape, ty: Type::Float, init: Init::UnitLength, reference: Reference::FirstAxisLast };
-        let zero = Init::Constant(0.0);
-        let pointer = Declared { name: "pointer", shape: vec![1.into()], ty: Type::Index, init: zero, reference: Reference::Same };
-        let filled = Declared { name: "filled", shape: vec![], ty: Type::Index, init: zero, reference: Reference::None };
-        vec![rows, pointer, filled]
+    type Kept<P: Plane> = Kept<P>;
+    fn outputs(&self, written: &Written<Late>) -> Result<Out<Shapes>, PortFault> {
+        let shape = std::iter::once(self.rows.into()).chain(written.rows.clone()?.shape);
+        Ok(Out { rows: Port::whole(Type::Float, shape), filled: Port::scalar() })
+    }
+    fn state(&self, written: &Written<Late>) -> Result<Kept<States>, PortFault> {
+        let shape = std::iter::once(self.rows.into()).chain(written.rows.clone()?.shape);
+        Ok(Kept {
+            rows: State::new(shape, Init::UnitLength).reference(Reference::FirstAxisLast),
+            pointer: State::new([1.into()], Init::Constant(0.0)),
+            filled: State::new([], Init::Constant(0.0)).reference(Reference::None),
+        })
     }
 }
 
 impl RegisterKind for Queue {
-    fn read(&self, state: &State, io: &mut BatchIo) -> Result<()> {
-        io.put("rows", state.get("rows"));
-        io.put("filled", state.get("filled").to_kind(Dtype::Float));
-        Ok(())
+    fn read(&self, kept: Kept<Batch>) -> Result<Out<Batch>> {
+        Ok(Out { rows: kept.rows, filled: kept.filled.to_kind(Dtype::Float) })
     }
-    fn write(&self, state: &State, io: &BatchIo) -> Result<()> {
-        let (rows, new, pointer) = (state.get("rows"), io.tensor("rows")?, state.get("pointer"));
+    fn write(&self, mut kept: Kept<Batch>, Written { rows: new }: Written<Batch>) -> Result<()> {
         let (k, n) = (self.rows as i64, new.size()[0]);
         ensure!(n <= k, "{n} rows are written to a queue of {k}: it must hold at least one batch");
-        let at = i64::try_from(&pointer)?;
-        let places = (Tensor::arange(n, (Dtype::Int64, rows.device())) + at).remainder(k);
-        let _ = rows.shallow_clone().index_copy_(0, &places, &new.to_kind(Dtype::Float));
-        let _ = pointer.shallow_clone().fill_((at + n) % k);
-        let filled = i64::try_from(&state.get("filled"))?;
-        let _ = state.get("filled").fill_((filled + n).min(k));
+        let at = i64::try_from(&kept.pointer)?;
+        let places = (Tensor::arange(n, (Dtype::Int64, kept.rows.device())) + at).remainder(k);
+        let _ = kept.rows.index_copy_(0, &places, &new.to_kind(Dtype::Float));
+        let _ = kept.pointer.fill_((at + n) % k);
+        let filled = i64::try_from(&kept.filled)?;
+        let _ = kept.filled.fill_((filled + n).min(k));
         Ok(())
     }
 }

@@ -170,3 +170,44 @@ mod tests {
         assert_eq!(Among::All.class(&[0, 0, 1], false), None);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// All permutations in lexicographic order.
+    fn all(n: i64) -> Vec<Vec<i64>> {
+        let mut list = vec![vec![]];
+        for _ in 0..n {
+            let longer = |o: Vec<i64>| (0..n).filter(|i| !o.contains(i)).map(|i| [&o[..], &[i]].concat()).collect::<Vec<_>>();
+            list = list.into_iter().flat_map(longer).collect();
+        }
+        list
+    }
+
+    #[test]
+    fn classes_count_in_lexicographic_order() {
+        for n in 1..=5 {
+            let orders = all(n);
+            assert_eq!(Among::All.classes(n as usize, false), Ok(orders.len()));
+            for (class, order) in orders.iter().enumerate() {
+                assert_eq!(Among::All.class(order, false), Some(class));
+            }
+            let kept: Vec<&Vec<i64>> = orders.iter().filter(|o| n == 1 || o[0] < o[n as usize - 1]).collect();
+            assert_eq!(Among::All.classes(n as usize, true), Ok(kept.len()));
+            for (class, order) in kept.into_iter().enumerate() {
+                assert_eq!(Among::All.class(order, true), Some(class), "{order:?}");
+                assert_eq!(Among::All.class(&reversed(order), true), Some(class));
+            }
+        }
+    }
+
+    #[test]
+    fn a_list_gives_its_own_classes() {
+        let list = Among::Listed(vec![vec![0, 2, 1], vec![0, 1, 2]]);
+        assert_eq!(list.class(&[0, 1, 2], false), Some(1));
+        assert_eq!(list.class(&[1, 2, 0], false), None);
+        assert_eq!(list.class(&[1, 2, 0], true), Some(0));
+        assert_eq!(Among::All.class(&[0, 0, 1], false), None);
+    }
+}

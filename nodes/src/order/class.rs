@@ -1,19 +1,9 @@
 use super::among::Among;
-use crate::pixels::length;
-use anyhow::{bail, Result};
-use dv_graph::host::{Array, SampleIo, SampleKind, Value};
-use dv_graph::kind::{In, Inputs, Kind, Out, PortFault};
-use dv_graph::port::{Port, Type};
-use dv_graph::settings::SettingFaults;
-use dv_train::exec::batch::{BatchIo, BatchKind};
-use schemars::JsonSchema;
-use serde::Deserialize;
-use tch::{Device, Tensor};
+use crate::prelude::*;
 
 /// The class of a permutation, for order prediction: its place among all permutations in lexicographic order (the identity is 0;
 /// VCOP), or in a list.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[kind("order/class", inputs = In, outputs = Out, source = "VCOP (Xu et al. 2019), section 3.1; OPN (Lee et al. 2017)")]
 pub struct Class {
     /// "all", or the permutations that there are, in the order of their classes: `[[0, 1, 2], [1, 0, 2]]`. One that is
     /// not listed stops the run.
@@ -23,49 +13,50 @@ pub struct Class {
     undirected: bool,
 }
 
-impl Kind for Class {
-    const NAME: &'static str = "order/class";
-    const INPUTS: &'static [In] = &[In::new("order", &[Type::Index], "N", "a permutation: each of 0..N once")];
-    const OUTPUTS: &'static [Out] = &[Out::new("class", "", "its class, from 0")];
+#[derive(Ports)]
+pub struct In<P: Plane> {
+    /// `N` a permutation: each of 0..N once
+    order: P::Index,
+}
 
+#[derive(Ports)]
+pub struct Out<P: Plane> {
+    /// its class, from 0
+    class: P::Index,
+}
+
+impl Kind for Class {
     fn check(&self, faults: &mut SettingFaults) {
         if let Err(message) = self.among.check(self.undirected) {
             faults.add("among", message);
         }
     }
-    fn ports(&self, inputs: &Inputs) -> Result<Vec<Port>, PortFault> {
-        let items = length(inputs, "order", 0)?;
+    fn ports(&self, inputs: In<Shapes>) -> Result<Out<Shapes>, PortFault> {
+        let items = length(&inputs.order, "order", 0)?;
         let classes = self.among.classes(items, self.undirected).map_err(|m| PortFault::input("order", m))?;
-        Ok(vec![Port::index([]).with_range(classes.into())])
+        Ok(Out { class: Port::index([]).with_range(classes.into()) })
     }
 }
 
 impl Class {
     fn class(&self, order: &[i64]) -> Result<i64> {
-        match self.among.class(order, self.undirected) {
-            Some(class) => Ok(class as i64),
-            None => bail!("{order:?} is none of the permutations that have a class"),
-        }
+        let class = self.among.class(order, self.undirected);
+        class.map(|class| class as i64).ok_or_else(|| anyhow!("{order:?} is none of the permutations that have a class"))
     }
 }
 
 impl SampleKind for Class {
-    fn run(&self, io: &mut SampleIo) -> Result<()> {
-        let Value::Index(order) = io.input("order")? else { bail!("`order` must be an index") };
-        let class = self.class(&order.data)?;
-        io.put("class", Value::Index(Array::new(vec![], vec![class])));
-        Ok(())
+    fn run(&self, inputs: In<Host>, _: Nothing<Row>) -> Result<Out<Host>> {
+        Ok(Out { class: Array::scalar(self.class(&inputs.order.data)?) })
     }
 }
 
 impl BatchKind for Class {
-    fn run(&self, io: &mut BatchIo) -> Result<()> {
-        let order = io.tensor("order")?;
-        let flat = Vec::<i64>::try_from(order.to_device(Device::Cpu).flatten(0, -1))?;
-        let items = order.size()[1].max(1) as usize;
+    fn run(&self, inputs: In<Batch>, _: &Cx<Self>) -> Result<Out<Batch>> {
+        let flat = Vec::<i64>::try_from(inputs.order.to_device(Device::Cpu).flatten(0, -1))?;
+        let items = inputs.order.size()[1].max(1) as usize;
         let classes = flat.chunks(items).map(|o| self.class(o)).collect::<Result<Vec<i64>>>()?;
-        io.put("class", Tensor::from_slice(&classes).to_device(order.device()));
-        Ok(())
+        Ok(Out { class: Tensor::from_slice(&classes).to_device(inputs.order.device()) })
     }
 }
 

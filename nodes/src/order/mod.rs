@@ -1,20 +1,21 @@
 //! Temporal order: permutations, and clips and features put in another order.
 
+use crate::prelude::*;
+
 mod among;
-pub mod class;
-pub mod permutation;
-pub mod permute_items;
-pub mod permute_segments;
-pub mod restore;
-pub mod swap;
 
-use dv_train::exec::batch::NodeEntry;
+family! {
+    draw permutation::Permutation,
+    draw swap::Swap,
+    both class::Class,
+    batch permute_items::PermuteItems,
+    both permute_segments::PermuteSegments,
+    batch restore::Restore,
+}
 
-pub static NODES: &[NodeEntry] = &[
-    NodeEntry::both::<permutation::Permutation>(),
-    NodeEntry::both::<swap::Swap>(),
-    NodeEntry::both::<class::Class>(),
-    NodeEntry::batch::<permute_items::PermuteItems>(),
-    NodeEntry::both::<permute_segments::PermuteSegments>(),
-    NodeEntry::batch::<restore::Restore>(),
-];
+#[derive(Ports)]
+pub struct Order<P: Plane> {
+    /// `items` each of 0..items once
+    #[range("items")]
+    pub order: P::Index,
+}

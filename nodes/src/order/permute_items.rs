@@ -1,50 +1,45 @@
-use crate::pixels::length;
-use anyhow::{ensure, Result};
-use dv_graph::kind::{Axes, In, Inputs, Kind, Out, PortFault};
-use dv_graph::port::{Axis, Port, Type};
-use dv_train::exec::batch::{BatchIo, BatchKind};
-use schemars::JsonSchema;
-use serde::Deserialize;
-use tch::{Kind as Dtype, Tensor};
+use crate::prelude::*;
 
 /// The items of an item axis in another order: item j of the result is item `order[j]` of the input. It takes clips, or,
 /// for less to move, their features (VCOP).
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[kind("order/permute_items", inputs = In, outputs = Out, axes = Keep, source = "VCOP (Xu et al. 2019), section 3.1")]
 pub struct PermuteItems {}
 
-impl Kind for PermuteItems {
-    const NAME: &'static str = "order/permute_items";
-    const INPUTS: &'static [In] = &[
-        In::new("items", &[Type::Bytes, Type::Float, Type::Index], "...", "what has one item axis, of N items"),
-        In::new("order", &[Type::Index], "N", "which item comes where"),
-    ];
-    const OUTPUTS: &'static [Out] = &[Out::new("items", "axis.. ...", "the items in that order, numbered from 0 on the same axis")];
-    const AXES: Axes = Axes::Keep;
+#[derive(Ports)]
+pub struct In<P: Plane> {
+    /// `...` what has one item axis, of N items
+    items: P::Any,
+    /// `N` which item comes where
+    order: P::Index,
+}
 
-    fn ports(&self, inputs: &Inputs) -> Result<Vec<Port>, PortFault> {
-        let items = inputs.port("items");
-        let order = length(inputs, "order", 0)?;
-        if !inputs.axes("order").is_empty() {
+#[derive(Ports)]
+pub struct Out<P: Plane> {
+    /// `axis.. ...` the items in that order, numbered from 0 on the same axis
+    items: P::Any,
+}
+
+impl Kind for PermuteItems {
+    fn ports(&self, In { items, order }: In<Shapes>) -> Result<Out<Shapes>, PortFault> {
+        let count = length(&order, "order", 0)?;
+        if !order.axes.is_empty() {
             return Err(PortFault::input("order", "one order a sample was expected, without item axes"));
         }
         match &items.axes[..] {
-            [axis] if axis.len() == order => Ok(vec![Port { axes: vec![Axis::counted(&axis.name, order)], ..items.clone() }]),
-            [axis] => Err(PortFault::input("order", format!("an order of {order}, but the axis `{}` has {} items", axis.name, axis.len()))),
+            [axis] if axis.len() == count => Ok(Out { items: Port { axes: vec![Axis::counted(&axis.name, count)], ..items } }),
+            [axis] => Err(PortFault::input("order", format!("an order of {count}, but the axis `{}` has {} items", axis.name, axis.len()))),
             _ => Err(PortFault::input("items", format!("one item axis was expected; this is {items}"))),
         }
     }
 }
 
 impl BatchKind for PermuteItems {
-    fn run(&self, io: &mut BatchIo) -> Result<()> {
-        let (items, order) = (io.tensor("items")?, io.tensor("order")?);
+    fn run(&self, In { items, order }: In<Batch>, _: &Cx<Self>) -> Result<Out<Batch>> {
         let size = items.size();
         ensure!(size.len() > 1 && size[..2] == order.size()[..], "items {size:?} and order {:?} do not match", order.size());
         let own = Tensor::arange(size[0], (Dtype::Int64, items.device())).unsqueeze(1) * size[1];
         let moved = items.flatten(0, 1).index_select(0, &(order + own).flatten(0, -1));
-        io.put("items", moved.reshape(&size[..]));
-        Ok(())
+        Ok(Out { items: moved.reshape(&size[..]) })
     }
 }
 

@@ -1,68 +1,54 @@
-use crate::pixels::{clip_size, clips_like, device_size, host_size, length, PIXELS};
-use anyhow::{ensure, Result};
-use dv_graph::host::{Array, SampleIo, SampleKind, Value};
-use dv_graph::kind::{In, Inputs, Kind, Out, PortFault};
-use dv_graph::port::{Port, Type};
-use dv_train::exec::batch::{BatchIo, BatchKind};
-use schemars::JsonSchema;
-use serde::Deserialize;
-use tch::{Kind as Dtype, Tensor};
+use crate::prelude::*;
 
 /// Clips cut in N segments of equal length and put together in another order: segment j of the result is segment
 /// `order[j]` of the input. DualVar, the shuffled clip of shuffle-rank.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[kind("order/permute_segments", inputs = In, outputs = Same, source = "DualVar (Zhang et al. 2021), section 3.3")]
 pub struct PermuteSegments {}
 
-impl Kind for PermuteSegments {
-    const NAME: &'static str = "order/permute_segments";
-    const INPUTS: &'static [In] = &[
-        In::new("clips", PIXELS, "3 T H W", "clips; T must be a multiple of N"),
-        In::new("order", &[Type::Index], "N", "which segment comes where"),
-    ];
-    const OUTPUTS: &'static [Out] = &[Out::new("clips", "3 T H W", "the clips with their segments in that order")];
+#[derive(Ports)]
+pub struct In<P: Plane> {
+    /// `3 T H W` clips; T must be a multiple of N
+    clips: P::Pixels,
+    /// `N` which segment comes where
+    order: P::Index,
+}
 
-    fn ports(&self, inputs: &Inputs) -> Result<Vec<Port>, PortFault> {
-        let size = clip_size(inputs, "clips")?;
-        let segments = length(inputs, "order", 0)?;
-        if segments == 0 || size[0] % segments != 0 {
-            return Err(PortFault::input("clips", format!("{} frames cannot be cut in {segments} equal segments", size[0])));
-        }
-        Ok(vec![clips_like(inputs, "clips", size)])
+impl Kind for PermuteSegments {
+    fn ports(&self, inputs: In<Shapes>) -> Result<Same<Shapes>, PortFault> {
+        let (time, segments) = (length(&inputs.clips, "clips", 1)?, length(&inputs.order, "order", 0)?);
+        cut(time, segments).map_err(|e| PortFault::input("clips", e.to_string()))?;
+        Ok(Same { clips: inputs.clips })
     }
 }
 
+/// Frames of a segment.
+fn cut(time: usize, segments: usize) -> Result<usize> {
+    ensure!(segments > 0 && time.is_multiple_of(segments), "{time} frames cannot be cut in {segments} equal segments");
+    Ok(time / segments)
+}
+
 impl SampleKind for PermuteSegments {
-    fn run(&self, io: &mut SampleIo) -> Result<()> {
-        let clip = io.bytes("clips")?;
-        let Value::Index(order) = io.input("order")? else { anyhow::bail!("`order` must be an index") };
-        let [time, _, _] = host_size(clip)?;
-        let segments = order.data.len();
-        ensure!(segments > 0 && time % segments == 0, "{time} frames cannot be cut in {segments} equal segments");
-        let size = clip.data.len() / segments;
-        let mut data = Vec::with_capacity(clip.data.len());
-        for &from in order.data.iter() {
-            ensure!((0..segments as i64).contains(&from), "`order` must lie in 0..{segments}");
-            data.extend_from_slice(&clip.data[from as usize * size..][..size]);
-        }
-        io.put("clips", Value::Bytes(Array::new(clip.shape.clone(), data)));
-        Ok(())
+    fn run(&self, inputs: In<Host>, _: Nothing<Row>) -> Result<Same<Host>> {
+        let (clip, order) = (inputs.clips.single()?, &inputs.order.data);
+        let length = cut(clip.size()[0], order.len())?;
+        let inside = order.iter().all(|from| (0..order.len() as i64).contains(from));
+        ensure!(inside, "`order` must lie in 0..{}", order.len());
+        let frames = order.iter().flat_map(|from| (0..length).map(move |j| *from as usize * length + j));
+        Ok(Same { clips: clip.transformed(&Transform::frames(frames.collect()))?.into() })
     }
 }
 
 impl BatchKind for PermuteSegments {
-    fn run(&self, io: &mut BatchIo) -> Result<()> {
-        let (clips, order) = (io.tensor("clips")?, io.tensor("order")?);
+    fn run(&self, In { clips, order }: In<Batch>, _: &Cx<Self>) -> Result<Same<Batch>> {
         let [rows, time, height, width] = device_size(&clips)?;
         let segments = order.size()[1];
-        ensure!(segments > 0 && time % segments == 0, "{time} frames cannot be cut in {segments} equal segments");
+        let length = cut(time as usize, segments as usize)? as i64;
         let own = Tensor::arange(rows, (Dtype::Int64, clips.device())).unsqueeze(1) * segments;
         let from = (order + own).flatten(0, -1);
         // whole segments move: [rows * segments, frames of a segment, H, W, 3]
-        let cut = clips.permute([0, 2, 3, 4, 1]).reshape([rows * segments, time / segments, height, width, 3]);
+        let cut = clips.permute([0, 2, 3, 4, 1]).reshape([rows * segments, length, height, width, 3]);
         let moved = cut.index_select(0, &from).reshape([rows, time, height, width, 3]);
-        io.put("clips", moved.permute([0, 4, 1, 2, 3]));
-        Ok(())
+        Ok(Same { clips: moved.permute([0, 4, 1, 2, 3]) })
     }
 }
 

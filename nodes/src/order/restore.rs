@@ -1,36 +1,30 @@
-use anyhow::{ensure, Result};
-use dv_graph::kind::{In, Inputs, Kind, Out, PortFault};
-use dv_graph::port::{Port, Type};
-use dv_train::exec::batch::{BatchIo, BatchKind};
-use schemars::JsonSchema;
-use serde::Deserialize;
+use crate::prelude::*;
 
 /// Undoes a permutation of items: item j of the input was item `order[j]` before, and goes back there.
 /// DualVar, the calibration of the shuffled series.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[kind("order/restore", inputs = In, outputs = Out, source = "DualVar (Zhang et al. 2021), section 3.3")]
 pub struct Restore {}
 
-impl Kind for Restore {
-    const NAME: &'static str = "order/restore";
-    const INPUTS: &'static [In] = &[
-        In::new("items", &[Type::Float], "N D", "permuted items"),
-        In::new("order", &[Type::Index], "N", "the permutation that they went through"),
-    ];
-    const OUTPUTS: &'static [Out] = &[Out::new("items", "N D", "the items at their first places")];
-
-    fn ports(&self, inputs: &Inputs) -> Result<Vec<Port>, PortFault> {
-        Ok(vec![Port::float(inputs.port("items").shape.clone())])
-    }
+#[derive(Ports)]
+pub struct In<P: Plane> {
+    /// `N D` permuted items
+    items: P::Float,
+    /// `N` the permutation that they went through
+    order: P::Index,
 }
 
+#[derive(Ports)]
+pub struct Out<P: Plane> {
+    /// `N D` the items at their first places
+    items: P::Float,
+}
+
+impl Kind for Restore {}
+
 impl BatchKind for Restore {
-    fn run(&self, io: &mut BatchIo) -> Result<()> {
-        let (items, order) = (io.tensor("items")?, io.tensor("order")?);
+    fn run(&self, In { items, order }: In<Batch>, _: &Cx<Self>) -> Result<Out<Batch>> {
         ensure!(items.size()[..2] == order.size()[..], "items {:?} and order {:?} do not match", items.size(), order.size());
-        let to = order.unsqueeze(-1).expand_as(&items);
-        io.put("items", items.zeros_like().scatter(1, &to, &items));
-        Ok(())
+        Ok(Out { items: items.zeros_like().scatter(1, &order.unsqueeze(-1).expand_as(&items), &items) })
     }
 }
 

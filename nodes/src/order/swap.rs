@@ -1,52 +1,22 @@
-use crate::limits;
-use anyhow::Result;
-use dv_graph::draw::Rng;
-use dv_graph::host::{SampleIo, SampleKind};
-use dv_graph::kind::{In, Inputs, Kind, Out, PortFault};
-use dv_graph::port::Port;
-use dv_train::exec::batch::{BatchIo, BatchKind};
-use schemars::JsonSchema;
-use serde::Deserialize;
+use super::Order;
+use crate::prelude::*;
 
 /// A permutation for each sample that exchanges two items, any two, and leaves the others: never the identity. With
 /// `order/permute_segments` and 4 items it is IIC's intra-negative by temporal shuffling.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[kind("order/swap", draws = Order, source = "IIC (Tao et al. 2020), section 3.3, and its code")]
 pub struct Swap {
     /// How many items there are.
     #[schemars(range(min = 2, max = limits::ITEMS))]
     items: usize,
 }
 
-impl Swap {
-    fn draw(&self, rng: &mut Rng) -> Vec<i64> {
-        let mut order: Vec<i64> = (0..self.items as i64).collect();
-        let first = rng.below(self.items);
-        let second = (first + 1 + rng.below(self.items - 1)) % self.items;
-        order.swap(first, second);
-        order
-    }
-}
-
 impl Kind for Swap {
-    const NAME: &'static str = "order/swap";
-    const INPUTS: &'static [In] = &[];
-    const OUTPUTS: &'static [Out] = &[Out::draw("order", "N", "0..items with two exchanged")];
-
-    fn ports(&self, _: &Inputs) -> Result<Vec<Port>, PortFault> {
-        Ok(vec![Port::index([self.items.into()]).with_range(self.items.into())])
-    }
-}
-
-impl SampleKind for Swap {
-    fn run(&self, io: &mut SampleIo) -> Result<()> {
-        io.draw_index("order", &[self.items], |rng| self.draw(rng)).map(drop)
-    }
-}
-
-impl BatchKind for Swap {
-    fn run(&self, io: &mut BatchIo) -> Result<()> {
-        io.draw_index("order", &[self.items as i64], |rng, _| self.draw(rng)).map(drop)
+    fn draw(&self, mut dice: Order<Dice>, _: &Seen<Self>) -> Result<Order<Row>> {
+        let mut order: Vec<i64> = (0..self.items as i64).collect();
+        let first = dice.order.below(self.items);
+        let second = (first + 1 + dice.order.below(self.items - 1)) % self.items;
+        order.swap(first, second);
+        Ok(Order { order })
     }
 }
 

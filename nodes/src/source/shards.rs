@@ -1,21 +1,14 @@
-use crate::limits;
-use anyhow::Result;
-use dv_graph::host::{Array, SampleIo, SampleKind, Value};
-use dv_graph::kind::{HoldOut, In, Inputs, Kind, Out, Part, PortFault, Source};
-use dv_graph::port::{Dim, Port};
-use dv_graph::settings::SettingFaults;
-use schemars::JsonSchema;
-use serde::Deserialize;
+use crate::prelude::*;
 
 /// The videos of one split of a packed set, each as frames that can be asked for.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[kind("source/shards", outputs = Videos, source = "standard")]
 pub struct Shards {
     /// Name of the packed set: the folder of that name below the data folder.
     set: String,
     /// Name of the split: `train01`, `test01`.
     split: String,
     /// Rows of the split's list that are withheld for validation; 0: none, all are read.
+    #[smoke(3)]
     #[schemars(range(min = 0, max = limits::ROWS))]
     hold_out: usize,
     /// The seed of the draw. Required where `hold_out` is above 0 (DualVar: 666). The withheld rows are the first `hold_out` of numpy's
@@ -23,7 +16,7 @@ pub struct Shards {
     #[schemars(range(min = 0, max = u32::MAX))]
     hold_out_seed: Option<u32>,
     /// Which rows are read. Required where `hold_out` is above 0.
-    part: Option<Part>,
+    part: Option<HeldPart>,
     /// Height in pixels at which the set was packed.
     #[schemars(range(min = 1, max = limits::PACKED_PIXELS))]
     height: usize,
@@ -32,16 +25,22 @@ pub struct Shards {
     width: usize,
 }
 
-impl Kind for Shards {
-    const NAME: &'static str = "source/shards";
-    const INPUTS: &'static [In] = &[];
-    const OUTPUTS: &'static [Out] = &[
-        Out::new("frames", "3 frames H W", "the video: 8-bit RGB, as many frames as it has"),
-        Out::new("label", "", "class, in 0..classes; sets without classes have none"),
-        Out::new("index", "", "position among the rows that the source reads"),
-        Out::new("group", "", "group of the video, in 0..groups by name: clips of one source share one (`gNN` in UCF101's file names, or the column `group` of a CSV); else each video is its own"),
-    ];
+#[derive(Ports)]
+pub struct Videos<P: Plane> {
+    /// `3 frames height width` the video: 8-bit RGB, as many frames as it has
+    frames: P::Video,
+    /// class, in 0..classes; sets without classes have none
+    #[range("classes")]
+    label: Option<P::Index>,
+    /// position among the rows that the source reads
+    #[range("videos")]
+    index: P::Index,
+    /// group of the video, in 0..groups by name: clips of one source share one (`gNN` in UCF101's file names, or the column `group` of a CSV); else each video is its own
+    #[range("groups")]
+    group: P::Index,
+}
 
+impl Kind for Shards {
     fn check(&self, faults: &mut SettingFaults) {
         faults.require(!self.set.is_empty(), "set", "must name a set");
         faults.require(!self.split.is_empty(), "split", "must name a split");
@@ -59,44 +58,21 @@ impl Kind for Shards {
             }
         }
     }
-    fn ports(&self, _: &Inputs) -> Result<Vec<Port>, PortFault> {
-        let symbol = |name: &str| Dim::Symbol(name.into());
-        Ok(vec![
-            Port::video([3.into(), symbol("frames"), self.height.into(), self.width.into()]),
-            Port::index([]).with_range(symbol("classes")),
-            Port::index([]).with_range(symbol("videos")),
-            Port::index([]).with_range(symbol("groups")),
-        ])
-    }
     fn source(&self) -> Option<Source> {
-        Some(Source {
-            set: self.set.clone(),
-            split: self.split.clone(),
-            held: self.held(),
-            height: self.height,
-            width: self.width,
-            streams: vec!["rgb".to_string()],
+        let held = || Some(HoldOut { rows: self.hold_out, seed: self.hold_out_seed?, part: self.part? }).filter(|held| held.rows > 0);
+        let (set, split) = (self.set.clone(), self.split.clone());
+        Some(Source { set, split, held: held(), height: self.height, width: self.width, streams: vec!["rgb".to_string()] })
+    }
+}
+
+impl SourceKind for Shards {
+    fn read(&self, sample: &SourceSample) -> Result<Videos<Host>> {
+        Ok(Videos {
+            frames: sample.video.clone(),
+            label: sample.label.map(|label| Array::scalar(i64::from(label))),
+            index: Array::scalar(sample.position as i64),
+            group: Array::scalar(sample.group as i64),
         })
-    }
-}
-
-impl Shards {
-    fn held(&self) -> Option<HoldOut> {
-        Some(HoldOut { rows: self.hold_out, seed: self.hold_out_seed?, part: self.part? }).filter(|held| held.rows > 0)
-    }
-}
-
-impl SampleKind for Shards {
-    fn run(&self, io: &mut SampleIo) -> Result<()> {
-        let source = io.source()?;
-        let scalar = |n: i64| Value::Index(Array::new(vec![], vec![n]));
-        io.put("frames", Value::Video(source.video.clone()));
-        io.put("index", scalar(source.position as i64));
-        io.put("group", scalar(source.group as i64));
-        if let Some(label) = source.label {
-            io.put("label", scalar(i64::from(label)));
-        }
-        Ok(())
     }
 }
 

@@ -1,58 +1,30 @@
-use super::crop::{self, Square};
-use super::{CLIPS, SQUARE};
-use crate::limits;
-use crate::pixels::{clip_size, clips_like};
-use anyhow::Result;
-use dv_graph::host::{SampleIo, SampleKind};
-use dv_graph::kind::{In, Inputs, Kind, Out, PortFault};
-use dv_graph::port::Port;
-use dv_train::exec::batch::{BatchIo, BatchKind};
-use schemars::JsonSchema;
-use serde::Deserialize;
+use super::fits;
+use crate::prelude::*;
 
 /// A square cut out of the middle. Half pixels are rounded to even offsets, as Python's `round` does (both papers).
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[kind("view/center_crop", inputs = Pixels, outputs = Square, source = "standard; torchvision's rounding")]
 pub struct CenterCrop {
     /// Side of the square, in pixels.
+    #[smoke(56)]
     #[schemars(range(min = 1, max = limits::PIXELS))]
     size: usize,
 }
 
-impl CenterCrop {
-    fn square(&self, frame: [usize; 2]) -> Result<Square> {
+impl Kind for CenterCrop {
+    fn ports(&self, inputs: Pixels<Shapes>) -> Result<Square<Shapes>, PortFault> {
+        fits(&inputs.clips, self.size, "size")?;
+        derived(self, inputs)
+    }
+}
+
+impl ViewKind for CenterCrop {
+    fn transform(&self, _: Nothing<Row>, [_, height, width]: [usize; 3]) -> Result<Transform> {
         let offset = |length: usize| {
             let twice = length as i64 - self.size as i64;
             // n + 1/2 goes to the even neighbour
             twice.div_euclid(2) + i64::from(twice.rem_euclid(4) == 3)
         };
-        Square::new(offset(frame[0]), offset(frame[1]), self.size as i64, frame)
-    }
-}
-
-impl Kind for CenterCrop {
-    const NAME: &'static str = "view/center_crop";
-    const INPUTS: &'static [In] = &[CLIPS];
-    const OUTPUTS: &'static [Out] = &[SQUARE];
-
-    fn ports(&self, inputs: &Inputs) -> Result<Vec<Port>, PortFault> {
-        let [time, height, width] = clip_size(inputs, "clips")?;
-        if self.size > height.min(width) {
-            return Err(PortFault::setting("size", format!("a square of {} does not fit in {height}x{width}", self.size)));
-        }
-        Ok(vec![clips_like(inputs, "clips", [time, self.size, self.size])])
-    }
-}
-
-impl SampleKind for CenterCrop {
-    fn run(&self, io: &mut SampleIo) -> Result<()> {
-        crop::fixed_host(io, |frame| self.square(frame))
-    }
-}
-
-impl BatchKind for CenterCrop {
-    fn run(&self, io: &mut BatchIo) -> Result<()> {
-        crop::fixed_device(io, |frame| self.square(frame))
+        Ok(Transform::crop(Region::square(offset(height), offset(width), self.size as i64, [height, width])?))
     }
 }
 

@@ -1,18 +1,8 @@
-use crate::limits;
-use anyhow::{ensure, Result};
-use dv_graph::draw::Rng;
-use dv_graph::kind::{Axes, In, Inputs, Kind, Out, PortFault};
-use dv_graph::port::{Port, Type};
-use dv_graph::settings::SettingFaults;
-use dv_train::exec::batch::{BatchIo, BatchKind};
-use schemars::JsonSchema;
-use serde::Deserialize;
+use crate::prelude::*;
 use std::collections::BTreeMap;
-use tch::Tensor;
 
 /// Each sample takes one of several branches, drawn by their odds. Only the drawn branch is computed for it.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[kind("view/choose", inputs = Branches, outputs = Chosen, draws = Choice, axes = None, chooses = true, source = "standard")]
 pub struct Choose {
     /// How likely each branch is, by its input's name; the sum need not be 1. A draw equal to a cumulative weight takes
     /// the next branch, in the order in which `in` names them.
@@ -20,37 +10,44 @@ pub struct Choose {
     odds: BTreeMap<String, f64>,
 }
 
-impl Kind for Choose {
-    const NAME: &'static str = "view/choose";
-    const INPUTS: &'static [In] =
-        &[In::new("clips", &[Type::Bytes, Type::Float], "...", "the branches, each under its name; equal in type and shape").many()];
-    const OUTPUTS: &'static [Out] = &[
-        Out::new("clips", "...", "each sample's clip from its branch"),
-        Out::draw("choice", "", "the branch taken: 0 is the first that `in` names"),
-    ];
-    const AXES: Axes = Axes::None;
-    const CHOOSES: bool = true;
+#[derive(Ports)]
+pub struct Branches<P: Plane> {
+    /// `...` the branches, each under its name; equal in type and shape
+    clips: Many<P::Pixels>,
+}
 
+#[derive(Ports)]
+pub struct Chosen<P: Plane> {
+    /// `...` each sample's clip from its branch
+    clips: P::Pixels,
+}
+
+#[derive(Ports)]
+pub struct Choice<P: Plane> {
+    /// the branch taken: 0 is the first that `in` names
+    choice: P::Index,
+}
+
+impl Kind for Choose {
     fn check(&self, faults: &mut SettingFaults) {
         faults.require(self.odds.values().sum::<f64>() > 0.0, "odds", "must have a sum above 0");
     }
-    fn ports(&self, inputs: &Inputs) -> Result<Vec<Port>, PortFault> {
-        let branches: Vec<(&str, &Port)> = inputs.all().filter(|(name, _)| *name != "choice").collect();
-        let Some(&(first_name, first)) = branches.first() else { return Err(PortFault::node("there is nothing to choose from")) };
-        for (name, port) in &branches {
-            if !self.odds.contains_key(*name) {
-                let spare = self.odds.keys().find(|odd| inputs.get(odd).is_none());
-                let other = spare.map(|odd| format!(", but odds for `{odd}`, which is no input")).unwrap_or_default();
-                return Err(PortFault::setting("odds", format!("there are no odds for the input `{name}`{other}")));
-            }
-            if (port.ty, &port.shape) != (first.ty, &first.shape) {
-                return Err(PortFault::input(name, format!("`{name}` is {port}, but `{first_name}` is {first}")));
-            }
+    fn ports(&self, inputs: Branches<Shapes>) -> Result<Chosen<Shapes>, PortFault> {
+        let branches = inputs.clips;
+        let is_input = |odd: &String| branches.iter().any(|(name, _)| name == odd);
+        let spare = self.odds.keys().find(|odd| !is_input(odd));
+        if let Some((name, _)) = branches.iter().find(|(name, _)| !self.odds.contains_key(name)) {
+            let other = spare.map(|odd| format!(", but odds for `{odd}`, which is no input")).unwrap_or_default();
+            return Err(PortFault::setting("odds", format!("there are no odds for the input `{name}`{other}")));
         }
-        if let Some(name) = self.odds.keys().find(|name| inputs.get(name).is_none()) {
+        let clips = alike(&branches, "there is nothing to choose from")?;
+        if let Some(name) = spare {
             return Err(PortFault::setting("odds", format!("there are odds for `{name}`, which is no input")));
         }
-        Ok(vec![first.clone(), Port::index([]).with_range(branches.len().into())])
+        Ok(Chosen { clips })
+    }
+    fn drawn(&self, inputs: Branches<Shapes>) -> Result<Choice<Shapes>, PortFault> {
+        Ok(Choice { choice: Port::index([]).with_range(inputs.clips.len().into()) })
     }
     fn pick(&self, rng: &mut Rng, branches: &[&str]) -> Option<usize> {
         let weights: Vec<f64> = branches.iter().map(|name| self.odds.get(*name).copied().unwrap_or(0.0)).collect();
@@ -60,21 +57,19 @@ impl Kind for Choose {
 
 impl BatchKind for Choose {
     /// Each branch brings the rows that took it, in their order; a branch that none took is not there.
-    fn run(&self, io: &mut BatchIo) -> Result<()> {
-        let choice = io.tensor("choice")?;
-        let branches = io.tensors().into_iter().filter(|(name, _)| name != "choice").map(|(_, t)| t);
+    fn run(&self, inputs: Branches<Batch>, cx: &Cx<Self>) -> Result<Chosen<Batch>> {
+        let choice = cx.draws.choice.tensor();
         // channels last in memory stay so
         let clips = |t: &Tensor| t.dim() == 5;
-        let branches: Vec<Tensor> = branches.map(|t| if clips(&t) { t.permute([0, 2, 3, 4, 1]) } else { t }).collect();
+        let branches = inputs.clips.into_iter().map(|(_, t)| if clips(&t) { t.permute([0, 2, 3, 4, 1]) } else { t });
+        let branches: Vec<Tensor> = branches.collect();
         ensure!(!branches.is_empty(), "no branch came");
         let all = Tensor::cat(&branches, 0);
         ensure!(all.size()[0] == choice.numel() as i64, "{} rows chose, but the branches brought {}", choice.numel(), all.size()[0]);
         // branches one after the other are the rows sorted by choice: where each row stands there
         let from = choice.flatten(0, -1).argsort_stable(true, 0, false).argsort(0, false);
         let chosen = all.index_select(0, &from);
-        io.put("clips", if clips(&chosen) { chosen.permute([0, 4, 1, 2, 3]) } else { chosen });
-        io.put("choice", choice);
-        Ok(())
+        Ok(Chosen { clips: if clips(&chosen) { chosen.permute([0, 4, 1, 2, 3]) } else { chosen } })
     }
 }
 

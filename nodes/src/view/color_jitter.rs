@@ -1,19 +1,9 @@
-use super::CLIPS;
-use crate::pixels::{clip_size, device_size, draw_float, draw_index, unit_floats};
-use anyhow::{ensure, Result};
-use dv_graph::draw::Rng;
-use dv_graph::kind::{In, Inputs, Kind, Out, PortFault};
-use dv_graph::port::Port;
-use dv_train::exec::batch::{BatchIo, BatchKind};
-use schemars::JsonSchema;
-use serde::Deserialize;
-use tch::Tensor;
+use crate::prelude::*;
 
 /// Brightness, contrast, saturation and hue changed by random factors in a random order, the same for all frames of a
 /// clip. Pixels are clamped to 0..1 after each of the four, so the order matters; contrast turns about each frame's own
 /// mean grey. Grey is 0.2989 R + 0.587 G + 0.114 B. As torchvision does on float tensors.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[kind("view/color_jitter", inputs = Pixels, outputs = Floats, draws = Draws, source = "standard; torchvision's ColorJitter on floats")]
 #[schemars(inline)]
 pub struct ColorJitter {
     /// The factor is uniform in `1 - brightness` (at least 0) to `1 + brightness`.
@@ -33,68 +23,59 @@ pub struct ColorJitter {
     probability: f64,
 }
 
+#[derive(Ports)]
+pub struct Draws<P: Plane> {
+    /// `4` of brightness, contrast, saturation, hue
+    pub(super) factors: P::Float,
+    /// `4` which of the four comes when: 0 brightness, 1 contrast, 2 saturation, 3 hue
+    #[range("4")]
+    pub(super) order: P::Index,
+    /// `1` 1 where the clip is changed
+    #[range("2")]
+    pub(super) applied: P::Index,
+}
+
 /// The four changes, in the order of `factors`.
 const CHANGES: [fn(&Tensor, &Tensor) -> Tensor; 4] = [brightness, contrast, saturation, hue];
 /// Factors that change nothing.
 const NEUTRAL: [f32; 4] = [1.0, 1.0, 1.0, 0.0];
 
 impl ColorJitter {
-    pub(super) fn factors(&self, rng: &mut Rng) -> Vec<f32> {
+    /// The draws of one clip, or of one frame.
+    pub(super) fn of_one(&self, factors: &mut Rng, order: &mut Rng, applied: &mut Rng) -> Draws<Row> {
         let scales = [self.brightness, self.contrast, self.saturation].map(|s| ((1.0 - s).max(0.0), 1.0 + s));
         let ranges = scales.into_iter().chain([(-self.hue, self.hue)]);
-        ranges.map(|(low, high)| rng.uniform(low, high) as f32).collect()
-    }
-    pub(super) fn order(rng: &mut Rng) -> Vec<i64> {
-        rng.permutation(4).into_iter().map(|i| i as i64).collect()
-    }
-    pub(super) fn applied(&self, rng: &mut Rng) -> i64 {
-        i64::from(rng.chance(self.probability))
+        Draws {
+            factors: ranges.map(|(low, high)| factors.uniform(low, high) as f32).collect(),
+            order: order.permutation(4).into_iter().map(|i| i as i64).collect(),
+            applied: vec![i64::from(applied.chance(self.probability))],
+        }
     }
 }
 
 impl Kind for ColorJitter {
-    const NAME: &'static str = "view/color_jitter";
-    const INPUTS: &'static [In] = &[CLIPS];
-    const OUTPUTS: &'static [Out] = &[
-        Out::new("clips", "3 T H W", "the clips as floats in 0..1"),
-        Out::draw("factors", "4", "of brightness, contrast, saturation, hue"),
-        Out::draw("order", "4", "which of the four comes when: 0 brightness, 1 contrast, 2 saturation, 3 hue"),
-        Out::draw("applied", "1", "1 where the clip is changed"),
-    ];
-
-    fn ports(&self, inputs: &Inputs) -> Result<Vec<Port>, PortFault> {
-        let [time, height, width] = clip_size(inputs, "clips")?;
-        Ok(vec![
-            Port::float([3, time, height, width].map(Into::into)),
-            Port::float([4.into()]),
-            Port::index([4.into()]).with_range(4.into()),
-            Port::index([1.into()]).with_range(2.into()),
-        ])
+    fn draw(&self, mut dice: Draws<Dice>, _: &Seen<Self>) -> Result<Draws<Row>> {
+        Ok(self.of_one(&mut dice.factors, &mut dice.order, &mut dice.applied))
     }
 }
 
 impl BatchKind for ColorJitter {
-    fn run(&self, io: &mut BatchIo) -> Result<()> {
-        let clips = io.tensor("clips")?;
-        device_size(&clips)?;
-        let factors = draw_float(io, "factors", &[4], |rng| self.factors(rng))?;
-        let order = draw_index(io, "order", &[4], ColorJitter::order)?;
-        let applied = draw_index(io, "applied", &[1], |rng| vec![self.applied(rng)])?;
-        io.put("clips", jittered(&clips, &factors, &order, &applied)?);
-        Ok(())
+    fn run(&self, inputs: Pixels<Batch>, cx: &Cx<Self>) -> Result<Floats<Batch>> {
+        device_size(&inputs.clips)?;
+        Ok(Floats { clips: jittered(&inputs.clips, &cx.draw_rows()?)? })
     }
 }
 
 /// Each row `[3, T, H, W]` with its changes.
-pub(super) fn jittered(clips: &Tensor, factors: &[Vec<f32>], order: &[Vec<i64>], applied: &[Vec<i64>]) -> Result<Tensor> {
-    ensure!(order.iter().flatten().all(|o| (0..4).contains(o)), "`order` must lie in 0..4");
+pub(super) fn jittered(clips: &Tensor, draws: &[Draws<Row>]) -> Result<Tensor> {
+    ensure!(draws.iter().flat_map(|d| &d.order).all(|o| (0..4).contains(o)), "`order` must lie in 0..4");
     let mut x = unit_floats(clips).contiguous();
     if x.data_ptr() == clips.data_ptr() {
         x = x.copy();
     }
     let due = |turn: usize, change: usize| -> Vec<usize> {
-        let is_due = |row: &usize| applied[*row][0] != 0 && order[*row][turn] == change as i64 && factors[*row][change] != NEUTRAL[change];
-        (0..factors.len()).filter(is_due).collect()
+        let is_due = |d: &Draws<Row>| d.applied[0] != 0 && d.order[turn] == change as i64 && d.factors[change] != NEUTRAL[change];
+        (0..draws.len()).filter(|row| is_due(&draws[*row])).collect()
     };
     // at each turn the clips that have the same change to make, together
     for turn in 0..CHANGES.len() {
@@ -104,7 +85,7 @@ pub(super) fn jittered(clips: &Tensor, factors: &[Vec<f32>], order: &[Vec<i64>],
                 continue;
             }
             let index: Vec<i64> = rows.iter().map(|r| *r as i64).collect();
-            let factor: Vec<f32> = rows.iter().map(|r| factors[*r][change]).collect();
+            let factor: Vec<f32> = rows.iter().map(|r| draws[*r].factors[change]).collect();
             let index = Tensor::from_slice(&index).to_device(x.device());
             let factor = Tensor::from_slice(&factor).reshape([-1, 1, 1, 1, 1]).to_device(x.device());
             let changed = apply(&x.index_select(0, &index), &factor);

@@ -1,53 +1,48 @@
-use super::color_jitter::{jittered, ColorJitter};
-use super::CLIPS;
-use crate::pixels::{clip_size, device_size, draw_float, draw_index};
-use anyhow::Result;
-use dv_graph::kind::{In, Inputs, Kind, Out, PortFault};
-use dv_graph::port::Port;
-use dv_train::exec::batch::{BatchIo, BatchKind};
-use schemars::JsonSchema;
-use serde::Deserialize;
+use super::color_jitter::{self, jittered, ColorJitter};
+use crate::prelude::*;
 
 /// As `view/color_jitter`, but each frame of a clip draws for itself: factors, order, and whether it is changed at all.
-#[derive(Deserialize, JsonSchema)]
-#[serde(transparent)]
+#[kind("view/color_jitter_frames", inputs = Pixels, outputs = Floats, draws = Draws, source = "IIC (Tao et al. 2020), its code")]
 pub struct ColorJitterFrames(ColorJitter);
 
-impl Kind for ColorJitterFrames {
-    const NAME: &'static str = "view/color_jitter_frames";
-    const INPUTS: &'static [In] = &[CLIPS];
-    const OUTPUTS: &'static [Out] = &[
-        Out::new("clips", "3 T H W", "the clips as floats in 0..1"),
-        Out::draw("factors", "T 4", "of each frame: of brightness, contrast, saturation, hue"),
-        Out::draw("order", "T 4", "of each frame: which of the four comes when: 0 brightness, 1 contrast, 2 saturation, 3 hue"),
-        Out::draw("applied", "T", "1 where the frame is changed"),
-    ];
+#[derive(Ports)]
+pub struct Draws<P: Plane> {
+    /// `T 4` of each frame: of brightness, contrast, saturation, hue
+    factors: P::Float,
+    /// `T 4` of each frame: which of the four comes when: 0 brightness, 1 contrast, 2 saturation, 3 hue
+    #[range("4")]
+    order: P::Index,
+    /// `T` 1 where the frame is changed
+    #[range("2")]
+    applied: P::Index,
+}
 
-    fn ports(&self, inputs: &Inputs) -> Result<Vec<Port>, PortFault> {
-        let [time, height, width] = clip_size(inputs, "clips")?;
-        Ok(vec![
-            Port::float([3, time, height, width].map(Into::into)),
-            Port::float([time.into(), 4.into()]),
-            Port::index([time.into(), 4.into()]).with_range(4.into()),
-            Port::index([time.into()]).with_range(2.into()),
-        ])
+impl Kind for ColorJitterFrames {
+    fn draw(&self, mut dice: Draws<Dice>, seen: &Seen<Self>) -> Result<Draws<Row>> {
+        let [_, time, _, _] = seen.inputs.clips.clip()?;
+        let mut all = Draws::<Row> { factors: vec![], order: vec![], applied: vec![] };
+        for _ in 0..time {
+            let frame = self.0.of_one(&mut dice.factors, &mut dice.order, &mut dice.applied);
+            all.factors.extend(frame.factors);
+            all.order.extend(frame.order);
+            all.applied.extend(frame.applied);
+        }
+        Ok(all)
     }
 }
 
 impl BatchKind for ColorJitterFrames {
-    fn run(&self, io: &mut BatchIo) -> Result<()> {
-        let clips = io.tensor("clips")?;
-        let [rows, time, height, width] = device_size(&clips)?;
-        let n = time as usize;
-        let factors = draw_float(io, "factors", &[n, 4], |rng| (0..n).flat_map(|_| self.0.factors(rng)).collect())?;
-        let order = draw_index(io, "order", &[n, 4], |rng| (0..n).flat_map(|_| ColorJitter::order(rng)).collect())?;
-        let applied = draw_index(io, "applied", &[n], |rng| (0..n).map(|_| self.0.applied(rng)).collect())?;
-        let frames = clips.permute([0, 2, 1, 3, 4]).reshape([rows * time, 3, 1, height, width]);
-        let by_frame = |list: &[Vec<i64>], width: usize| -> Vec<Vec<i64>> { list.concat().chunks(width).map(<[i64]>::to_vec).collect() };
-        let factors: Vec<Vec<f32>> = factors.concat().chunks(4).map(<[f32]>::to_vec).collect();
-        let changed = jittered(&frames, &factors, &by_frame(&order, 4), &by_frame(&applied, 1))?;
-        io.put("clips", changed.reshape([rows, time, 3, height, width]).permute([0, 2, 1, 3, 4]));
-        Ok(())
+    fn run(&self, inputs: Pixels<Batch>, cx: &Cx<Self>) -> Result<Floats<Batch>> {
+        let [rows, time, height, width] = device_size(&inputs.clips)?;
+        let frames = inputs.clips.permute([0, 2, 1, 3, 4]).reshape([rows * time, 3, 1, height, width]);
+        let of_frame = |(clip, t): (&Draws<Row>, usize)| color_jitter::Draws {
+            factors: clip.factors[4 * t..4 * t + 4].to_vec(),
+            order: clip.order[4 * t..4 * t + 4].to_vec(),
+            applied: vec![clip.applied[t]],
+        };
+        let clips = cx.draw_rows()?;
+        let draws: Vec<_> = clips.iter().flat_map(|clip| (0..time as usize).map(move |t| of_frame((clip, t)))).collect();
+        Ok(Floats { clips: jittered(&frames, &draws)?.reshape([rows, time, 3, height, width]).permute([0, 2, 1, 3, 4]) })
     }
 }
 

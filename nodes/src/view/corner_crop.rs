@@ -1,21 +1,12 @@
-use super::crop::{self, Square};
-use super::{CLIPS, SQUARE};
-use crate::limits;
-use crate::pixels::{clip_size, clips_like};
-use anyhow::Result;
-use dv_graph::host::{SampleIo, SampleKind};
-use dv_graph::kind::{In, Inputs, Kind, Out, PortFault};
-use dv_graph::port::Port;
-use dv_train::exec::batch::{BatchIo, BatchKind};
-use schemars::JsonSchema;
-use serde::Deserialize;
+use super::fits;
+use crate::prelude::*;
 
 /// A square cut out of a corner. The four corners and `view/center_crop` make the five crops of a test; `batch/stack`
 /// brings them together.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[kind("view/corner_crop", inputs = Pixels, outputs = Square, source = "standard")]
 pub struct CornerCrop {
     /// Side of the square, in pixels.
+    #[smoke(56)]
     #[schemars(range(min = 1, max = limits::PIXELS))]
     size: usize,
     /// Which corner of the frame.
@@ -23,8 +14,7 @@ pub struct CornerCrop {
 }
 
 /// A corner of a frame.
-#[derive(Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
+#[choice]
 enum Corner {
     TopLeft,
     TopRight,
@@ -32,8 +22,15 @@ enum Corner {
     BottomRight,
 }
 
-impl CornerCrop {
-    fn square(&self, [height, width]: [usize; 2]) -> Result<Square> {
+impl Kind for CornerCrop {
+    fn ports(&self, inputs: Pixels<Shapes>) -> Result<Square<Shapes>, PortFault> {
+        fits(&inputs.clips, self.size, "size")?;
+        derived(self, inputs)
+    }
+}
+
+impl ViewKind for CornerCrop {
+    fn transform(&self, _: Nothing<Row>, [_, height, width]: [usize; 3]) -> Result<Transform> {
         let side = self.size as i64;
         let (bottom, right) = (height as i64 - side, width as i64 - side);
         let (top, left) = match self.corner {
@@ -42,31 +39,7 @@ impl CornerCrop {
             Corner::BottomLeft => (bottom, 0),
             Corner::BottomRight => (bottom, right),
         };
-        Square::new(top, left, side, [height, width])
-    }
-}
-
-impl Kind for CornerCrop {
-    const NAME: &'static str = "view/corner_crop";
-    const INPUTS: &'static [In] = &[CLIPS];
-    const OUTPUTS: &'static [Out] = &[SQUARE];
-
-    fn ports(&self, inputs: &Inputs) -> Result<Vec<Port>, PortFault> {
-        let [time, height, width] = clip_size(inputs, "clips")?;
-        self.square([height, width]).map_err(|e| PortFault::setting("size", e.to_string()))?;
-        Ok(vec![clips_like(inputs, "clips", [time, self.size, self.size])])
-    }
-}
-
-impl SampleKind for CornerCrop {
-    fn run(&self, io: &mut SampleIo) -> Result<()> {
-        crop::fixed_host(io, |frame| self.square(frame))
-    }
-}
-
-impl BatchKind for CornerCrop {
-    fn run(&self, io: &mut BatchIo) -> Result<()> {
-        crop::fixed_device(io, |frame| self.square(frame))
+        Ok(Transform::crop(Region::square(top, left, side, [height, width])?))
     }
 }
 

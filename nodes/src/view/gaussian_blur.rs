@@ -1,21 +1,11 @@
-use super::CLIPS;
-use crate::pixels::{clip_size, device_size, draw_float, draw_index, unit_floats};
-use anyhow::{ensure, Result};
-use dv_graph::kind::{In, Inputs, Kind, Out, PortFault};
-use dv_graph::port::Port;
-use dv_graph::settings::SettingFaults;
-use dv_train::exec::batch::{BatchIo, BatchKind};
-use schemars::JsonSchema;
-use serde::Deserialize;
+use crate::prelude::*;
 use std::collections::BTreeMap;
-use tch::{Kind as Dtype, Tensor};
 
 /// Pillow's `GaussianBlur`, one deviation for all frames of a clip: pixels are cut to bytes (truncated, not rounded) and
 /// go through three box filters of fractional width in each direction, rounded to bytes after each; frames go on beyond
 /// their edges as their edge pixels. Close to a Gaussian, and bit for bit what the papers' code did. Clips that are not
 /// blurred keep their pixels.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[kind("view/gaussian_blur", inputs = Pixels, outputs = Floats, draws = Draws, source = "standard; Pillow's GaussianBlur (Gwosdek et al. 2011)")]
 pub struct GaussianBlur {
     /// Least and greatest deviation, in pixels; uniform between.
     #[schemars(inner(range(min = 0.0, max = SIGMA)))]
@@ -25,22 +15,22 @@ pub struct GaussianBlur {
     probability: f64,
 }
 
-impl Kind for GaussianBlur {
-    const NAME: &'static str = "view/gaussian_blur";
-    const INPUTS: &'static [In] = &[CLIPS];
-    const OUTPUTS: &'static [Out] = &[
-        Out::new("clips", "3 T H W", "the clips as floats in 0..1; blurred ones are whole multiples of 1/255"),
-        Out::draw("sigma", "1", "the deviation, in pixels"),
-        Out::draw("applied", "1", "1 where the clip is blurred"),
-    ];
+#[derive(Ports)]
+pub struct Draws<P: Plane> {
+    /// `1` the deviation, in pixels
+    sigma: P::Float,
+    /// `1` 1 where the clip is blurred
+    #[range("2")]
+    applied: P::Index,
+}
 
+impl Kind for GaussianBlur {
     fn check(&self, faults: &mut SettingFaults) {
         faults.require(self.sigma[0] <= self.sigma[1], "sigma", "must be [least, greatest]");
     }
-    fn ports(&self, inputs: &Inputs) -> Result<Vec<Port>, PortFault> {
-        let [time, height, width] = clip_size(inputs, "clips")?;
-        let clips = Port::float([3, time, height, width].map(Into::into));
-        Ok(vec![clips, Port::float([1.into()]), Port::index([1.into()]).with_range(2.into())])
+    fn draw(&self, mut dice: Draws<Dice>, _: &Seen<Self>) -> Result<Draws<Row>> {
+        let sigma = dice.sigma.uniform(self.sigma[0], self.sigma[1]) as f32;
+        Ok(Draws { sigma: vec![sigma], applied: vec![i64::from(dice.applied.chance(self.probability))] })
     }
 }
 
@@ -50,16 +40,15 @@ const SIGMA: f64 = 100.0;
 const TOGETHER: usize = 16;
 
 impl BatchKind for GaussianBlur {
-    fn run(&self, io: &mut BatchIo) -> Result<()> {
-        let clips = io.tensor("clips")?;
+    fn run(&self, inputs: Pixels<Batch>, cx: &Cx<Self>) -> Result<Floats<Batch>> {
+        let clips = inputs.clips;
         device_size(&clips)?;
-        let sigma = draw_float(io, "sigma", &[1], |rng| vec![rng.uniform(self.sigma[0], self.sigma[1]) as f32])?;
-        let applied = draw_index(io, "applied", &[1], |rng| vec![i64::from(rng.chance(self.probability))])?;
-        ensure!(sigma.iter().all(|s| (0.0..=SIGMA).contains(&f64::from(s[0]))), "`sigma` must be from 0 to {SIGMA}");
+        let draws = cx.draw_rows()?;
+        ensure!(draws.iter().all(|d| (0.0..=SIGMA).contains(&f64::from(d.sigma[0]))), "`sigma` must be from 0 to {SIGMA}");
         let mut out = unit_floats(&clips);
         let mut by_radius: BTreeMap<i64, Vec<(i64, BoxFilter)>> = BTreeMap::new();
-        for row in (0..applied.len()).filter(|row| applied[*row][0] != 0) {
-            let filter = BoxFilter::of(sigma[row][0]);
+        for (row, draw) in draws.iter().enumerate().filter(|(_, d)| d.applied[0] != 0) {
+            let filter = BoxFilter::of(draw.sigma[0]);
             by_radius.entry(filter.radius).or_default().push((row as i64, filter));
         }
         if !by_radius.is_empty() && out.data_ptr() == clips.data_ptr() {
@@ -71,8 +60,7 @@ impl BatchKind for GaussianBlur {
             let bytes = truncated(&clips.index_select(0, &index));
             let _ = out.index_copy_(0, &index, &(blurred(&bytes, &boxes).to_kind(Dtype::Float) / 255.0));
         }
-        io.put("clips", out);
-        Ok(())
+        Ok(Floats { clips: out })
     }
 }
 

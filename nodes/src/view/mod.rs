@@ -1,38 +1,34 @@
 //! What becomes of pixels: crops, sizes, colours.
 
-pub mod center_crop;
-pub mod choose;
-pub mod color_jitter;
-pub mod color_jitter_frames;
-pub mod corner_crop;
-pub mod crop;
-pub mod gaussian_blur;
-pub mod mirror;
-pub mod normalize;
-pub mod random_crop;
-pub mod random_sized_crop;
-pub mod repeat_frame;
-pub mod residual;
-pub mod resize;
+use crate::prelude::*;
 
-use dv_graph::kind::{In, Out};
-use dv_train::exec::batch::NodeEntry;
+family! {
+    both random_crop::RandomCrop,
+    both center_crop::CenterCrop,
+    both corner_crop::CornerCrop,
+    both random_sized_crop::RandomSizedCrop,
+    both resize::Resize,
+    both mirror::Mirror,
+    batch color_jitter::ColorJitter,
+    batch color_jitter_frames::ColorJitterFrames,
+    batch gaussian_blur::GaussianBlur,
+    batch normalize::Normalize,
+    batch residual::Residual,
+    both repeat_frame::RepeatFrame,
+    batch choose::Choose,
+}
 
-pub static NODES: &[NodeEntry] = &[
-    NodeEntry::both::<random_crop::RandomCrop>(),
-    NodeEntry::both::<center_crop::CenterCrop>(),
-    NodeEntry::both::<corner_crop::CornerCrop>(),
-    NodeEntry::both::<random_sized_crop::RandomSizedCrop>(),
-    NodeEntry::both::<resize::Resize>(),
-    NodeEntry::both::<mirror::Mirror>(),
-    NodeEntry::batch::<color_jitter::ColorJitter>(),
-    NodeEntry::batch::<color_jitter_frames::ColorJitterFrames>(),
-    NodeEntry::batch::<gaussian_blur::GaussianBlur>(),
-    NodeEntry::batch::<normalize::Normalize>(),
-    NodeEntry::batch::<residual::Residual>(),
-    NodeEntry::both::<repeat_frame::RepeatFrame>(),
-    NodeEntry::batch::<choose::Choose>(),
-];
+/// The fault of a square that is larger than the frame, where the frame's size is known.
+fn fits(clips: &Port, side: usize, setting: &str) -> Result<(), PortFault> {
+    let [height, width] = [&clips.shape[2], &clips.shape[3]];
+    if [height, width].iter().any(|length| length.known().is_some_and(|length| side > length)) {
+        return Err(PortFault::setting(setting, format!("a square of {side} does not fit in {height}x{width}")));
+    }
+    Ok(())
+}
 
-const CLIPS: In = In::new("clips", crate::pixels::PIXELS, "3 T H W", "clips");
-const SQUARE: Out = Out::new("clips", "3 T size size", "the clips at that size, of the type that came in");
+/// The same for frames that are there.
+fn check_fits(side: usize, [height, width]: [usize; 2]) -> Result<()> {
+    ensure!(side <= height.min(width), "a square of {side} does not fit in {height}x{width}");
+    Ok(())
+}

@@ -1,16 +1,7 @@
-use super::CLIPS;
-use crate::pixels::{clip_size, device_size, unit_floats};
-use anyhow::Result;
-use dv_graph::kind::{In, Inputs, Kind, Out, PortFault};
-use dv_graph::port::Port;
-use dv_train::exec::batch::{BatchIo, BatchKind};
-use schemars::JsonSchema;
-use serde::Deserialize;
-use tch::Tensor;
+use crate::prelude::*;
 
 /// `(x - mean) / deviation` for each channel, of pixels in 0..1: bytes are divided by 255 first.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[kind("view/normalize", inputs = Pixels, outputs = Floats, source = "standard")]
 pub struct Normalize {
     /// Mean of red, green and blue.
     #[schemars(inner(range(min = -1000.0, max = 1000.0)))]
@@ -20,24 +11,13 @@ pub struct Normalize {
     deviation: [f32; 3],
 }
 
-impl Kind for Normalize {
-    const NAME: &'static str = "view/normalize";
-    const INPUTS: &'static [In] = &[CLIPS];
-    const OUTPUTS: &'static [Out] = &[Out::new("clips", "3 T H W", "the clips as floats")];
-
-    fn ports(&self, inputs: &Inputs) -> Result<Vec<Port>, PortFault> {
-        let [time, height, width] = clip_size(inputs, "clips")?;
-        Ok(vec![Port::float([3, time, height, width].map(Into::into))])
-    }
-}
+impl Kind for Normalize {}
 
 impl BatchKind for Normalize {
-    fn run(&self, io: &mut BatchIo) -> Result<()> {
-        let clips = io.tensor("clips")?;
-        device_size(&clips)?;
-        let channels = |x: [f32; 3]| Tensor::from_slice(&x).reshape([1, 3, 1, 1, 1]).to_device(clips.device());
-        io.put("clips", (unit_floats(&clips) - channels(self.mean)) / channels(self.deviation));
-        Ok(())
+    fn run(&self, inputs: Pixels<Batch>, _: &Cx<Self>) -> Result<Floats<Batch>> {
+        device_size(&inputs.clips)?;
+        let channels = |x: [f32; 3]| Tensor::from_slice(&x).reshape([1, 3, 1, 1, 1]).to_device(inputs.clips.device());
+        Ok(Floats { clips: (unit_floats(&inputs.clips) - channels(self.mean)) / channels(self.deviation) })
     }
 }
 

@@ -1,71 +1,37 @@
-use super::crop::{self, Square};
-use super::{CLIPS, SQUARE};
-use crate::limits;
-use crate::pixels::{clip_size, clips_like, device_size, draw_index, host_size};
-use anyhow::{ensure, Result};
-use dv_graph::draw::Rng;
-use dv_graph::host::{SampleIo, SampleKind, Value};
-use dv_graph::kind::{In, Inputs, Kind, Out, PortFault};
-use dv_graph::port::Port;
-use dv_train::exec::batch::{BatchIo, BatchKind};
-use schemars::JsonSchema;
-use serde::Deserialize;
+use super::{check_fits, fits};
+use crate::prelude::*;
 
 /// A square cut out at a place uniform over the frame, the same for all frames of a clip.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[kind("view/random_crop", inputs = Pixels, outputs = Square, draws = Offset, source = "standard")]
 pub struct RandomCrop {
     /// Side of the square, in pixels.
+    #[smoke(56)]
     #[schemars(range(min = 1, max = limits::PIXELS))]
     size: usize,
 }
 
-impl RandomCrop {
-    /// `[top, left]`
-    fn draw(&self, rng: &mut Rng, [height, width]: [usize; 2]) -> Vec<i64> {
-        vec![rng.below(height - self.size + 1) as i64, rng.below(width - self.size + 1) as i64]
-    }
-    fn square(&self, offset: &[i64], frame: [usize; 2]) -> Result<Square> {
-        Square::new(offset[0], offset[1], self.size as i64, frame)
-    }
-    fn fits(&self, [height, width]: [usize; 2]) -> Result<()> {
-        ensure!(self.size <= height.min(width), "a square of {} does not fit in {height}x{width}", self.size);
-        Ok(())
-    }
+#[derive(Ports)]
+pub struct Offset<P: Plane> {
+    /// `2` top and left of the square, in pixels
+    offset: P::Index,
 }
 
 impl Kind for RandomCrop {
-    const NAME: &'static str = "view/random_crop";
-    const INPUTS: &'static [In] = &[CLIPS];
-    const OUTPUTS: &'static [Out] = &[SQUARE, Out::draw("offset", "2", "top and left of the square, in pixels")];
-
-    fn ports(&self, inputs: &Inputs) -> Result<Vec<Port>, PortFault> {
-        let [time, height, width] = clip_size(inputs, "clips")?;
-        self.fits([height, width]).map_err(|e| PortFault::setting("size", e.to_string()))?;
-        Ok(vec![clips_like(inputs, "clips", [time, self.size, self.size]), Port::index([2.into()])])
+    fn ports(&self, inputs: Pixels<Shapes>) -> Result<Square<Shapes>, PortFault> {
+        fits(&inputs.clips, self.size, "size")?;
+        derived(self, inputs)
+    }
+    fn draw(&self, mut dice: Offset<Dice>, seen: &Seen<Self>) -> Result<Offset<Row>> {
+        let [_, _, height, width] = seen.inputs.clips.clip()?;
+        check_fits(self.size, [height, width])?;
+        let mut place = |length: usize| dice.offset.below(length - self.size + 1) as i64;
+        Ok(Offset { offset: vec![place(height), place(width)] })
     }
 }
 
-impl SampleKind for RandomCrop {
-    fn run(&self, io: &mut SampleIo) -> Result<()> {
-        let clip = io.bytes("clips")?;
-        let [_, height, width] = host_size(clip)?;
-        self.fits([height, width])?;
-        let offset = io.draw_index("offset", &[2], |rng| self.draw(rng, [height, width]))?;
-        io.put("clips", Value::Bytes(crop::host(clip, self.square(&offset, [height, width])?)?));
-        Ok(())
-    }
-}
-
-impl BatchKind for RandomCrop {
-    fn run(&self, io: &mut BatchIo) -> Result<()> {
-        let clips = io.tensor("clips")?;
-        let [_, _, height, width] = device_size(&clips)?.map(|n| n as usize);
-        self.fits([height, width])?;
-        let offsets = draw_index(io, "offset", &[2], |rng| self.draw(rng, [height, width]))?;
-        let squares = offsets.iter().map(|o| self.square(o, [height, width])).collect::<Result<Vec<_>>>()?;
-        io.put("clips", crop::device(&clips, &squares));
-        Ok(())
+impl ViewKind for RandomCrop {
+    fn transform(&self, draws: Offset<Row>, [_, height, width]: [usize; 3]) -> Result<Transform> {
+        Ok(Transform::crop(Region::square(draws.offset[0], draws.offset[1], self.size as i64, [height, width])?))
     }
 }
 

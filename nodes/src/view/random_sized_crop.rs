@@ -1,78 +1,46 @@
-use super::crop::{self, Square};
-use super::{CLIPS, SQUARE};
-use crate::limits;
-use crate::pixels::{clip_size, clips_like, device_size, draw_index, host_size};
-use anyhow::{ensure, Result};
-use dv_graph::draw::Rng;
-use dv_graph::host::{SampleIo, SampleKind, Value};
-use dv_graph::kind::{In, Inputs, Kind, Out, PortFault};
-use dv_graph::port::Port;
-use dv_graph::settings::SettingFaults;
-use dv_train::exec::batch::{BatchIo, BatchKind};
-use schemars::JsonSchema;
-use serde::Deserialize;
+use super::{check_fits, fits};
+use crate::prelude::*;
 
 /// A square of a random side at a random place, both uniform, brought to one size with Pillow's antialiased bilinear
 /// filter. The same for all frames of a clip.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[kind("view/random_sized_crop", inputs = Pixels, outputs = Square, draws = Draws, source = "DualVar (Zhang et al. 2021), its code")]
 pub struct RandomSizedCrop {
     /// Least and greatest side of the square, in pixels, both included.
     #[schemars(inner(range(min = 1, max = limits::PIXELS)))]
     side: [usize; 2],
     /// Side of the result, in pixels.
+    #[smoke(56)]
     #[schemars(range(min = 1, max = limits::PIXELS))]
     size: usize,
 }
 
-impl RandomSizedCrop {
-    /// `[top, left, side]`
-    fn draw(&self, rng: &mut Rng, [height, width]: [usize; 2]) -> Vec<i64> {
-        let side = self.side[0] + rng.below(self.side[1] - self.side[0] + 1);
-        vec![rng.below(height - side + 1) as i64, rng.below(width - side + 1) as i64, side as i64]
-    }
-    fn fits(&self, [height, width]: [usize; 2]) -> Result<()> {
-        ensure!(self.side[1] <= height.min(width), "a square of {} does not fit in {height}x{width}", self.side[1]);
-        Ok(())
-    }
+#[derive(Ports)]
+pub struct Draws<P: Plane> {
+    /// `3` top, left and side of the square, in pixels
+    r#box: P::Index,
 }
 
 impl Kind for RandomSizedCrop {
-    const NAME: &'static str = "view/random_sized_crop";
-    const INPUTS: &'static [In] = &[CLIPS];
-    const OUTPUTS: &'static [Out] = &[SQUARE, Out::draw("box", "3", "top, left and side of the square, in pixels")];
-
     fn check(&self, faults: &mut SettingFaults) {
         faults.require(self.side[0] <= self.side[1], "side", "must be [least, greatest]");
     }
-    fn ports(&self, inputs: &Inputs) -> Result<Vec<Port>, PortFault> {
-        let [time, height, width] = clip_size(inputs, "clips")?;
-        self.fits([height, width]).map_err(|e| PortFault::setting("side", e.to_string()))?;
-        Ok(vec![clips_like(inputs, "clips", [time, self.size, self.size]), Port::index([3.into()])])
+    fn ports(&self, inputs: Pixels<Shapes>) -> Result<Square<Shapes>, PortFault> {
+        fits(&inputs.clips, self.side[1], "side")?;
+        derived(self, inputs)
+    }
+    fn draw(&self, mut dice: Draws<Dice>, seen: &Seen<Self>) -> Result<Draws<Row>> {
+        let [_, _, height, width] = seen.inputs.clips.clip()?;
+        check_fits(self.side[1], [height, width])?;
+        let side = self.side[0] + dice.r#box.below(self.side[1] - self.side[0] + 1);
+        let mut place = |length: usize| dice.r#box.below(length - side + 1) as i64;
+        Ok(Draws { r#box: vec![place(height), place(width), side as i64] })
     }
 }
 
-impl SampleKind for RandomSizedCrop {
-    fn run(&self, io: &mut SampleIo) -> Result<()> {
-        let clip = io.bytes("clips")?;
-        let [_, height, width] = host_size(clip)?;
-        self.fits([height, width])?;
-        let b = io.draw_index("box", &[3], |rng| self.draw(rng, [height, width]))?;
-        let square = Square::new(b[0], b[1], b[2], [height, width])?;
-        io.put("clips", Value::Bytes(crop::host_resized(clip, Some(square), self.size)?));
-        Ok(())
-    }
-}
-
-impl BatchKind for RandomSizedCrop {
-    fn run(&self, io: &mut BatchIo) -> Result<()> {
-        let clips = io.tensor("clips")?;
-        let [_, _, height, width] = device_size(&clips)?.map(|n| n as usize);
-        self.fits([height, width])?;
-        let boxes = draw_index(io, "box", &[3], |rng| self.draw(rng, [height, width]))?;
-        let squares = boxes.iter().map(|b| Square::new(b[0], b[1], b[2], [height, width])).collect::<Result<Vec<_>>>()?;
-        io.put("clips", crop::device_resized(&clips, &squares, self.size));
-        Ok(())
+impl ViewKind for RandomSizedCrop {
+    fn transform(&self, draws: Draws<Row>, [_, height, width]: [usize; 3]) -> Result<Transform> {
+        let b = draws.r#box;
+        Ok(Transform::crop(Region::square(b[0], b[1], b[2], [height, width])?).resized([self.size; 2]))
     }
 }
 

@@ -1,41 +1,22 @@
-use super::CLIPS;
-use crate::pixels::{clip_size, device_size, unit_floats};
-use anyhow::Result;
-use dv_graph::kind::{In, Inputs, Kind, Out, PortFault};
-use dv_graph::port::Port;
-use dv_train::exec::batch::{BatchIo, BatchKind};
-use schemars::JsonSchema;
-use serde::Deserialize;
+use crate::prelude::*;
 
 /// Residual clips, IIC's second view: each frame minus the one before it; before the first comes the clip's last, so that the
 /// length stays. Of pixels in 0..1: bytes are divided by 255 first.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[kind("view/residual", inputs = Pixels, outputs = Floats, source = "IIC (Tao et al. 2020), section 3.2, and its code")]
 pub struct Residual {
     /// Whether differences, -1..1, are brought to 0..1 as `(d + 1) / 2`: IIC does so in pretraining and retrieval, and not in
     /// fine-tuning.
     rescale: bool,
 }
 
-impl Kind for Residual {
-    const NAME: &'static str = "view/residual";
-    const INPUTS: &'static [In] = &[CLIPS];
-    const OUTPUTS: &'static [Out] = &[Out::new("clips", "3 T H W", "differences of frames, as floats")];
-
-    fn ports(&self, inputs: &Inputs) -> Result<Vec<Port>, PortFault> {
-        let [time, height, width] = clip_size(inputs, "clips")?;
-        Ok(vec![Port::float([3, time, height, width].map(Into::into))])
-    }
-}
+impl Kind for Residual {}
 
 impl BatchKind for Residual {
-    fn run(&self, io: &mut BatchIo) -> Result<()> {
-        let clips = io.tensor("clips")?;
-        device_size(&clips)?;
-        let clips = unit_floats(&clips);
+    fn run(&self, inputs: Pixels<Batch>, _: &Cx<Self>) -> Result<Floats<Batch>> {
+        device_size(&inputs.clips)?;
+        let clips = unit_floats(&inputs.clips);
         let difference = &clips - clips.roll([1], [2]);
-        io.put("clips", if self.rescale { (difference + 1.0) / 2.0 } else { difference });
-        Ok(())
+        Ok(Floats { clips: if self.rescale { (difference + 1.0) / 2.0 } else { difference } })
     }
 }
 

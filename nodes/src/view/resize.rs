@@ -1,48 +1,19 @@
-use super::{crop, CLIPS, SQUARE};
-use crate::limits;
-use crate::pixels::{clip_size, clips_like};
-use anyhow::Result;
-use dv_graph::host::{SampleIo, SampleKind, Value};
-use dv_graph::kind::{In, Inputs, Kind, Out, PortFault};
-use dv_graph::port::Port;
-use dv_train::exec::batch::{BatchIo, BatchKind};
-use schemars::JsonSchema;
-use serde::Deserialize;
+use crate::prelude::*;
 
 /// The whole frame brought to a square of one size with Pillow's antialiased bilinear filter; its aspect is not kept.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[kind("view/resize", inputs = Pixels, outputs = Square, source = "standard; Pillow's filter")]
 pub struct Resize {
     /// Height and width of the result, in pixels.
+    #[smoke(56)]
     #[schemars(range(min = 1, max = limits::PIXELS))]
     size: usize,
 }
 
-impl Kind for Resize {
-    const NAME: &'static str = "view/resize";
-    const INPUTS: &'static [In] = &[CLIPS];
-    const OUTPUTS: &'static [Out] = &[SQUARE];
+impl Kind for Resize {}
 
-    fn ports(&self, inputs: &Inputs) -> Result<Vec<Port>, PortFault> {
-        let [time, _, _] = clip_size(inputs, "clips")?;
-        Ok(vec![clips_like(inputs, "clips", [time, self.size, self.size])])
-    }
-}
-
-impl SampleKind for Resize {
-    fn run(&self, io: &mut SampleIo) -> Result<()> {
-        let clip = crop::host_resized(io.bytes("clips")?, None, self.size)?;
-        io.put("clips", Value::Bytes(clip));
-        Ok(())
-    }
-}
-
-impl BatchKind for Resize {
-    fn run(&self, io: &mut BatchIo) -> Result<()> {
-        let clips = io.tensor("clips")?;
-        crate::pixels::device_size(&clips)?;
-        io.put("clips", crop::resized(&clips, self.size));
-        Ok(())
+impl ViewKind for Resize {
+    fn transform(&self, _: Nothing<Row>, _: [usize; 3]) -> Result<Transform> {
+        Ok(Transform::default().resized([self.size; 2]))
     }
 }
 

@@ -40,6 +40,7 @@ pub trait Held<P: Plane>: Sized {
 }
 
 /// Everything is held as the cell itself.
+#[macro_export]
 macro_rules! plane {
     ($plane:ty, $cell:ty) => {
         impl $crate::ports::Plane for $plane {
@@ -64,7 +65,7 @@ macro_rules! plane {
         }
     };
 }
-use plane;
+pub use crate::plane;
 
 /// Ports under names that the graph chooses, in its order.
 pub type Many<T> = Vec<(String, T)>;
@@ -79,10 +80,16 @@ pub trait Ports<P: Plane>: Sized {
 /// The ports of a kind that has none.
 pub struct Nothing<P: Plane>(std::marker::PhantomData<P>);
 
+impl<P: Plane> Default for Nothing<P> {
+    fn default() -> Self {
+        Nothing(std::marker::PhantomData)
+    }
+}
+
 impl<P: Plane> Ports<P> for Nothing<P> {
     const FIELDS: &'static [Field] = &[];
     fn take(_: &mut Slots<P>) -> Taken<Self> {
-        Ok(Nothing(std::marker::PhantomData))
+        Ok(Nothing::default())
     }
     fn give(self, _: &mut Given<P>) {}
 }

@@ -5,6 +5,7 @@ use crate::draw::Rng;
 use crate::given::PortFault;
 use crate::kind::State;
 use crate::port::Port;
+use anyhow::{anyhow, Result};
 
 /// What is declared of each port: type, shape, item axes.
 pub enum Shapes {}
@@ -37,6 +38,13 @@ pub struct Extent {
     pub shape: Vec<usize>,
     /// Of an index, how many values it can have, where that is known.
     pub range: Option<usize>,
+}
+
+impl Extent {
+    /// `[3, T, H, W]` of a clip.
+    pub fn clip(&self) -> Result<[usize; 4]> {
+        <[usize; 4]>::try_from(&self.shape[..]).map_err(|_| anyhow!("a clip must be [3, T, H, W], not {:?}", self.shape))
+    }
 }
 
 /// The draws of one row, as numbers.

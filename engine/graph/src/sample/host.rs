@@ -26,6 +26,15 @@ pub trait ViewKind: Kind {
     fn transform(&self, draws: Self::Draws<Row>, size: [usize; 3]) -> Result<Transform>;
 }
 
+impl<K: ViewKind> SampleKind for K {
+    fn run(&self, inputs: K::In<Host>, draws: K::Draws<Row>) -> Result<K::Out<Host>> {
+        let Some(Slot::One(Value::Clips(clips))) = slots(inputs).into_iter().next() else { return Err(anyhow!("no clips came")) };
+        let clip = clips.single()?;
+        let transform = self.transform(draws, clip.size())?;
+        Ok(struct_of(vec![Slot::One(Value::Clips(clip.transformed(&transform)?.into()))])?)
+    }
+}
+
 /// Values of one sample.
 pub enum Host {}
 
@@ -236,7 +245,11 @@ impl SampleCall<'_> {
             None => vec![length],
         };
         let fits = |shape: &[usize], length: usize| {
-            ensure!(shape.iter().product::<usize>() == length, "the draw `{}` has {length} numbers, and its shape is {shape:?}", field.name);
+            ensure!(
+                shape.iter().product::<usize>() == length,
+                "the draw `{}` has {length} numbers, and its shape is {shape:?}",
+                field.name
+            );
             Ok(())
         };
         Ok(match numbers {
@@ -295,19 +308,15 @@ pub fn run_sample<K: SampleKind>(kind: &K, mut call: SampleCall) -> Result<Sampl
     outputs(&call, given.into_iter().map(Slot::one).collect(), fields, draws)
 }
 
+/// Runs a node that only draws.
+pub fn run_draw<K: Kind>(kind: &K, mut call: SampleCall) -> Result<SampleOutputs> {
+    let fields = <K::Draws<Row> as Ports<Row>>::FIELDS;
+    let draws = call.draw(kind, fields)?;
+    outputs(&call, Vec::new(), fields, draws)
+}
+
 /// Runs a source.
 pub fn run_source<K: SourceKind>(kind: &K, call: SampleCall) -> Result<SampleOutputs> {
     let source = call.source.ok_or_else(|| anyhow!("{}: not a source", call.node))?;
     Ok(slots(kind.read(source)?).into_iter().map(Slot::one).collect())
-}
-
-/// Runs a node that moves pixels.
-pub fn run_view<K: ViewKind>(kind: &K, mut call: SampleCall) -> Result<SampleOutputs> {
-    let fields = <K::Draws<Row> as Ports<Row>>::FIELDS;
-    let draws = call.draw(kind, fields)?;
-    let Some(Slot::One(Value::Clips(clips))) = call.inputs.drain(..).next() else { return Err(anyhow!("no clips came")) };
-    let clip = clips.single()?;
-    let transform = kind.transform(row::<K>(&draws)?, clip.size())?;
-    let clips = Value::Clips(clip.transformed(&transform)?.into());
-    outputs(&call, vec![Some(clips)], fields, draws)
 }

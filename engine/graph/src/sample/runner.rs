@@ -176,10 +176,20 @@ impl Step {
             let From::Node { node: from, port } = input.from else { return None };
             let axes = stage.nodes[from].outputs[port].axes.len() - usize::from(input.item.is_some());
             let to = plan.entry.to(&input.name)?;
-            Some(Wire { name: input.name.clone(), to, step: place[from], port, item: input.item, folded: axes > 0 && !plan.fold.is_empty() })
+            Some(Wire {
+                name: input.name.clone(),
+                to,
+                step: place[from],
+                port,
+                item: input.item,
+                folded: axes > 0 && !plan.fold.is_empty(),
+            })
         };
         let shapes = plan.entry.outputs.iter().zip(&plan.outputs).filter(|(field, _)| field.draw).map(|(_, port)| {
-            port.shape.iter().map(|dim| dim.known().ok_or_else(|| anyhow!("`{}`: the length `{dim}` of a draw is not known", plan.path))).collect()
+            port.shape
+                .iter()
+                .map(|dim| dim.known().ok_or_else(|| anyhow!("`{}`: the length `{dim}` of a draw is not known", plan.path)))
+                .collect()
         });
         let guards = plan.guards.iter().filter(|guard| {
             let chooser = &stage.nodes[guard.choose];

@@ -1,248 +1,271 @@
 //! The kinds of the small library.
 
-use anyhow::{bail, Result};
 use dv_graph::draw::Rng;
-use dv_graph::host::{Array, SampleIo, SampleKind, Value};
 use dv_graph::kind::*;
 use dv_graph::layer;
-use dv_graph::port::{Axis, Dim, Port, Rate, Type};
-use dv_graph::settings::SettingFaults;
-use schemars::JsonSchema;
-use serde::Deserialize;
+use dv_graph::prelude::*;
 use std::collections::BTreeMap;
 
-type Ports = Result<Vec<Port>, PortFault>;
-const CLIP: &[Type] = &[Type::Bytes, Type::Float];
-
-macro_rules! settings {
-    ($name:ident { $($(#[$doc:meta])* $field:ident: $ty:ty),* $(,)? }) => {
-        #[derive(Deserialize, JsonSchema)]
-        #[serde(deny_unknown_fields)]
-        pub struct $name { $($(#[$doc])* $field: $ty),* }
-    };
+#[derive(Ports)]
+pub struct Labelled<P: Plane> {
+    /// `3 frames height width` the video
+    frames: P::Video,
+    /// its class
+    #[range("classes")]
+    label: Option<P::Index>,
+    /// its position
+    #[range("videos")]
+    index: P::Index,
 }
-
-settings!(Source_ {
+#[kind("source/set", outputs = Labelled, source = "standard")]
+pub struct Source_ {
     set: String,
     split: String,
     #[schemars(range(min = 1, max = 8192))]
     height: usize,
     #[schemars(range(min = 1, max = 8192))]
     width: usize,
-});
+}
 impl Kind for Source_ {
-    const NAME: &'static str = "source/set";
-    const INPUTS: &'static [In] = &[];
-    const OUTPUTS: &'static [Out] =
-        &[Out::new("frames", "3 frames H W", "the video"), Out::new("label", "", "its class"), Out::new("index", "", "its position")];
-    fn ports(&self, _: &Inputs) -> Ports {
-        let symbol = |name: &str| Dim::Symbol(name.into());
-        Ok(vec![
-            Port::video([3.into(), symbol("frames"), self.height.into(), self.width.into()]),
-            Port::index([]).with_range(symbol("classes")),
-            Port::index([]).with_range(symbol("videos")),
-        ])
-    }
     fn source(&self) -> Option<Source> {
         let (set, split) = (self.set.clone(), self.split.clone());
         Some(Source { set, split, held: None, height: self.height, width: self.width, streams: vec!["rgb".into()] })
     }
 }
-impl SampleKind for Source_ {
-    fn run(&self, io: &mut SampleIo) -> Result<()> {
-        let source = io.source()?;
-        io.put("frames", Value::Video(source.video.clone()));
-        io.put("index", Value::Index(Array::new(vec![], vec![source.position as i64])));
-        if let Some(label) = source.label {
-            io.put("label", Value::Index(Array::new(vec![], vec![i64::from(label)])));
-        }
-        Ok(())
+impl SourceKind for Source_ {
+    fn read(&self, sample: &SourceSample) -> Result<Labelled<Host>> {
+        Ok(Labelled {
+            frames: sample.video.clone(),
+            label: sample.label.map(|label| Array::scalar(i64::from(label))),
+            index: Array::scalar(sample.position as i64),
+        })
     }
 }
 
-fn clip(inputs: &Inputs, length: usize) -> Port {
-    let shape = &inputs.port("frames").shape;
-    Port::bytes([3.into(), length.into(), shape[2].clone(), shape[3].clone()])
+#[derive(Ports)]
+pub struct Frames<P: Plane> {
+    /// `3 frames H W` the video
+    frames: P::Video,
 }
-const FRAMES: In = In::new("frames", &[Type::Video], "3 frames H W", "the video");
-
-settings!(Pair {
+#[derive(Ports)]
+pub struct Two<P: Plane> {
+    /// `3 length H W` a clip
+    first: P::Bytes,
+    /// `3 length H W` a clip
+    second: P::Bytes,
+}
+#[derive(Ports)]
+pub struct Starts<P: Plane> {
+    /// `2` where they start
+    starts: P::Index,
+}
+#[kind("clip/pair", inputs = Frames, outputs = Two, draws = Starts, source = "standard")]
+pub struct Pair {
     #[schemars(range(min = 1, max = 4096))]
     length: usize,
-});
+}
 impl Kind for Pair {
-    const NAME: &'static str = "clip/pair";
-    const INPUTS: &'static [In] = &[FRAMES];
-    const OUTPUTS: &'static [Out] =
-        &[Out::new("first", "3 T H W", "a clip"), Out::new("second", "3 T H W", "a clip"), Out::draw("starts", "2", "where they start")];
-    fn ports(&self, inputs: &Inputs) -> Ports {
-        Ok(vec![clip(inputs, self.length), clip(inputs, self.length), Port::index([2.into()])])
+    fn draw(&self, mut dice: Starts<Dice>, seen: &Seen<Self>) -> Result<Starts<Row>> {
+        let free = seen.inputs.frames.shape[1].saturating_sub(self.length) + 1;
+        Ok(Starts { starts: vec![dice.starts.below(free) as i64, dice.starts.below(free) as i64] })
     }
 }
 impl SampleKind for Pair {
-    fn run(&self, io: &mut SampleIo) -> Result<()> {
-        let video = io.video("frames")?;
-        let free = video.frames().saturating_sub(self.length) + 1;
-        let starts = io.draw_index("starts", &[2], |rng| vec![rng.below(free) as i64, rng.below(free) as i64])?;
-        for (name, start) in ["first", "second"].into_iter().zip(starts) {
-            let frames: Vec<usize> = (0..self.length).map(|i| (start as usize + i).min(video.frames() - 1)).collect();
-            io.put(name, Value::Bytes(video.clip(&frames)?));
-        }
-        Ok(())
+    fn run(&self, Frames { frames }: Frames<Host>, draws: Starts<Row>) -> Result<Two<Host>> {
+        let clip = |start: i64| {
+            let positions: Vec<usize> = (0..self.length).map(|i| (start as usize + i).min(frames.frames() - 1)).collect();
+            frames.clip(&positions).map(Clips::from)
+        };
+        Ok(Two { first: clip(draws.starts[0])?, second: clip(draws.starts[1])? })
     }
 }
 
-settings!(Several {
+#[derive(Ports)]
+pub struct OnAxis<P: Plane> {
+    /// `clip.. 3 T H W` clips on an axis `clip`
+    clips: P::Bytes,
+}
+#[kind("clip/several", inputs = Frames, outputs = OnAxis, source = "standard")]
+pub struct Several {
     #[schemars(range(min = 1, max = 1024))]
     clips: usize,
     #[schemars(range(min = 1, max = 4096))]
     length: usize,
-});
+}
 impl Kind for Several {
-    const NAME: &'static str = "clip/several";
-    const INPUTS: &'static [In] = &[FRAMES];
-    const OUTPUTS: &'static [Out] = &[Out::new("clips", "clip.. 3 T H W", "clips on an axis `clip`")];
-    fn ports(&self, inputs: &Inputs) -> Ports {
-        Ok(vec![clip(inputs, self.length).with_axis(Axis::counted("clip", self.clips))])
+    fn ports(&self, Frames { frames }: Frames<Shapes>) -> Result<OnAxis<Shapes>, PortFault> {
+        let [_, _, height, width] = &frames.shape[..] else { unreachable!("a video has four lengths") };
+        let clip = Port::bytes([3.into(), self.length.into(), height.clone(), width.clone()]);
+        Ok(OnAxis { clips: clip.with_axis(Axis::counted("clip", self.clips)) })
     }
     fn clip_span(&self) -> Option<usize> {
         Some(self.length)
     }
 }
 impl SampleKind for Several {
-    fn run(&self, io: &mut SampleIo) -> Result<()> {
-        let video = io.video("frames")?;
-        let frames: Vec<usize> = (0..self.clips * self.length).map(|i| i % video.frames()).collect();
-        let all = video.clip(&frames)?;
-        let shape = [&[self.clips, self.length], &all.shape[1..]].concat();
-        io.put("clips", Value::Bytes(Array { shape, data: all.data }));
-        Ok(())
+    fn run(&self, Frames { frames }: Frames<Host>, _: Nothing<Row>) -> Result<OnAxis<Host>> {
+        let positions: Vec<usize> = (0..self.clips * self.length).map(|i| i % frames.frames()).collect();
+        Ok(OnAxis { clips: frames.clips(&positions, self.length)? })
     }
 }
 
-settings!(Crop {
+#[derive(Ports)]
+pub struct Views<P: Plane> {
+    /// `3 T H W` the clips
+    clips: P::Pixels,
+}
+#[derive(Ports)]
+pub struct Squares<P: Plane> {
+    /// `3 T size size` a square
+    clips: P::Pixels,
+}
+#[derive(Ports)]
+pub struct Offset<P: Plane> {
+    /// `2` top and left
+    offset: P::Index,
+}
+#[kind("view/crop", inputs = Views, outputs = Squares, draws = Offset, source = "standard")]
+pub struct Crop {
     #[schemars(range(min = 1, max = 4096))]
     size: usize,
-});
+}
 impl Kind for Crop {
-    const NAME: &'static str = "view/crop";
-    const INPUTS: &'static [In] = &[In::new("clips", CLIP, "3 T H W", "the clips")];
-    const OUTPUTS: &'static [Out] = &[Out::new("clips", "3 T S S", "a square"), Out::draw("offset", "2", "top and left")];
-    fn ports(&self, inputs: &Inputs) -> Ports {
-        let port = inputs.port("clips");
-        if [inputs.known("H")?, inputs.known("W")?].iter().any(|n| *n < self.size) {
-            return Err(PortFault::setting("size", format!("{} pixels do not fit {port}", self.size)));
+    fn ports(&self, Views { clips }: Views<Shapes>) -> Result<Squares<Shapes>, PortFault> {
+        let [channels, time, height, width] = &clips.shape[..] else { unreachable!("a clip has four lengths") };
+        // what only the data knows is told when it is cropped
+        if [height, width].into_iter().filter_map(Dim::known).any(|n| n < self.size) {
+            return Err(PortFault::setting("size", format!("{} pixels do not fit {clips}", self.size)));
         }
-        let shape = vec![3.into(), port.shape[1].clone(), self.size.into(), self.size.into()];
-        Ok(vec![Port { shape, ..port.clone() }, Port::index([2.into()])])
+        let shape = vec![channels.clone(), time.clone(), self.size.into(), self.size.into()];
+        Ok(Squares { clips: Port { shape, ..clips } })
+    }
+    fn draw(&self, mut dice: Offset<Dice>, seen: &Seen<Self>) -> Result<Offset<Row>> {
+        let [_, _, height, width] = seen.inputs.clips.shape[..] else { bail!("no clip") };
+        ensure!(self.size <= height && self.size <= width, "{} pixels do not fit {height}x{width}", self.size);
+        let mut start = |length: usize| dice.offset.below(length - self.size + 1) as i64;
+        Ok(Offset { offset: vec![start(height), start(width)] })
     }
 }
-impl SampleKind for Crop {
-    fn run(&self, io: &mut SampleIo) -> Result<()> {
-        let a = io.bytes("clips")?;
-        let [t, h, w] = [a.shape[0], a.shape[1], a.shape[2]];
-        let s = self.size;
-        let offset = io.draw_index("offset", &[2], |rng| vec![rng.below(h - s + 1) as i64, rng.below(w - s + 1) as i64])?;
-        let (top, left) = (offset[0] as usize, offset[1] as usize);
-        let mut data = Vec::new();
-        for f in 0..t {
-            for y in top..top + s {
-                let row = ((f * h + y) * w + left) * 3;
-                data.extend_from_slice(&a.data[row..row + s * 3]);
-            }
-        }
-        io.put("clips", Value::Bytes(Array::new(vec![t, s, s, 3], data)));
-        Ok(())
+impl ViewKind for Crop {
+    fn transform(&self, draws: Offset<Row>, [_, height, width]: [usize; 3]) -> Result<Transform> {
+        let region = Region::square(draws.offset[0], draws.offset[1], self.size as i64, [height, width])?;
+        Ok(Transform::crop(region))
     }
 }
 
-settings!(Fail { at: String, panic: bool });
-impl Kind for Fail {
-    const NAME: &'static str = "view/fail";
-    const INPUTS: &'static [In] = &[In::new("index", &[Type::Index], "", "position")];
-    const OUTPUTS: &'static [Out] = &[Out::new("index", "", "the same")];
-    fn ports(&self, _: &Inputs) -> Ports {
-        Ok(vec![Port::index([])])
-    }
+#[derive(Ports)]
+pub struct Position<P: Plane> {
+    /// position
+    index: P::Index,
 }
+#[derive(Ports)]
+pub struct Same<P: Plane> {
+    /// the same
+    index: P::Index,
+}
+#[kind("view/fail", inputs = Position, outputs = Same, source = "standard")]
+pub struct Fail {
+    at: String,
+    panic: bool,
+}
+impl Kind for Fail {}
 impl SampleKind for Fail {
-    fn run(&self, io: &mut SampleIo) -> Result<()> {
-        let Value::Index(a) = io.input("index")? else { bail!("no index") };
-        if self.at.split(' ').any(|n| n.parse() == Ok(a.data[0])) {
+    fn run(&self, Position { index }: Position<Host>, _: Nothing<Row>) -> Result<Same<Host>> {
+        if self.at.split(' ').any(|n| n.parse() == Ok(index.data[0])) {
             assert!(!self.panic, "a node that panics");
             bail!("a node that fails");
         }
-        io.put("index", Value::Index(a.clone()));
-        Ok(())
+        Ok(Same { index })
     }
 }
 
-settings!(Order {
+#[derive(Ports)]
+pub struct Permutation<P: Plane> {
+    /// `items` a permutation
+    order: P::Index,
+}
+#[kind("order/draw", draws = Permutation, source = "standard")]
+pub struct Order {
     #[schemars(range(min = 1, max = 1024))]
     items: usize,
-});
+}
 impl Kind for Order {
-    const NAME: &'static str = "order/draw";
-    const INPUTS: &'static [In] = &[];
-    const OUTPUTS: &'static [Out] = &[Out::draw("order", "N", "a permutation")];
-    fn ports(&self, _: &Inputs) -> Ports {
-        Ok(vec![Port::index([self.items.into()])])
+    fn draw(&self, mut dice: Permutation<Dice>, _: &Seen<Self>) -> Result<Permutation<Row>> {
+        Ok(Permutation { order: dice.order.permutation(self.items).into_iter().map(|i| i as i64).collect() })
     }
 }
 impl SampleKind for Order {
-    fn run(&self, io: &mut SampleIo) -> Result<()> {
-        io.draw_index("order", &[self.items], |rng| rng.permutation(self.items).into_iter().map(|i| i as i64).collect()).map(drop)
+    fn run(&self, _: Nothing<Host>, _: Permutation<Row>) -> Result<Nothing<Host>> {
+        Ok(Nothing::default())
     }
 }
 
-settings!(Shuffle {});
-impl Kind for Shuffle {
-    const NAME: &'static str = "order/shuffle";
-    const INPUTS: &'static [In] =
-        &[In::new("clips", &[Type::Float], "3 N H W", "clips of N frames"), In::new("order", &[Type::Index], "N", "a place for each")];
-    const OUTPUTS: &'static [Out] = &[Out::new("clips", "3 N H W", "the clips")];
-    fn ports(&self, inputs: &Inputs) -> Ports {
-        Ok(vec![Port { axes: vec![], ..inputs.port("clips").clone() }])
-    }
+#[derive(Ports)]
+pub struct Unordered<P: Plane> {
+    /// `3 N H W` clips of N frames
+    clips: P::Float,
+    /// `N` a place for each
+    order: P::Index,
 }
-
-settings!(Shares {});
-impl Kind for Shares {
-    const NAME: &'static str = "order/shares";
-    const INPUTS: &'static [In] = &[In::new("order", &[Type::Index], "N", "a permutation")];
-    const OUTPUTS: &'static [Out] = &[Out::new("shares", "N", "places as shares of the length")];
-    fn ports(&self, inputs: &Inputs) -> Ports {
-        Ok(vec![Port::float([inputs.dim("N")])])
-    }
+#[derive(Ports)]
+pub struct Ordered<P: Plane> {
+    /// `3 N H W` the clips
+    clips: P::Float,
 }
+#[kind("order/shuffle", inputs = Unordered, outputs = Ordered, source = "standard")]
+pub struct Shuffle {}
+impl Kind for Shuffle {}
 
-settings!(Normal {});
-impl Kind for Normal {
-    const NAME: &'static str = "view/normal";
-    const INPUTS: &'static [In] = &[In::new("clips", CLIP, "3 T H W", "the clips")];
-    const OUTPUTS: &'static [Out] = &[Out::new("clips", "3 T H W", "as floats")];
-    fn ports(&self, inputs: &Inputs) -> Ports {
-        Ok(vec![Port::float(inputs.port("clips").shape.clone())])
-    }
+#[derive(Ports)]
+pub struct Places<P: Plane> {
+    /// `N` a permutation
+    order: P::Index,
 }
+#[derive(Ports)]
+pub struct SharesOf<P: Plane> {
+    /// `N` places as shares of the length
+    shares: P::Float,
+}
+#[kind("order/shares", inputs = Places, outputs = SharesOf, source = "standard")]
+pub struct Shares {}
+impl Kind for Shares {}
 
-settings!(Choose {
+#[derive(Ports)]
+pub struct Floats<P: Plane> {
+    /// `3 T H W` as floats
+    clips: P::Float,
+}
+#[kind("view/normal", inputs = Views, outputs = Floats, source = "standard")]
+pub struct Normal {}
+impl Kind for Normal {}
+
+#[derive(Ports)]
+pub struct Branches<P: Plane> {
+    /// `...` the branches
+    clips: Many<P::Pixels>,
+}
+#[derive(Ports)]
+pub struct Branch<P: Plane> {
+    /// `...` of the branch
+    clips: P::Pixels,
+}
+#[derive(Ports)]
+pub struct Choice<P: Plane> {
+    /// which
+    choice: P::Index,
+}
+#[kind("view/choose", inputs = Branches, outputs = Branch, draws = Choice, axes = None, chooses = true, source = "standard")]
+pub struct Choose {
     #[schemars(extend("additionalProperties" = { "type": "number", "minimum": 0.0, "maximum": 1e6 }))]
     odds: BTreeMap<String, f64>,
-});
+}
 impl Kind for Choose {
-    const NAME: &'static str = "view/choose";
-    const INPUTS: &'static [In] = &[In::new("clips", CLIP, "...", "the branches").many()];
-    const OUTPUTS: &'static [Out] = &[Out::new("clips", "...", "of the branch"), Out::draw("choice", "", "which")];
-    const AXES: Axes = Axes::None;
-    const CHOOSES: bool = true;
-    fn ports(&self, inputs: &Inputs) -> Ports {
-        let branches: Vec<&Port> = inputs.all().filter(|(n, _)| *n != "choice").map(|(_, p)| p).collect();
-        let odd = inputs.all().map(|(n, _)| n).find(|n| *n != "choice" && !self.odds.contains_key(*n));
-        match (odd, self.odds.keys().find(|n| inputs.get(n).is_none())) {
+    fn ports(&self, Branches { mut clips }: Branches<Shapes>) -> Result<Branch<Shapes>, PortFault> {
+        let odd = clips.iter().map(|(n, _)| n).find(|n| !self.odds.contains_key(*n));
+        match (odd, self.odds.keys().find(|odds| !clips.iter().any(|(n, _)| n == *odds))) {
             (Some(name), _) => Err(PortFault::setting("odds", format!("there are no odds for `{name}`"))),
             (_, Some(name)) => Err(PortFault::setting("odds", format!("there is no branch `{name}`"))),
-            _ => Ok(vec![branches[0].clone(), Port::index([])]),
+            _ => Ok(Branch { clips: clips.swap_remove(0).1 }),
         }
     }
     fn pick(&self, rng: &mut Rng, branches: &[&str]) -> Option<usize> {
@@ -250,55 +273,76 @@ impl Kind for Choose {
     }
 }
 
-settings!(Stack { axis: String });
+#[derive(Ports)]
+pub struct Items<P: Plane> {
+    /// `...` the items
+    clips: Many<P::Pixels>,
+}
+#[derive(Ports)]
+pub struct Stacked<P: Plane> {
+    /// `axis.. ...` all of them
+    clips: P::Pixels,
+}
+#[kind("batch/stack", inputs = Items, outputs = Stacked, axes = Keep, source = "standard")]
+pub struct Stack {
+    axis: String,
+}
 impl Kind for Stack {
-    const NAME: &'static str = "batch/stack";
-    const INPUTS: &'static [In] = &[In::new("clips", CLIP, "...", "the items").many()];
-    const OUTPUTS: &'static [Out] = &[Out::new("clips", "axis.. ...", "all of them")];
-    const AXES: Axes = Axes::Keep;
-    fn ports(&self, inputs: &Inputs) -> Ports {
-        let items = inputs.all().map(|(n, _)| n.to_string()).collect();
-        let mut port = inputs.all().next().unwrap().1.clone();
+    fn ports(&self, Items { clips }: Items<Shapes>) -> Result<Stacked<Shapes>, PortFault> {
+        let items = clips.iter().map(|(n, _)| n.clone()).collect();
+        let mut port = clips[0].1.clone();
         port.axes.insert(0, Axis::named(&self.axis, items));
-        Ok(vec![port])
+        Ok(Stacked { clips: port })
     }
 }
 
-settings!(Backbone {
+#[derive(Ports)]
+pub struct Seen_<P: Plane> {
+    /// `3 T H W` the clips
+    clips: P::Float,
+}
+#[derive(Ports)]
+pub struct Map<P: Plane> {
+    /// `width` features
+    map: P::Float,
+}
+#[kind("backbone/tiny", inputs = Seen_, outputs = Map, source = "standard")]
+pub struct Backbone {
     #[schemars(range(min = 1, max = 1024))]
     width: usize,
-});
-impl Kind for Backbone {
-    const NAME: &'static str = "backbone/tiny";
-    const INPUTS: &'static [In] = &[In::new("clips", &[Type::Float], "3 T H W", "the clips")];
-    const OUTPUTS: &'static [Out] = &[Out::new("map", "C", "features")];
-    fn ports(&self, _: &Inputs) -> Ports {
-        Ok(vec![Port::float([self.width.into()])])
-    }
 }
+impl Kind for Backbone {}
 impl ModelDeclaration for Backbone {
-    fn parameters(&self, _: &Inputs) -> Vec<Parameter> {
+    fn parameters(&self, _: Seen_<Shapes>) -> Vec<Parameter> {
         let mut list = layer::convolution("conv", 3, self.width, &[1, 1, 1], false);
         list.extend(layer::batch_norm("bn", self.width));
         list
     }
 }
 
-settings!(Head {
+#[derive(Ports)]
+pub struct Pooled<P: Plane> {
+    /// `C` features
+    map: P::Float,
+}
+#[derive(Ports)]
+pub struct Features<P: Plane> {
+    /// `D` features
+    features: P::Float,
+}
+#[kind("head/linear", inputs = Pooled, outputs = Features, source = "standard")]
+pub struct Head {
     #[schemars(length(min = 1, max = 64), inner(range(min = 1, max = 65_536)))]
     widths: Vec<usize>,
-});
+}
 impl Kind for Head {
-    const NAME: &'static str = "head/linear";
-    const INPUTS: &'static [In] = &[In::new("map", &[Type::Float], "C", "features")];
-    const OUTPUTS: &'static [Out] = &[Out::new("features", "D", "features")];
-    fn ports(&self, _: &Inputs) -> Ports {
-        Ok(vec![Port::float([self.widths[self.widths.len() - 1].into()])])
+    fn ports(&self, _: Pooled<Shapes>) -> Result<Features<Shapes>, PortFault> {
+        Ok(Features { features: Port::float([self.widths[self.widths.len() - 1].into()]) })
     }
 }
 impl ModelDeclaration for Head {
-    fn parameters(&self, inputs: &Inputs) -> Vec<Parameter> {
-        let mut from = inputs.known("C").unwrap_or(1);
+    fn parameters(&self, Pooled { map }: Pooled<Shapes>) -> Vec<Parameter> {
+        let mut from = map.shape[0].known().unwrap_or(1);
         let mut list = Vec::new();
         for (i, width) in self.widths.iter().enumerate() {
             list.extend(layer::linear(&(2 * i).to_string(), from, *width));
@@ -308,24 +352,32 @@ impl ModelDeclaration for Head {
     }
 }
 
-settings!(Contrast {
+#[derive(Ports)]
+pub struct Series<P: Plane> {
+    /// `D` one view
+    a: P::Float,
+    /// `D` the other view
+    b: P::Float,
+}
+#[derive(Ports)]
+pub struct Contrasted<P: Plane> {
+    /// the loss
+    loss: P::Scalar,
+    /// accuracy
+    top1: P::Scalar,
+    /// `N N` similarities
+    logits: P::Whole,
+}
+#[kind("loss/contrast", inputs = Series, outputs = Contrasted, rate = Batch, axes = None, source = "standard")]
+pub struct Contrast {
     /// How soft.
     #[schemars(range(max = 1000.0), extend("exclusiveMinimum" = 0.0))]
     temperature: f64,
     hard: Option<bool>,
-});
+}
 impl Kind for Contrast {
-    const NAME: &'static str = "loss/contrast";
-    const INPUTS: &'static [In] = &[In::new("a", &[Type::Float], "D", "one view"), In::new("b", &[Type::Float], "D", "the other view")];
-    const OUTPUTS: &'static [Out] =
-        &[Out::new("loss", "", "the loss"), Out::new("top1", "", "accuracy"), Out::new("logits", "N N", "similarities")];
-    const RATE: Rate = Rate::Batch;
-    const AXES: Axes = Axes::None;
     fn check(&self, faults: &mut SettingFaults) {
         faults.require(self.hard != Some(true) || self.temperature <= 1.0, "temperature", "must be at most 1 where `hard` is true");
-    }
-    fn ports(&self, _: &Inputs) -> Ports {
-        Ok(vec![Port::scalar(), Port::scalar(), Port::whole(Type::Float, [Dim::Symbol("N".into()), Dim::Symbol("N".into())])])
     }
 }
 
@@ -337,86 +389,129 @@ pub enum Weight {
     Off(bool),
 }
 
-settings!(Against {});
-impl Kind for Against {
-    const NAME: &'static str = "loss/against";
-    const INPUTS: &'static [In] = &[
-        In::new("a", &[Type::Float], "D", "one view"),
-        In::new("negatives", &[Type::Float], "K D", "rows to differ from"),
-        In::new("scale", &[Type::Float], "", "what the loss is divided by").optional(),
-    ];
-    const OUTPUTS: &'static [Out] = &[Out::new("loss", "", "the loss"), Out::new("mean", "", "of the products")];
-    const RATE: Rate = Rate::Batch;
-    const AXES: Axes = Axes::None;
-    fn ports(&self, _: &Inputs) -> Ports {
-        Ok(vec![Port::scalar(), Port::scalar()])
-    }
+#[derive(Ports)]
+pub struct Differing<P: Plane> {
+    /// `D` one view
+    a: P::Float,
+    /// `K D` rows to differ from
+    negatives: P::Whole,
+    /// what the loss is divided by
+    scale: Option<P::Scalar>,
 }
+#[derive(Ports)]
+pub struct AgainstRows<P: Plane> {
+    /// the loss
+    loss: P::Scalar,
+    /// of the products
+    mean: P::Scalar,
+}
+#[kind("loss/against", inputs = Differing, outputs = AgainstRows, rate = Batch, axes = None, source = "standard")]
+pub struct Against {}
+impl Kind for Against {}
 
-settings!(Ring {
+#[derive(Ports)]
+pub struct Written<P: Plane> {
+    /// `...` a row of each sample
+    rows: P::Float,
+}
+#[derive(Ports)]
+pub struct Newest<P: Plane> {
+    /// `K ...` the newest rows
+    rows: P::Whole,
+    /// how many were written
+    filled: P::Scalar,
+}
+#[derive(Ports)]
+pub struct Kept<P: Plane> {
+    /// `K ...` the newest rows
+    rows: P::Whole,
+}
+#[kind("memory/ring", outputs = Newest, writes = Written, source = "standard")]
+pub struct Ring {
     #[schemars(range(min = 1, max = 16_777_216))]
     rows: usize,
-});
+}
+impl Ring {
+    fn shape(&self, written: &Written<Late>) -> Result<Vec<Dim>, PortFault> {
+        let row = written.rows.clone()?.shape;
+        Ok(std::iter::once(self.rows.into()).chain(row).collect())
+    }
+}
 impl Kind for Ring {
-    const NAME: &'static str = "memory/ring";
-    const INPUTS: &'static [In] = &[];
-    const WRITES: &'static [In] = &[In::new("rows", &[Type::Float], "...", "a row of each sample")];
-    const OUTPUTS: &'static [Out] = &[Out::new("rows", "K ...", "the newest rows"), Out::new("filled", "", "how many were written")];
     fn batch_at_most(&self) -> Option<(&'static str, usize)> {
         Some(("rows", self.rows))
     }
-    fn ports(&self, inputs: &Inputs) -> Ports {
-        let written = inputs.written("rows")?;
-        let shape = std::iter::once(self.rows.into()).chain(written.shape.iter().cloned());
-        Ok(vec![Port::whole(Type::Float, shape), Port::scalar()])
-    }
 }
 impl RegisterDeclaration for Ring {
-    fn state(&self, inputs: &Inputs) -> Vec<State> {
-        let written = inputs.written("rows").map(|p| p.shape.clone()).unwrap_or_default();
-        let shape = std::iter::once(self.rows.into()).chain(written).collect();
-        vec![State { name: "rows", shape, ty: Type::Float, init: Init::UnitLength, reference: Reference::FirstAxisLast }]
+    type Kept<P: Plane> = Kept<P>;
+    fn state(&self, written: &Written<Late>) -> Result<Kept<States>, PortFault> {
+        Ok(Kept { rows: State::new(self.shape(written)?, Init::UnitLength).reference(Reference::FirstAxisLast) })
+    }
+    fn outputs(&self, written: &Written<Late>) -> Result<Newest<Shapes>, PortFault> {
+        Ok(Newest { rows: Port::whole(Type::Float, self.shape(written)?), filled: Port::scalar() })
     }
 }
 
-settings!(Found {});
-impl Kind for Found {
-    const NAME: &'static str = "memory/found";
-    const INPUTS: &'static [In] = &[];
-    const INITIAL: &'static [In] = &[In::new("value", &[Type::Float], "", "the first step's")];
-    const OUTPUTS: &'static [Out] = &[Out::new("value", "", "what the first step found")];
-    fn ports(&self, _: &Inputs) -> Ports {
-        Ok(vec![Port::scalar()])
-    }
+#[derive(Ports)]
+pub struct First<P: Plane> {
+    /// the first step's
+    value: P::Scalar,
 }
+#[derive(Ports)]
+pub struct FoundValue<P: Plane> {
+    /// what the first step found
+    value: P::Scalar,
+}
+#[kind("memory/found", outputs = FoundValue, initial = First, source = "standard")]
+pub struct Found {}
+impl Kind for Found {}
 impl RegisterDeclaration for Found {
-    fn state(&self, _: &Inputs) -> Vec<State> {
-        vec![State { name: "value", shape: vec![], ty: Type::Float, init: Init::Constant(0.0), reference: Reference::Same }]
+    type Kept<P: Plane> = FoundValue<P>;
+    fn state(&self, _: &Nothing<Late>) -> Result<FoundValue<States>, PortFault> {
+        Ok(FoundValue { value: State::new([], Init::Constant(0.0)) })
+    }
+    fn outputs(&self, _: &Nothing<Late>) -> Result<FoundValue<Shapes>, PortFault> {
+        Ok(FoundValue { value: Port::scalar() })
     }
 }
 
-settings!(Stop {});
+#[derive(Ports)]
+pub struct Flowing<P: Plane> {
+    /// `...` anything
+    rows: P::Float,
+}
+#[derive(Ports)]
+pub struct Stopped<P: Plane> {
+    /// `...` the same, without gradient
+    rows: P::Float,
+}
+#[kind("flow/stop", inputs = Flowing, outputs = Stopped, gradient = false, source = "standard")]
+pub struct Stop {}
 impl Kind for Stop {
-    const NAME: &'static str = "flow/stop";
-    const INPUTS: &'static [In] = &[In::new("rows", &[Type::Float], "...", "anything")];
-    const OUTPUTS: &'static [Out] = &[Out::new("rows", "...", "the same, without gradient")];
-    const GRADIENT: bool = false;
-    fn ports(&self, inputs: &Inputs) -> Ports {
-        Ok(vec![inputs.port("rows").clone()])
+    fn ports(&self, Flowing { rows }: Flowing<Shapes>) -> Result<Stopped<Shapes>, PortFault> {
+        Ok(Stopped { rows })
     }
 }
 
-settings!(Sum { weights: BTreeMap<String, Weight> });
+#[derive(Ports)]
+pub struct Terms<P: Plane> {
+    /// the terms
+    losses: Many<P::Scalar>,
+}
+#[derive(Ports)]
+pub struct Total<P: Plane> {
+    /// the sum
+    loss: P::Scalar,
+}
+#[kind("loss/sum", inputs = Terms, outputs = Total, rate = Batch, axes = None, source = "standard")]
+pub struct Sum {
+    weights: BTreeMap<String, Weight>,
+}
 impl Kind for Sum {
-    const NAME: &'static str = "loss/sum";
-    const INPUTS: &'static [In] = &[In::new("losses", &[Type::Float], "", "the terms").many()];
-    const OUTPUTS: &'static [Out] = &[Out::new("loss", "", "the sum")];
-    const RATE: Rate = Rate::Batch;
-    const AXES: Axes = Axes::None;
-    fn ports(&self, inputs: &Inputs) -> Ports {
-        match inputs.all().find(|(n, _)| !self.weights.contains_key(*n)) {
+    fn ports(&self, Terms { losses }: Terms<Shapes>) -> Result<Total<Shapes>, PortFault> {
+        match losses.iter().find(|(n, _)| !self.weights.contains_key(n)) {
             Some((name, _)) => Err(PortFault::input(name, format!("no weight for `{name}`"))),
-            None => Ok(vec![Port::scalar()]),
+            None => Ok(Total { loss: Port::scalar() }),
         }
     }
     fn dropped(&self) -> Vec<String> {
@@ -424,52 +519,68 @@ impl Kind for Sum {
     }
 }
 
-settings!(Right {});
-impl Kind for Right {
-    const NAME: &'static str = "loss/right";
-    const INPUTS: &'static [In] = &[
-        In::new("logits", &[Type::Float], "... classes", "one for each class"),
-        In::new("label", &[Type::Index], "", "the class").counts("classes"),
-    ];
-    const OUTPUTS: &'static [Out] = &[Out::new("loss", "", "how wrong they are")];
-    const RATE: Rate = Rate::Batch;
-    const AXES: Axes = Axes::None;
-    fn ports(&self, _: &Inputs) -> Ports {
-        Ok(vec![Port::scalar()])
-    }
+#[derive(Ports)]
+pub struct Answers<P: Plane> {
+    /// `... classes` one for each class
+    logits: P::Float,
+    /// the class
+    #[counts("classes")]
+    label: P::Index,
 }
+#[derive(Ports)]
+pub struct Wrongness<P: Plane> {
+    /// how wrong they are
+    loss: P::Scalar,
+}
+#[kind("loss/right", inputs = Answers, outputs = Wrongness, rate = Batch, axes = None, source = "standard")]
+pub struct Right {}
+impl Kind for Right {}
 
-settings!(Mean { over: Vec<String> });
+#[derive(Ports)]
+pub struct Gathered<P: Plane> {
+    /// `...` the rows
+    rows: P::Float,
+    /// classes
+    label: Option<P::Index>,
+}
+#[derive(Ports)]
+pub struct Means<P: Plane> {
+    /// `...` a table
+    rows: P::Table,
+}
+#[kind("collect/mean", inputs = Gathered, outputs = Means, rate = Stage, axes = Keep, source = "standard")]
+pub struct Mean {
+    over: Vec<String>,
+}
 impl Kind for Mean {
-    const NAME: &'static str = "collect/mean";
-    const INPUTS: &'static [In] =
-        &[In::new("rows", &[Type::Float], "...", "the rows"), In::new("label", &[Type::Index], "", "classes").optional()];
-    const OUTPUTS: &'static [Out] = &[Out::new("rows", "...", "a table")];
-    const RATE: Rate = Rate::Stage;
-    const AXES: Axes = Axes::Keep;
-    fn ports(&self, inputs: &Inputs) -> Ports {
-        let rows = inputs.port("rows");
+    fn ports(&self, Gathered { rows, .. }: Gathered<Shapes>) -> Result<Means<Shapes>, PortFault> {
         match rows.axes.iter().find(|a| !self.over.contains(&a.name)) {
             Some(axis) => Err(PortFault::setting("over", format!("`{}` is left", axis.name))),
-            None => Ok(vec![Port::table(rows.shape.clone())]),
+            None => Ok(Means { rows: Port::table(rows.shape) }),
         }
     }
 }
 
-settings!(Score {
+#[derive(Ports)]
+pub struct Searched<P: Plane> {
+    /// `D` searched
+    gallery: P::Table,
+    /// `D` searched for
+    query: P::Table,
+}
+#[derive(Ports)]
+pub struct Ranks<P: Plane> {
+    /// share
+    top1: P::Scalar,
+    /// of each
+    ranks: P::Table,
+}
+#[kind("evaluate/score", inputs = Searched, outputs = Ranks, rate = Stage, axes = None, source = "standard")]
+pub struct Score {
     #[schemars(range(min = 1, max = 1_000_000))]
     k: usize,
-});
+}
 impl Kind for Score {
-    const NAME: &'static str = "evaluate/score";
-    const INPUTS: &'static [In] =
-        &[In::new("gallery", &[Type::Table], "D", "searched"), In::new("query", &[Type::Table], "D", "searched for")];
-    const OUTPUTS: &'static [Out] = &[Out::new("top1", "", "share"), Out::new("ranks", "", "of each")];
-    const RATE: Rate = Rate::Stage;
-    const AXES: Axes = Axes::None;
-    fn ports(&self, _: &Inputs) -> Ports {
-        Ok(vec![Port::scalar(), Port::table([])])
-    }
     fn rows_needed(&self) -> Option<RowsNeeded> {
         Some(RowsNeeded { input: "gallery", setting: "k", rows: self.k })
     }
@@ -478,25 +589,32 @@ impl Kind for Score {
     }
 }
 
-settings!(Compare {});
-impl Kind for Compare {
-    const NAME: &'static str = "evaluate/compare";
-    const INPUTS: &'static [In] = &[In::new("table", &[Type::Table], "D", "a table"), In::new("rows", &[Type::Float], "D", "rows")];
-    const OUTPUTS: &'static [Out] = &[Out::new("near", "", "share")];
-    const RATE: Rate = Rate::Stage;
-    fn ports(&self, _: &Inputs) -> Ports {
-        Ok(vec![Port::scalar()])
-    }
+#[derive(Ports)]
+pub struct Compared<P: Plane> {
+    /// `D` a table
+    table: P::Table,
+    /// `D` rows
+    rows: P::Float,
 }
+#[derive(Ports)]
+pub struct Near<P: Plane> {
+    /// share
+    near: P::Scalar,
+}
+#[kind("evaluate/compare", inputs = Compared, outputs = Near, rate = Stage, source = "standard")]
+pub struct Compare {}
+impl Kind for Compare {}
 
-settings!(Resample {});
-impl Kind for Resample {
-    const NAME: &'static str = "evaluate/resample";
-    const INPUTS: &'static [In] = &[In::new("ranks", &[Type::Table], "...", "a table")];
-    const OUTPUTS: &'static [Out] = &[Out::new("low", "", "end of an interval")];
-    const RATE: Rate = Rate::Stage;
-    const SEEDED: bool = true;
-    fn ports(&self, _: &Inputs) -> Ports {
-        Ok(vec![Port::scalar()])
-    }
+#[derive(Ports)]
+pub struct Sampled<P: Plane> {
+    /// `...` a table
+    ranks: P::Table,
 }
+#[derive(Ports)]
+pub struct Low<P: Plane> {
+    /// end of an interval
+    low: P::Scalar,
+}
+#[kind("evaluate/resample", inputs = Sampled, outputs = Low, rate = Stage, seeded = true, source = "standard")]
+pub struct Resample {}
+impl Kind for Resample {}

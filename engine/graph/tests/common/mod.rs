@@ -10,8 +10,8 @@ use dv_graph::merge::Setting;
 use kinds::*;
 use wrong::*;
 
-static ENTRIES: &[Entry] = &[
-    Entry::sample::<Source_>(),
+pub static ENTRIES: &[Entry] = &[
+    Entry::source::<Source_>(),
     Entry::sample::<Pair>(),
     Entry::sample::<Several>(),
     Entry::sample::<Fail>(),

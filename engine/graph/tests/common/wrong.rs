@@ -2,12 +2,8 @@
 
 use dv_graph::draw::Rng;
 use dv_graph::kind::*;
-use dv_graph::port::{Port, Type};
-use dv_graph::settings::SettingFaults;
-use schemars::JsonSchema;
-use serde::Deserialize;
-
-const CLIP: &[Type] = &[Type::Bytes, Type::Float];
+use dv_graph::ports::{Field, Given, Holds, Presence, Slots, Taken};
+use dv_graph::prelude::*;
 
 /// In what a kind is wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -17,10 +13,8 @@ pub enum How {
     Check,
     /// An output too few.
     Outputs,
-    /// It asks for an input that it does not declare.
-    Input,
-    /// It asks for a length that it does not declare.
-    Length,
+    /// Its shape rule panics.
+    Rule,
     /// A number runs over.
     Overflow,
     Dropped,
@@ -35,38 +29,55 @@ impl How {
     fn fail(self, here: How) {
         assert!(self != here, "deliberately wrong");
     }
-    fn ports(self, inputs: &Inputs) -> Result<Vec<Port>, PortFault> {
-        match self {
-            How::Outputs => return Ok(Vec::new()),
-            How::Input => drop(inputs.port("frames")),
-            How::Length => drop(inputs.dim("D")),
-            _ => {}
+}
+
+#[derive(Ports)]
+pub struct Clip_<P: Plane> {
+    /// `3 T H W` the clips
+    clips: P::Pixels,
+}
+
+/// One output, which is not given where it is `None`: a struct that derives its ports cannot do that.
+pub struct TooFew<P: Plane> {
+    clips: Option<P::Float>,
+}
+
+impl<P: Plane> dv_graph::ports::Ports<P> for TooFew<P> {
+    const FIELDS: &'static [Field] = &[Field {
+        name: "clips",
+        holds: Holds::Float,
+        presence: Presence::Required,
+        shape: "3 T H W",
+        doc: "the clips",
+        counts: None,
+        range: None,
+        draw: false,
+    }];
+    fn take(from: &mut Slots<P>) -> Taken<Self> {
+        Ok(TooFew { clips: from.optional(0, "clips")? })
+    }
+    fn give(self, to: &mut Given<P>) {
+        if let Some(clips) = self.clips {
+            to.required(clips);
         }
-        let mut port = Port::float(inputs.port("clips").shape.clone());
-        if self == How::Overflow {
-            port.shape[0] = (usize::MAX / std::hint::black_box(1) + port.shape.len()).into();
-        }
-        Ok(vec![port])
     }
 }
 
-const INPUT: &[In] = &[In::new("clips", CLIP, "3 T H W", "the clips")];
-const OUTPUT: &[Out] = &[Out::new("clips", "3 T H W", "the clips")];
-
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[kind("own/wrong", inputs = Clip_, outputs = TooFew, source = "standard")]
 pub struct WrongNode {
     how: How,
 }
 impl Kind for WrongNode {
-    const NAME: &'static str = "own/wrong";
-    const INPUTS: &'static [In] = INPUT;
-    const OUTPUTS: &'static [Out] = OUTPUT;
     fn check(&self, _: &mut SettingFaults) {
         self.how.fail(How::Check);
     }
-    fn ports(&self, inputs: &Inputs) -> Result<Vec<Port>, PortFault> {
-        self.how.ports(inputs)
+    fn ports(&self, inputs: Clip_<Shapes>) -> Result<TooFew<Shapes>, PortFault> {
+        self.how.fail(How::Rule);
+        let mut port = Port::float(inputs.clips.shape);
+        if self.how == How::Overflow {
+            port.shape[0] = (usize::MAX / std::hint::black_box(1) + port.shape.len()).into();
+        }
+        Ok(TooFew { clips: (self.how != How::Outputs).then_some(port) })
     }
     fn dropped(&self) -> Vec<String> {
         self.how.fail(How::Dropped);
@@ -86,42 +97,36 @@ impl Kind for WrongNode {
     }
 }
 
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[derive(Ports)]
+pub struct Mapped<P: Plane> {
+    /// `3 T H W` the clips
+    clips: P::Float,
+}
+
+#[kind("own/wrong_model", inputs = Clip_, outputs = Mapped, source = "standard")]
 pub struct WrongModel {
     how: How,
 }
-impl Kind for WrongModel {
-    const NAME: &'static str = "own/wrong_model";
-    const INPUTS: &'static [In] = INPUT;
-    const OUTPUTS: &'static [Out] = OUTPUT;
-    fn ports(&self, inputs: &Inputs) -> Result<Vec<Port>, PortFault> {
-        self.how.ports(inputs)
-    }
-}
+impl Kind for WrongModel {}
 impl ModelDeclaration for WrongModel {
-    fn parameters(&self, _: &Inputs) -> Vec<Parameter> {
+    fn parameters(&self, _: Clip_<Shapes>) -> Vec<Parameter> {
         self.how.fail(How::Parameters);
         Vec::new()
     }
 }
 
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[kind("own/wrong_register", inputs = Clip_, outputs = Mapped, source = "standard")]
 pub struct WrongRegister {
     how: How,
 }
-impl Kind for WrongRegister {
-    const NAME: &'static str = "own/wrong_register";
-    const INPUTS: &'static [In] = INPUT;
-    const OUTPUTS: &'static [Out] = OUTPUT;
-    fn ports(&self, inputs: &Inputs) -> Result<Vec<Port>, PortFault> {
-        self.how.ports(inputs)
-    }
-}
+impl Kind for WrongRegister {}
 impl RegisterDeclaration for WrongRegister {
-    fn state(&self, _: &Inputs) -> Vec<State> {
+    type Kept<P: Plane> = Nothing<P>;
+    fn state(&self, _: &Nothing<Late>) -> Result<Nothing<States>, PortFault> {
         self.how.fail(How::State);
-        Vec::new()
+        Ok(Nothing::default())
+    }
+    fn outputs(&self, _: &Nothing<Late>) -> Result<Mapped<Shapes>, PortFault> {
+        Ok(Mapped { clips: Port::float([3, 4, 16, 16].map(Dim::from)) })
     }
 }

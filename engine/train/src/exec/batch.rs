@@ -1,279 +1,256 @@
-//! What a node of the batch plane reads and writes, and how kinds say that they run there.
+//! How kinds compute on the device, and the list of entries that graphs use.
 
+pub use super::value::{Batch, Draw, Drawn, ItemAxes, Never, Rows, Table, Value};
+use super::view;
+use crate::net::{Custom, Forward};
 use crate::state::weights::Weights;
-use anyhow::{anyhow, bail, Result};
-use dv_graph::draw::{Key, Pass, Rng, Sample};
-use dv_graph::kind::{Entry, Kind, ModelDeclaration, RegisterDeclaration};
+use anyhow::{anyhow, ensure, Result};
+use dv_graph::draw::{Key, Pass, Rng};
+use dv_graph::host::{drawn, SampleKind, SourceKind, ViewKind};
+use dv_graph::kind::{sketched, Declaration, Entry, Inputs, Kind, PortFault, RegisterDeclaration, Sketched};
+use dv_graph::port::Rate;
+use dv_graph::ports::{slots, struct_of, Asked, Extent, Field, Numbers, Ports, Row, Slot};
 use std::any::Any;
 use std::collections::HashMap;
-use tch::{Device, Kind as Dtype, Tensor};
+use tch::{Device, Tensor};
 
 /// A kind that runs on the device: on a batch (rates sample and batch), or once (rate stage).
 pub trait BatchKind: Kind {
-    fn run(&self, io: &mut BatchIo) -> Result<()>;
+    fn run(&self, inputs: Self::In<Batch>, cx: &Cx<Self>) -> Result<Self::Out<Batch>>;
 }
 
-/// A kind of model. `forward` may be applied at several nodes; parameters come by PyTorch's names.
-pub trait ModelKind: ModelDeclaration {
-    fn forward(&self, weights: &Weights, io: &mut BatchIo) -> Result<()>;
+/// A kind of model. It may be applied at several nodes.
+pub trait ModelKind: Kind {
+    /// Its network, described once: parameters, initial values, shapes, cost and the values themselves are read from it.
+    fn network<N: Custom>(&self, net: &mut N, inputs: Self::In<N::Plane>, draws: Self::Draws<N::Plane>) -> Self::Out<N::Plane>;
 }
 
-/// A kind of register. All its methods run without gradient but `read`, and change the state in place.
+/// What is known of a model before it runs.
+pub fn sketch<K: ModelKind>(kind: &K, inputs: &Inputs) -> Result<Sketched, PortFault> {
+    sketched(kind, inputs, |net, inputs, draws| kind.network(net, inputs, draws))
+}
+
+/// A kind of register. All its methods run without gradient but `read`, and change the state in place: its tensors share the storage.
 pub trait RegisterKind: RegisterDeclaration {
     /// Shows the state of before the step.
-    fn read(&self, state: &State, io: &mut BatchIo) -> Result<()>;
+    fn read(&self, kept: Self::Kept<Batch>) -> Result<Self::Out<Batch>>;
     /// Takes what stands at the `initial` edges, once, before the first `read`.
-    fn start(&self, _state: &State, _io: &BatchIo) -> Result<()> {
+    fn start(&self, _kept: Self::Kept<Batch>, _initial: Self::Initial<Batch>) -> Result<()> {
         Ok(())
     }
     /// Takes what stands at the `write` edges, when the step is over: the whole batch in sample order.
-    fn write(&self, state: &State, io: &BatchIo) -> Result<()>;
+    fn write(&self, kept: Self::Kept<Batch>, written: Self::Writes<Batch>) -> Result<()>;
 }
 
-/// A register's tensors by the names that it declared.
-pub struct State<'a>(pub(crate) &'a HashMap<String, Tensor>);
-
-impl<'a> State<'a> {
-    /// For the executor and for tests of single kinds.
-    pub fn of(tensors: &'a HashMap<String, Tensor>) -> State<'a> {
-        State(tensors)
-    }
-    /// Shares the state's storage.
-    pub fn get(&self, name: &str) -> Tensor {
-        self.0.get(name).unwrap_or_else(|| panic!("the register declared no tensor `{name}`")).shallow_clone()
+impl<K: ViewKind> BatchKind for K {
+    fn run(&self, inputs: K::In<Batch>, cx: &Cx<K>) -> Result<K::Out<Batch>> {
+        let Some(Slot::One(Value::Tensor(clips))) = slots(inputs).into_iter().next() else { return Err(anyhow!("no clips came")) };
+        let [rows, time, height, width] = view::size(&clips)?.map(|n| n as usize);
+        ensure!(rows == cx.rows().len(), "{rows} clips for {} rows", cx.rows().len());
+        let transforms = cx.draw_rows()?.into_iter().map(|draws| self.transform(draws, [time, height, width])).collect::<Result<Vec<_>>>()?;
+        let clips = view::transformed(&clips, &transforms)?;
+        Ok(struct_of(vec![Slot::One(Value::Tensor(clips))])?)
     }
 }
 
-/// Rows of a whole stage, each of a sample, in the source's order. Tables are joined by sample, never by position.
-#[derive(Debug)]
-pub struct Table {
-    pub samples: Vec<Sample>,
-    /// `[N, ...]`
-    pub rows: Tensor,
-    /// `[N]` int64, where labels were collected.
-    pub label: Option<Tensor>,
-    /// Where the rows hold positions in another table: the samples there.
-    pub of: Option<Vec<Sample>>,
+/// What a node of the batch plane sees besides its inputs.
+pub struct Cx<'a, K: Declaration> {
+    /// The draws of all rows.
+    pub draws: K::Draws<Drawn>,
+    /// Which outputs something reads: one that is large need not be made otherwise.
+    pub wanted: K::Out<Asked>,
+    /// Of a kind that keeps item axes, their names.
+    pub axes: K::In<ItemAxes>,
+    call: &'a Call<'a>,
+    cells: Vec<Draw>,
 }
 
-impl Table {
-    pub fn new(samples: Vec<Sample>, rows: Tensor, label: Option<Tensor>) -> Table {
-        Table { samples, rows, label, of: None }
+impl<'a, K: Declaration> Cx<'a, K> {
+    /// The samples behind the rows.
+    pub fn rows(&self) -> Rows<'a> {
+        self.call.rows
     }
-    pub fn len(&self) -> usize {
-        self.samples.len()
-    }
-    pub fn is_empty(&self) -> bool {
-        self.samples.is_empty()
-    }
-    pub fn shallow_clone(&self) -> Table {
-        Table {
-            samples: self.samples.clone(),
-            rows: self.rows.shallow_clone(),
-            label: self.label.as_ref().map(Tensor::shallow_clone),
-            of: self.of.clone(),
-        }
-    }
-    /// Parts of one table, in order.
-    pub fn concatenate(parts: &[Table]) -> Result<Table> {
-        let Some(first) = parts.first() else { bail!("a table without rows") };
-        let rows = Tensor::cat(&parts.iter().map(|p| &p.rows).collect::<Vec<_>>(), 0);
-        let label = match &first.label {
-            None => None,
-            Some(_) => {
-                let labels: Vec<&Tensor> = parts.iter().filter_map(|p| p.label.as_ref()).collect();
-                Some(Tensor::cat(&labels, 0))
-            }
-        };
-        Ok(Table { samples: parts.iter().flat_map(|p| p.samples.iter().cloned()).collect(), rows, label, of: first.of.clone() })
-    }
-}
-
-#[derive(Debug)]
-pub enum Value {
-    Tensor(Tensor),
-    Table(Table),
-}
-
-impl Value {
-    pub fn shallow_clone(&self) -> Value {
-        match self {
-            Value::Tensor(t) => Value::Tensor(t.shallow_clone()),
-            Value::Table(t) => Value::Table(t.shallow_clone()),
-        }
-    }
-    pub fn tensor(&self) -> Option<&Tensor> {
-        match self {
-            Value::Tensor(t) => Some(t),
-            Value::Table(_) => None,
-        }
-    }
-}
-
-/// One row of a batch: a sample, and the item where item axes were folded into the rows (0 without).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Row {
-    pub sample: Sample,
-    pub item: usize,
-}
-
-/// What a node of the batch plane sees. Row inputs are `[rows, ...]`; folded item axes are part of the rows.
-pub struct BatchIo<'a> {
-    pub(crate) node: &'a str,
-    pub(crate) pass: &'a Pass,
-    pub(crate) step: u64,
-    pub(crate) rows: &'a [Row],
     /// Equal parts that the mathematics sees the global batch as.
-    pub(crate) world: usize,
-    pub(crate) device: Device,
-    pub(crate) inputs: Vec<(String, Value)>,
-    /// Of index inputs, how many values there are.
-    pub(crate) ranges: Vec<(String, usize)>,
-    /// Names of the item axes that inputs have between the batch and the shape, where the kind keeps them.
-    pub(crate) axes: Vec<(String, Vec<String>)>,
-    /// Outputs that somebody reads; `None`: all.
-    pub(crate) wanted: Option<Vec<&'static str>>,
-    pub(crate) outputs: HashMap<&'static str, Value>,
-}
-
-impl<'a> BatchIo<'a> {
-    /// Its inputs for an error: `clips [4, 3, 8, 32, 32] Float`.
-    pub(crate) fn shapes(&self) -> String {
-        let one = |(name, value): &(String, Value)| match value {
-            Value::Tensor(t) => format!("{name} {:?} {:?}", t.size(), t.kind()),
-            Value::Table(t) => format!("{name}, a table of {} rows", t.len()),
-        };
-        match self.inputs.is_empty() {
-            true => "without inputs".to_owned(),
-            false => format!("with {}", self.inputs.iter().map(one).collect::<Vec<_>>().join(", ")),
-        }
-    }
-    /// For the executor and for tests of single nodes.
-    pub fn new(
-        node: &'a str,
-        pass: &'a Pass,
-        step: u64,
-        rows: &'a [Row],
-        world: usize,
-        device: Device,
-        inputs: Vec<(String, Value)>,
-    ) -> BatchIo<'a> {
-        BatchIo {
-            node,
-            pass,
-            step,
-            rows,
-            world,
-            device,
-            inputs,
-            ranges: Vec::new(),
-            axes: Vec::new(),
-            wanted: None,
-            outputs: HashMap::new(),
-        }
-    }
-    /// How many values the index inputs can take.
-    pub fn with_ranges(self, ranges: Vec<(String, usize)>) -> BatchIo<'a> {
-        BatchIo { ranges, ..self }
-    }
-    /// The item axes of inputs, for a kind that keeps them.
-    pub fn with_axes(self, axes: Vec<(String, Vec<String>)>) -> BatchIo<'a> {
-        BatchIo { axes, ..self }
-    }
-    /// Names of an input's item axes, in order, where the kind keeps them.
-    pub fn axes(&self, name: &str) -> &[String] {
-        self.axes.iter().find(|(n, _)| n == name).map_or(&[], |(_, axes)| axes)
-    }
-    /// The outputs that somebody reads.
-    pub fn with_wanted(self, wanted: Vec<&'static str>) -> BatchIo<'a> {
-        BatchIo { wanted: Some(wanted), ..self }
-    }
-    /// Whether anybody reads an output: one that is large need not be made otherwise.
-    pub fn wants(&self, name: &str) -> bool {
-        self.wanted.as_ref().is_none_or(|wanted| wanted.contains(&name))
-    }
-    /// How many values an index input can take: they lie in `0..range`.
-    pub fn range(&self, name: &str) -> Result<usize> {
-        let found = self.ranges.iter().find(|(n, _)| n == name).map(|(_, r)| *r);
-        found.ok_or_else(|| anyhow!("{}: the number of values of the index at `{name}` is known only with the data (--data)", self.node))
-    }
-    pub fn rows(&self) -> &'a [Row] {
-        self.rows
-    }
     pub fn world(&self) -> usize {
-        self.world
+        self.call.world
     }
     pub fn device(&self) -> Device {
-        self.device
+        self.call.device
     }
-    fn value(&self, name: &str) -> Option<&Value> {
-        self.inputs.iter().find(|(n, _)| n == name).map(|(_, v)| v)
+    /// Whether a model runs with batch statistics and dropout.
+    pub fn training(&self) -> bool {
+        self.call.training
     }
-    /// A tensor input, sharing its storage.
-    pub fn tensor(&self, name: &str) -> Result<Tensor> {
-        self.optional(name).ok_or_else(|| anyhow!("{}: no tensor at input `{name}`", self.node))
+    /// The draws of each row, as numbers. Asks the device only for draws that were fed.
+    pub fn draw_rows(&self) -> Result<Vec<K::Draws<Row>>> {
+        let rows = self.call.rows.len();
+        (0..rows).map(|row| row_of::<K>(&self.cells, row, rows)).collect()
     }
-    pub fn optional(&self, name: &str) -> Option<Tensor> {
-        self.value(name).and_then(Value::tensor).map(Tensor::shallow_clone)
-    }
-    pub fn table(&self, name: &str) -> Result<Table> {
-        match self.value(name) {
-            Some(Value::Table(t)) => Ok(t.shallow_clone()),
-            _ => bail!("{}: no table at input `{name}`", self.node),
-        }
-    }
-    /// All tensor inputs under the graph's names, in the graph's order.
-    pub fn tensors(&self) -> Vec<(String, Tensor)> {
-        self.inputs.iter().filter_map(|(n, v)| Some((n.clone(), v.tensor()?.shallow_clone()))).collect()
-    }
-    pub fn put(&mut self, name: &'static str, value: Tensor) {
-        self.outputs.insert(name, Value::Tensor(value));
-    }
-    pub fn put_table(&mut self, name: &'static str, table: Table) {
-        self.outputs.insert(name, Value::Table(table));
-    }
-    /// Draws for each row, `[rows, shape...]` int64: reused when an edge or a feed brings them, else drawn here;
-    /// shown on the output of that name.
-    pub fn draw_index(&mut self, name: &'static str, shape: &[i64], mut draw: impl FnMut(&mut Rng, usize) -> Vec<i64>) -> Result<Tensor> {
-        let value = match self.optional(name) {
-            Some(t) => t.to_kind(Dtype::Int64),
-            None => {
-                let flat: Vec<i64> = self.row_rngs(name).flat_map(|(i, mut rng)| draw(&mut rng, i)).collect();
-                Tensor::from_slice(&flat).reshape([&[self.rows.len() as i64], shape].concat()).to_device(self.device)
-            }
-        };
-        self.put(name, value.shallow_clone());
-        Ok(value)
-    }
-    /// The same for floats, `[rows, shape...]` float32.
-    pub fn draw_float(&mut self, name: &'static str, shape: &[i64], mut draw: impl FnMut(&mut Rng, usize) -> Vec<f32>) -> Result<Tensor> {
-        let value = match self.optional(name) {
-            Some(t) => t.to_kind(Dtype::Float),
-            None => {
-                let flat: Vec<f32> = self.row_rngs(name).flat_map(|(i, mut rng)| draw(&mut rng, i)).collect();
-                Tensor::from_slice(&flat).reshape([&[self.rows.len() as i64], shape].concat()).to_device(self.device)
-            }
-        };
-        self.put(name, value.shallow_clone());
-        Ok(value)
-    }
-    fn row_rngs(&self, draw: &'static str) -> impl Iterator<Item = (usize, Rng)> + 'a {
-        let (pass, node) = (self.pass, self.node);
-        self.rows.iter().enumerate().map(move |(i, row)| (i, Key::sample(pass, &row.sample, row.item, node, draw).rng()))
-    }
-    /// Numbers for the batch as a whole, for the draw of that name.
-    pub fn batch_rng(&self, draw: &str) -> Rng {
-        Key::batch(self.pass, self.step, self.node, draw).rng()
-    }
-    pub fn finish(self) -> HashMap<&'static str, Value> {
-        self.outputs
+    /// Numbers for the batch or the stage as a whole, that no output shows.
+    pub fn rng(&self, name: &str) -> Rng {
+        self.call.batch_rng(name)
     }
 }
 
-type RunBatch = fn(&dyn Any, &mut BatchIo) -> Result<()>;
-type RunModel = fn(&dyn Any, &Weights, &mut BatchIo) -> Result<()>;
-type Read = fn(&dyn Any, &State, &mut BatchIo) -> Result<()>;
-type Write = fn(&dyn Any, &State, &BatchIo) -> Result<()>;
+fn row_of<K: Declaration>(cells: &[Draw], row: usize, rows: usize) -> Result<K::Draws<Row>> {
+    let numbers = cells.iter().map(|draw| Ok(Slot::One(draw.row(row, rows)?))).collect::<Result<_>>()?;
+    Ok(struct_of(numbers)?)
+}
+
+/// What a node of the device is run with, before it has its kind's types.
+pub struct Call<'a> {
+    pub node: &'a str,
+    pub pass: &'a Pass,
+    pub step: u64,
+    pub rows: Rows<'a>,
+    pub world: usize,
+    pub device: Device,
+    pub training: bool,
+    /// In the order of the kind's inputs.
+    pub inputs: &'a [Slot<Value>],
+    /// In the order of its draws: those that edges or feeds bring.
+    pub draws: &'a [Option<Tensor>],
+    /// The shapes of its draws, where they are known.
+    pub shapes: &'a [Option<Vec<usize>>],
+    /// How many values each index input can have, where that is known.
+    pub ranges: &'a [Option<usize>],
+    /// Names of the item axes of each input.
+    pub axes: &'a [Vec<String>],
+    /// Which of its outputs something reads; empty: all.
+    pub wanted: &'a [bool],
+}
+
+/// Outputs, then draws, in the order in which the kind declares them.
+pub type Outputs = Vec<Option<Value>>;
+
+fn cloned(slot: &Slot<Value>) -> Slot<Value> {
+    match slot {
+        Slot::Empty => Slot::Empty,
+        Slot::One(value) => Slot::One(value.shallow_clone()),
+        Slot::Many(list) => Slot::Many(list.iter().map(|(name, value)| (name.clone(), value.shallow_clone())).collect()),
+    }
+}
+
+impl Call<'_> {
+    fn batch_rng(&self, draw: &str) -> Rng {
+        Key::batch(self.pass, self.step, self.node, draw).rng()
+    }
+    fn typed<S: Ports<Batch>>(&self) -> Result<S> {
+        Ok(struct_of(self.inputs.iter().map(cloned).collect())?)
+    }
+    /// Of one row; with `whole` of the batch.
+    fn extents(&self, whole: bool) -> Vec<Slot<Extent>> {
+        let of = |value: &Value, range: Option<usize>| {
+            let size = value.tensor().map(Tensor::size).unwrap_or_default();
+            let from = usize::from(!whole && !size.is_empty());
+            Extent { shape: size[from..].iter().map(|n| *n as usize).collect(), range }
+        };
+        let slots = self.inputs.iter().enumerate().map(|(i, slot)| match slot {
+            Slot::Empty => Slot::Empty,
+            Slot::One(value) => Slot::One(of(value, self.ranges.get(i).copied().flatten())),
+            Slot::Many(list) => Slot::Many(list.iter().map(|(name, value)| (name.clone(), of(value, None))).collect()),
+        });
+        slots.collect()
+    }
+    /// The draws of all rows: those that are given, and the others from their own generators.
+    fn cells<K: Kind>(&self, kind: &K) -> Result<Vec<Draw>> {
+        let fields = <K::Draws<Row> as Ports<Row>>::FIELDS;
+        let given = |i: usize| self.draws.get(i).and_then(Option::as_ref);
+        let rows = self.rows.len();
+        let mut made: Vec<Option<Numbers>> = fields.iter().map(|_| None).collect();
+        if (0..fields.len()).any(|i| given(i).is_none()) {
+            if K::RATE == Rate::Batch {
+                let all = drawn(kind, made, self.extents(true), self.training, |draw| self.batch_rng(draw))?;
+                made = all.into_iter().map(Some).collect();
+            } else {
+                for row in 0..rows {
+                    let (sample, item) = (self.rows.sample(row), self.rows.item(row));
+                    let none = fields.iter().map(|_| None).collect();
+                    let rng = |draw: &str| Key::sample(self.pass, sample, item, self.node, draw).rng();
+                    let own = drawn(kind, none, self.extents(false), self.training, rng)?;
+                    for (all, own) in made.iter_mut().zip(own) {
+                        match (all, own) {
+                            (Some(Numbers::Float(all)), Numbers::Float(own)) => all.extend(own),
+                            (Some(Numbers::Index(all)), Numbers::Index(own)) => all.extend(own),
+                            (all, own) => *all = Some(own),
+                        }
+                    }
+                }
+            }
+        }
+        let one = |(i, (field, made)): (usize, (&Field, Option<Numbers>))| match (given(i), made) {
+            (Some(given), _) if field.types()[0] == dv_graph::port::Type::Index => Ok(Draw::given(given.to_kind(tch::Kind::Int64))),
+            (Some(given), _) => Ok(Draw::given(given.to_kind(tch::Kind::Float))),
+            (None, Some(numbers)) => {
+                let known = self.shapes.get(i).and_then(Option::as_deref);
+                let scalar = field.shape.is_empty().then_some([].as_slice());
+                Draw::made(numbers, rows, known.or(scalar), self.device)
+            }
+            (None, None) => Draw::made(Numbers::Index(Vec::new()), 0, Some(&[]), self.device),
+        };
+        fields.iter().zip(made).enumerate().map(one).collect()
+    }
+    fn cx<'a, K: Kind>(&'a self, kind: &K) -> Result<Cx<'a, K>> {
+        let cells = self.cells(kind)?;
+        let draws = struct_of::<Drawn, K::Draws<Drawn>>(cells.iter().map(|draw| Slot::One(draw.shallow_clone())).collect())?;
+        let wanted = |i: usize| Slot::One(self.wanted.get(i).copied().unwrap_or(true));
+        let wanted = struct_of((0..<K::Out<Asked> as Ports<Asked>>::FIELDS.len()).map(wanted).collect())?;
+        let axes = |(i, slot): (usize, &Slot<Value>)| match slot {
+            Slot::One(_) => Slot::One(self.axes.get(i).cloned().unwrap_or_default()),
+            Slot::Empty | Slot::Many(_) => Slot::Empty,
+        };
+        let axes = struct_of(self.inputs.iter().enumerate().map(axes).collect())?;
+        Ok(Cx { draws, wanted, axes, call: self, cells })
+    }
+    /// Its inputs for an error: `with clips [4, 3, 8, 32, 32] Float`.
+    pub(crate) fn text(&self, fields: &[Field]) -> String {
+        let mut list = Vec::new();
+        for (field, slot) in fields.iter().zip(self.inputs) {
+            match slot {
+                Slot::Empty => {}
+                Slot::One(value) => list.push(format!("{} {}", field.name, value.text())),
+                Slot::Many(many) => list.extend(many.iter().map(|(name, value)| format!("{name} {}", value.text()))),
+            }
+        }
+        match list.is_empty() {
+            true => "without inputs".to_owned(),
+            false => format!("with {}", list.join(", ")),
+        }
+    }
+}
+
+fn outputs<S: Ports<Batch>>(out: S, cells: Vec<Draw>) -> Outputs {
+    let list = slots(out).into_iter().map(Slot::one);
+    list.chain(cells.into_iter().map(|draw| Some(Value::Tensor(draw.tensor())))).collect()
+}
+
+fn run_batch<K: BatchKind>(kind: &K, call: &Call) -> Result<Outputs> {
+    let cx = call.cx(kind)?;
+    let out = kind.run(call.typed()?, &cx)?;
+    Ok(outputs(out, cx.cells))
+}
+
+fn run_model<K: ModelKind>(kind: &K, weights: &Weights, call: &Call) -> Result<Outputs> {
+    let cells = call.cells(kind)?;
+    let draws = struct_of::<Batch, K::Draws<Batch>>(cells.iter().map(|draw| Slot::One(Value::Tensor(draw.tensor()))).collect())?;
+    let inputs = call.typed()?;
+    let out = Forward::of(weights, |net| kind.network(net, inputs, draws))?;
+    Ok(outputs(out, cells))
+}
+
+/// A register's tensors by the names that it declares.
+pub type Kept = HashMap<String, Tensor>;
+
+fn kept<K: RegisterKind>(state: &Kept) -> Result<K::Kept<Batch>> {
+    let slot = |field: &Field| state.get(field.name).map(|t| Value::Tensor(t.shallow_clone())).into();
+    Ok(struct_of(<K::Kept<Batch> as Ports<Batch>>::FIELDS.iter().map(slot).collect())?)
+}
+
+type RunBatch = fn(&dyn Any, &Call) -> Result<Outputs>;
+type RunModel = fn(&dyn Any, &Weights, &Call) -> Result<Outputs>;
+type Read = fn(&dyn Any, &Kept) -> Result<Outputs>;
+/// With what stands at the edges, in the order of the kind's `initial` or `write`.
+type Write = fn(&dyn Any, &Kept, Vec<Slot<Value>>) -> Result<()>;
 
 /// How a register runs.
 #[derive(Clone, Copy)]
@@ -305,26 +282,39 @@ fn down<K: 'static>(any: &dyn Any) -> &K {
 
 impl NodeEntry {
     /// A node of the host.
-    pub const fn sample<K: dv_graph::host::SampleKind>() -> NodeEntry {
+    pub const fn sample<K: SampleKind>() -> NodeEntry {
         NodeEntry { graph: Entry::sample::<K>(), run: Run::Host }
+    }
+    /// A node that reads videos.
+    pub const fn source<K: SourceKind>() -> NodeEntry {
+        NodeEntry { graph: Entry::source::<K>(), run: Run::Host }
     }
     /// A node of the device.
     pub const fn batch<K: BatchKind>() -> NodeEntry {
-        NodeEntry { graph: Entry::batch::<K>(), run: Run::Batch(|any, io| down::<K>(any).run(io)) }
+        NodeEntry { graph: Entry::batch::<K>(), run: Run::Batch(|any, call| run_batch(down::<K>(any), call)) }
+    }
+    /// A node that only draws, on either.
+    pub const fn draw<K: Kind>() -> NodeEntry {
+        let run = |any: &dyn Any, call: &Call| {
+            let cells = call.cells(down::<K>(any))?;
+            Ok(cells.into_iter().map(|draw| Some(Value::Tensor(draw.tensor()))).collect())
+        };
+        NodeEntry { graph: Entry::draw::<K>(), run: Run::Batch(run) }
     }
     /// A node that can run on either.
-    pub const fn both<K: dv_graph::host::SampleKind + BatchKind>() -> NodeEntry {
-        NodeEntry { graph: Entry::both::<K>(), run: Run::Batch(|any, io| BatchKind::run(down::<K>(any), io)) }
+    pub const fn both<K: SampleKind + BatchKind>() -> NodeEntry {
+        NodeEntry { graph: Entry::both::<K>(), run: Run::Batch(|any, call| run_batch(down::<K>(any), call)) }
     }
     pub const fn register<K: RegisterKind>() -> NodeEntry {
         let run = RunRegister {
-            read: |any, state, io| down::<K>(any).read(state, io),
-            start: |any, state, io| down::<K>(any).start(state, io),
-            write: |any, state, io| down::<K>(any).write(state, io),
+            read: |any, state| Ok(outputs(down::<K>(any).read(kept::<K>(state)?)?, Vec::new())),
+            start: |any, state, given| down::<K>(any).start(kept::<K>(state)?, struct_of(given)?),
+            write: |any, state, given| down::<K>(any).write(kept::<K>(state)?, struct_of(given)?),
         };
         NodeEntry { graph: Entry::register::<K>(), run: Run::Register(run) }
     }
     pub const fn model<K: ModelKind>() -> NodeEntry {
-        NodeEntry { graph: Entry::model::<K>(), run: Run::Model(|any, weights, io| down::<K>(any).forward(weights, io)) }
+        let run = Run::Model(|any, weights, call| run_model(down::<K>(any), weights, call));
+        NodeEntry { graph: Entry::model::<K>(|any, inputs| sketch(down::<K>(any), inputs)), run }
     }
 }

@@ -76,7 +76,7 @@ pub fn torch_text(text: &str) -> String {
 }
 
 /// Runs what may panic inside of tch.
-pub fn caught(work: impl FnOnce() -> Result<()>) -> Result<()> {
+pub fn caught<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
     CAUGHT.set(true);
     let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
     CAUGHT.set(false);

@@ -3,23 +3,25 @@
 mod choice;
 mod feeds;
 mod fold;
-mod needed;
 mod registers;
 
-use crate::exec::batch::{BatchIo, NodeEntry, Row, Run, State, Table, Value};
+pub use super::program::Values;
+use super::program::{Op, Program, Source, Wire};
+use crate::exec::batch::{Call, NodeEntry, Outputs, Rows, Run, Table, Value};
 use crate::exec::caught::caught;
 use crate::exec::shim::Autocast;
 use crate::exec::transfer::HostColumns;
-use crate::state::store::{bound, Lengths, Store};
+use crate::state::store::{Lengths, Store};
 use anyhow::{anyhow, bail, Context, Result};
+use choice::Choices;
 use dv_graph::draw::{Pass, Sample};
-use dv_graph::kind::Axes;
-use dv_graph::plan::{From, InputPlan, NodePlan, Place, StagePlan};
+use dv_graph::kind::To;
+use dv_graph::plan::{Place, StagePlan};
+use dv_graph::ports::Slot;
 use dv_graph::stage::{BatchNorm, Precision};
 use feeds::rows_of;
 pub use feeds::Feeds;
-use fold::{join, WHOLE};
-use needed::Needed;
+use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::sync::Arc;
 use tch::{Device, Kind, Tensor};
@@ -33,21 +35,8 @@ impl Registry {
     pub fn new(entries: impl IntoIterator<Item = &'static NodeEntry>) -> Registry {
         Registry { entries: entries.into_iter().map(|e| (e.graph.name, e)).collect() }
     }
-    fn run(&self, name: &str) -> Result<Run> {
+    pub(super) fn run(&self, name: &str) -> Result<Run> {
         self.entries.get(name).map(|e| e.run).ok_or_else(|| anyhow!("the kind `{name}` has no code to run"))
-    }
-}
-
-/// One batch on its way: what is known of each output so far.
-pub struct Values {
-    pub(crate) values: HashMap<(usize, usize), Value>,
-    /// Rows of the batch that each node ran on, where not all.
-    rows: HashMap<usize, Vec<usize>>,
-}
-
-impl Values {
-    pub fn tensor(&self, node: usize, port: usize) -> Option<&Tensor> {
-        self.values.get(&(node, port)).and_then(Value::tensor)
     }
 }
 
@@ -66,258 +55,223 @@ pub struct Executor<'a> {
     pub registry: &'a Registry,
     pub device: Device,
     pub feeds: Feeds,
-    /// Record gradients everywhere (a gradient of a fed edge is asked for).
-    pub all_gradients: bool,
-    /// Lengths that only the data knows.
-    pub lengths: Lengths,
-    /// Outputs that are asked for besides those that the stage needs: by a person, or by other stages.
-    pub asked: Vec<(usize, usize)>,
+    pub(super) all_gradients: bool,
+    pub(super) lengths: Lengths,
+    pub(super) asked: Vec<(usize, usize)>,
+    program: OnceCell<Program>,
 }
 
 impl<'a> Executor<'a> {
     /// All live nodes of a stage, placed as planned.
     pub fn new(stage: Arc<StagePlan>, registry: &'a Registry, device: Device) -> Executor<'a> {
-        let places = stage.nodes.iter().map(|n| n.place).collect();
-        let active = vec![true; stage.nodes.len()];
         Executor {
+            places: stage.nodes.iter().map(|n| n.place).collect(),
+            active: vec![true; stage.nodes.len()],
             stage,
-            places,
-            active,
             registry,
             device,
             feeds: Feeds::default(),
             all_gradients: false,
             lengths: Lengths::new(),
             asked: Vec::new(),
+            program: OnceCell::new(),
         }
+    }
+    /// Lengths that only the data knows.
+    pub fn set_lengths(&mut self, lengths: Lengths) {
+        self.lengths = lengths;
+        self.program.take();
+    }
+    /// Outputs that are asked for besides those that the stage needs: by a person, or by other stages.
+    pub fn ask(&mut self, asked: Vec<(usize, usize)>) {
+        self.asked = asked;
+        self.program.take();
+    }
+    /// Records gradients everywhere: a gradient of a fed edge is asked for.
+    pub fn record_all_gradients(&mut self) {
+        self.all_gradients = true;
+        self.program.take();
+    }
+    fn program(&self) -> Result<&Program> {
+        if self.program.get().is_none() {
+            let _ = self.program.set(Program::of(self)?);
+        }
+        self.program.get().ok_or_else(|| anyhow!("the stage has no program"))
     }
 
     /// Runs the device's nodes. What comes back are the values that the step still needs: loss, metrics, tables, what is written to
     /// registers, and what is asked for. The others are freed after their last reader.
     pub fn run(&self, store: &Store, step: &Step, host: Option<HostColumns>) -> Result<Values> {
-        let mut values = Values { values: HashMap::new(), rows: HashMap::new() };
-        if let Some(host) = host {
-            for ((node, port), tensor) in host {
-                values.values.insert((node, port), Value::Tensor(tensor));
-            }
+        let program = self.program()?;
+        let mut values = Values::new(program);
+        for ((node, port), tensor) in host.into_iter().flatten() {
+            values.set(node, port, Value::Tensor(tensor));
         }
         for ((node, port), tensor) in &self.feeds.outputs {
-            values.values.insert((*node, *port), Value::Tensor(tensor.shallow_clone()));
+            values.set(*node, *port, Value::Tensor(tensor.shallow_clone()));
         }
-        let needed = Needed::of(self);
-        let mut choices: HashMap<usize, Vec<usize>> = HashMap::new();
-        for i in 0..self.stage.nodes.len() {
-            if !self.active[i] || self.places[i] != Place::Device {
-                continue;
-            }
-            self.node(i, store, step, &needed, &mut values, &mut choices)
-                .with_context(|| format!("node `{}` ({})", self.stage.nodes[i].path, self.stage.nodes[i].entry.name))?;
-            for at in needed.last_read_by(i) {
-                values.values.remove(at);
+        let all: Vec<usize> = if program.selects { (0..step.samples.len()).collect() } else { Vec::new() };
+        let mut choices = Choices::new(&all);
+        for op in &program.steps {
+            self.op_step(op, store, step, &mut values, &mut choices).with_context(|| self.named(op))?;
+            for number in &op.frees {
+                values.values[*number] = None;
             }
         }
         Ok(values)
     }
 
-    fn node(
-        &self,
-        i: usize,
-        store: &Store,
-        step: &Step,
-        needed: &Needed,
-        values: &mut Values,
-        choices: &mut HashMap<usize, Vec<usize>>,
-    ) -> Result<()> {
-        let plan = &self.stage.nodes[i];
-        let mut rows: Vec<usize> = (0..step.samples.len()).collect();
-        for g in &plan.guards {
-            let choice = self.choice(g.choose, step, values, choices)?;
-            rows.retain(|r| choice[*r] == g.branch);
+    fn named(&self, op: &Op) -> String {
+        let plan = &self.stage.nodes[op.node];
+        format!("node `{}` ({})", plan.path, plan.entry.name)
+    }
+
+    fn op_step(&self, op: &Op, store: &Store, step: &Step, values: &mut Values, choices: &mut Choices) -> Result<()> {
+        // rows of the batch that come here, where not all
+        let mut rows: Option<Vec<usize>> = None;
+        for (choose, branch) in &op.guards {
+            let choice = self.choice(*choose, step, values, choices)?;
+            let there = rows.as_deref().unwrap_or(choices.all);
+            rows = Some(there.iter().copied().filter(|r| choice[*r] == *branch).collect());
         }
-        if rows.is_empty() && !step.samples.is_empty() {
-            values.rows.insert(i, rows);
+        let rows = rows.filter(|rows| rows.len() < step.samples.len());
+        if rows.as_ref().is_some_and(Vec::is_empty) {
+            values.rows[op.node] = rows;
             return Ok(());
         }
-        let chooses = self.stage.nodes.iter().any(|n| n.guards.iter().any(|g| g.choose == i)) || self.is_chooser(plan);
-        let choice = if chooses { Some(self.choice(i, step, values, choices)?.clone()) } else { None };
-        let mut inputs: Vec<(String, Value, usize)> = Vec::new();
-        let mut branch = 0;
-        for input in &plan.inputs {
-            let draw = plan.entry.outputs.iter().any(|o| o.draw && o.name == input.name);
-            if draw && chooses {
+        let choice = if op.chooses { Some(self.choice(op.node, step, values, choices)?) } else { None };
+        let mut inputs: Vec<(&Wire, Value)> = Vec::with_capacity(op.wires.len());
+        for wire in &op.wires {
+            let wanted: Option<Vec<usize>> = match (&choice, wire.branch) {
+                (Some(choice), Some(branch)) => {
+                    let there = rows.as_deref().unwrap_or(choices.all);
+                    Some(there.iter().copied().filter(|r| choice[*r] == branch).collect())
+                }
+                _ => rows.clone(),
+            };
+            if wire.branch.is_some() && wanted.as_ref().is_some_and(Vec::is_empty) {
                 continue;
             }
-            let mut wanted = rows.clone();
-            if let (Some(choice), false) = (&choice, draw) {
-                wanted.retain(|r| choice[*r] == branch);
-                branch += 1;
-                if wanted.is_empty() {
-                    continue;
-                }
-            }
-            let value = match self.feeds.inputs.get(&(i, input.name.clone())) {
-                Some(fed) => Value::Tensor(rows_of(fed, &wanted, step)),
-                None => self.input(input, &wanted, step, values)?,
-            };
-            inputs.push((input.name.clone(), value, self.axes_of(input)));
+            inputs.push((wire, self.value(wire, wanted.as_deref(), step, values)?));
         }
-        if let Some(choice) = &choice {
-            let drawn: Vec<i64> = rows.iter().map(|r| choice[*r] as i64).collect();
-            let name = plan.entry.outputs.iter().find(|o| o.draw).map_or("choice", |o| o.name);
-            inputs.push((name.into(), Value::Tensor(Tensor::from_slice(&drawn).to_device(self.device)), 0));
-        }
-        for (port, out) in plan.entry.outputs.iter().enumerate() {
-            if let (true, None, Some(fed)) = (out.draw, &choice, self.feeds.outputs.get(&(i, port))) {
-                let value = Value::Tensor(rows_of(fed, &rows, step));
-                inputs.push((out.name.into(), value, plan.outputs[port].axes.len()));
-            }
-        }
-        for ((node, name), fed) in &self.feeds.inputs {
-            // optional inputs that the graph leaves open
-            if *node == i && !inputs.iter().any(|(n, _, _)| n == name) {
-                inputs.push((name.clone(), Value::Tensor(rows_of(fed, &rows, step)), WHOLE));
-            }
-        }
-        self.start(plan, store, step, values)?;
-        let wanted = needed.outputs(plan, i);
-        let outputs = match plan.passes {
-            None => self.pass(plan, store, step, &rows, &inputs, &wanted, None)?,
+        let chosen = choice.map(|choice| {
+            let there = rows.as_deref().unwrap_or(choices.all);
+            let drawn: Vec<i64> = there.iter().map(|r| choice[*r] as i64).collect();
+            Tensor::from_slice(&drawn).to_device(self.device)
+        });
+        self.start(op, store, step, values)?;
+        let rows_of_all = Rows { samples: step.samples, positions: rows.as_deref(), items: 1, taken: None };
+        let run = |taken| self.pass(op, store, step, rows_of_all, &inputs, chosen.as_ref(), taken);
+        let outputs = match op.passes {
+            None => run(None)?,
             // one pass for each item, in order; then side by side again
             Some(axis) => {
-                let passes =
-                    (0..plan.fold[axis].len()).map(|item| self.pass(plan, store, step, &rows, &inputs, &wanted, Some((axis, item))));
-                join(plan, axis, passes.collect::<Result<_>>()?)
+                let passes = (0..op.fold[axis]).map(|item| run(Some((axis, item))));
+                fold::join(op, axis, passes.collect::<Result<_>>()?)
             }
         };
-        for (port, declared) in plan.entry.outputs.iter().enumerate() {
-            if self.feeds.outputs.contains_key(&(i, port)) {
-                continue;
-            }
-            if let Some(value) = outputs.get(declared.name) {
-                values.values.insert((i, port), value.shallow_clone());
-            }
-        }
-        if rows.len() < step.samples.len() {
-            values.rows.insert(i, rows);
-        }
+        self.keep(op, outputs, values);
+        values.rows[op.node] = rows;
         Ok(())
     }
 
-    /// One input's value on the wanted rows of the batch, an item taken where the edge takes one.
-    fn input(&self, input: &InputPlan, wanted: &[usize], step: &Step, values: &Values) -> Result<Value> {
-        let From::Node { node: from, port } = input.from else {
-            bail!("`{}` reads a table of another stage: it runs at the end", input.name)
+    fn keep(&self, op: &Op, outputs: Outputs, values: &mut Values) {
+        for (port, value) in outputs.into_iter().enumerate() {
+            if let (Some(value), Some(false)) = (value, op.fed.get(port)) {
+                values.set(op.node, port, value);
+            }
+        }
+    }
+
+    /// One input's value on the wanted rows of the batch (`None`: all), an item taken where the edge takes one.
+    fn value(&self, wire: &Wire, wanted: Option<&[usize]>, step: &Step, values: &Values) -> Result<Value> {
+        let (number, node, port, rows) = match &wire.from {
+            Source::Value { number, node, port, rows } => (*number, *node, *port, *rows),
+            Source::Fed(fed) => return Ok(Value::Tensor(wanted.map_or_else(|| fed.shallow_clone(), |wanted| rows_of(fed, wanted, step)))),
+            Source::Stage { .. } => bail!("`{}` reads a table of another stage: it runs at the end", wire.name),
         };
-        let source = &self.stage.nodes[from];
-        let name = source.entry.outputs[port].name;
-        let Some(value) = values.values.get(&(from, port)) else {
+        let Some(value) = &values.values[number] else {
+            let source = &self.stage.nodes[node];
+            let name = source.entry.outputs[port].name;
             bail!("`{}` gave no value at `{name}`{}", source.path, if name == "label" { ": the set has no classes" } else { "" });
         };
         let Value::Tensor(tensor) = value else { return Ok(value.shallow_clone()) };
         let mut tensor = tensor.shallow_clone();
-        let spec = &source.outputs[port];
-        if spec.rows {
-            let all: Vec<usize> = (0..step.samples.len()).collect();
-            let there = if self.feeds.outputs.contains_key(&(from, port)) { &all } else { values.rows.get(&from).unwrap_or(&all) };
-            if there != wanted {
-                let at: Vec<i64> = wanted
-                    .iter()
-                    .map(|w| {
-                        there
-                            .iter()
-                            .position(|t| t == w)
-                            .map(|p| p as i64)
-                            .ok_or_else(|| anyhow!("`{}` has no value for row {w} of the batch", source.path))
-                    })
-                    .collect::<Result<_>>()?;
-                tensor = tensor.index_select(0, &Tensor::from_slice(&at).to_device(tensor.device()));
-            }
+        let there = if self.feeds.outputs.contains_key(&(node, port)) { None } else { values.rows[node].as_deref() };
+        if rows && there != wanted {
+            let all: Vec<usize>;
+            let wanted = match wanted {
+                Some(wanted) => wanted,
+                None => {
+                    all = (0..step.samples.len()).collect();
+                    &all
+                }
+            };
+            let place = |row: &usize| match there {
+                None => Some(*row as i64),
+                Some(there) => there.iter().position(|t| t == row).map(|p| p as i64),
+            };
+            let missing = |row: &usize| anyhow!("`{}` has no value for row {row} of the batch", self.stage.nodes[node].path);
+            let at: Vec<i64> = wanted.iter().map(|row| place(row).ok_or_else(|| missing(row))).collect::<Result<_>>()?;
+            tensor = tensor.index_select(0, &Tensor::from_slice(&at).to_device(tensor.device()));
         }
-        if let Some((axis, item)) = input.item {
-            tensor = tensor.select(axis as i64 + i64::from(spec.rows), item as i64);
+        if let Some((axis, item)) = wire.item {
+            tensor = tensor.select(axis as i64 + i64::from(rows), item as i64);
         }
         Ok(Value::Tensor(tensor))
     }
 
-    #[allow(clippy::too_many_arguments)]
-    fn call(
-        &self,
-        plan: &NodePlan,
-        store: &Store,
-        step: &Step,
-        rows: &[Row],
-        positions: &[usize],
-        items: usize,
-        mut inputs: Vec<(String, Value)>,
-        wanted: &[&'static str],
-    ) -> Result<HashMap<&'static str, Value>> {
-        let run = self.registry.run(plan.entry.name)?;
-        if plan.model.is_none() {
-            // what autocast left in half precision is summed in full
-            for (_, value) in &mut inputs {
-                if let Value::Tensor(t) = value {
-                    if matches!(t.kind(), Kind::BFloat16 | Kind::Half) {
-                        *t = t.to_kind(Kind::Float);
-                    }
-                }
-            }
-        }
+    fn call(&self, op: &Op, store: &Store, step: &Step, rows: Rows, inputs: &[Slot<Value>], draws: &[Option<Tensor>]) -> Result<Outputs> {
+        let plan = &self.stage.nodes[op.node];
         let drive = &self.stage.drive;
-        let ranges = plan.inputs.iter().filter_map(|i| Some((i.name.clone(), self.range(i)?))).collect();
-        let io = BatchIo::new(&plan.path, step.pass, step.step, rows, drive.world(), self.device, inputs);
-        let mut io = io.with_ranges(ranges).with_axes(self.item_axes(plan)).with_wanted(wanted.to_vec());
-        let bf16 = plan.model.is_some() && drive.settings.precision == Some(Precision::Bf16);
+        let call = Call {
+            node: &plan.path,
+            pass: step.pass,
+            step: step.step,
+            rows,
+            world: drive.world(),
+            device: self.device,
+            training: op.training,
+            inputs,
+            draws,
+            shapes: &op.shapes,
+            ranges: &op.ranges,
+            axes: &op.axes,
+            wanted: &op.wanted,
+        };
+        let bf16 = op.model.is_some() && drive.settings.precision == Some(Precision::Bf16);
         // a guard, not `no_grad(f)`: that would leave gradients off after a panic
-        let _off = (!plan.gradient && !self.all_gradients).then(tch::no_grad_guard);
+        let _off = (!op.gradient).then(tch::no_grad_guard);
         let done = caught(|| {
             let _autocast = if bf16 { Some(Autocast::bf16(self.device)?) } else { None };
-            match run {
-                Run::Batch(f) => f(plan.kind.as_any(), &mut io),
-                Run::Model(f) => {
-                    let name = plan.model.as_deref().unwrap_or_default();
+            match op.run {
+                Run::Batch(run) => run(plan.kind.as_any(), &call),
+                Run::Model(run) => {
+                    let name = op.model.as_deref().unwrap_or_default();
                     let model = store.models.get(name).ok_or_else(|| anyhow!("the model `{name}` has no values here"))?;
-                    let weights = model.weights(name, plan.training).per_part(self.parts(positions, items, step));
-                    f(plan.kind.as_any(), &weights, &mut io)
+                    let weights = model.weights(name, op.training).per_part(self.parts(rows, step));
+                    run(plan.kind.as_any(), &weights, &call)
                 }
-                Run::Register(r) => {
+                Run::Register(register) => {
                     let state = store.registers.get(&plan.path).ok_or_else(|| anyhow!("the register has no values here"))?;
-                    (r.read)(plan.kind.as_any(), &State(&state.tensors), &mut io)
+                    (register.read)(plan.kind.as_any(), &state.tensors)
                 }
                 Run::Host => bail!("it runs on the host only: feed what it gives, or let it read videos"),
             }
         });
-        done.with_context(|| io.shapes())?;
-        Ok(io.finish())
-    }
-
-    /// How many values an index can take, where that is known.
-    fn range(&self, input: &InputPlan) -> Option<usize> {
-        let From::Node { node, port } = input.from else { return None };
-        bound(self.stage.nodes[node].outputs[port].range.as_ref()?, &self.lengths)
-    }
-
-    /// Names of the item axes that each input of a kind that keeps them brings.
-    fn item_axes(&self, plan: &NodePlan) -> Vec<(String, Vec<String>)> {
-        if plan.entry.axes != Axes::Keep {
-            return Vec::new();
-        }
-        let names = |input: &InputPlan| {
-            let From::Node { node, port } = input.from else { return None };
-            let axes = self.stage.nodes[node].outputs[port].axes.iter().enumerate();
-            let left = axes.filter(|(a, _)| input.item.is_none_or(|(taken, _)| taken != *a));
-            Some((input.name.clone(), left.map(|(_, axis)| axis.name.clone()).collect()))
-        };
-        plan.inputs.iter().filter_map(names).collect()
+        done.with_context(|| call.text(plan.entry.inputs))
     }
 
     /// Rows of each part of the world, where batch norm sees these one by one.
-    fn parts(&self, positions: &[usize], items: usize, step: &Step) -> Vec<i64> {
+    fn parts(&self, rows: Rows, step: &Step) -> Vec<i64> {
         let drive = &self.stage.drive;
         let (world, batch) = (drive.world(), step.samples.len().max(1));
         if drive.settings.batch_norm != Some(BatchNorm::PerRank) || world < 2 {
             return Vec::new();
         }
-        let of = |part: usize| (positions.iter().filter(|p| **p * world / batch == part).count() * items) as i64;
+        let all: Vec<usize> = (0..step.samples.len()).collect();
+        let positions = rows.positions.unwrap_or(&all);
+        let of = |part: usize| (positions.iter().filter(|p| **p * world / batch == part).count() * rows.items) as i64;
         (0..world).map(of).filter(|n| *n > 0).collect()
     }
 
@@ -328,31 +282,52 @@ impl<'a> Executor<'a> {
         earlier: &dyn Fn(&str, &str, &str) -> Result<Option<Table>>,
         pass: &Pass,
     ) -> Result<Values> {
-        let needed = Needed::of(self);
-        let mut values = Values { values: tables.into_iter().map(|(k, t)| (k, Value::Table(t))).collect(), rows: HashMap::new() };
-        for (i, plan) in self.stage.nodes.iter().enumerate() {
-            if !self.active[i] || self.places[i] != Place::End {
-                continue;
-            }
-            let mut inputs = Vec::new();
-            for input in &plan.inputs {
-                let value = match &input.from {
-                    From::Node { node, port } => values.values.get(&(*node, *port)).map(Value::shallow_clone),
-                    From::Stage { stage, node, port } => earlier(stage, node, port)?.map(Value::Table),
+        let program = self.program()?;
+        let mut values = Values::new(program);
+        for ((node, port), table) in tables {
+            values.set(node, port, Value::Table(table));
+        }
+        let step = Step { pass, step: 0, samples: &[] };
+        for op in &program.end {
+            let mut inputs = Vec::with_capacity(op.wires.len());
+            for wire in &op.wires {
+                let value = match &wire.from {
+                    Source::Value { number, .. } => values.values[*number].as_ref().map(Value::shallow_clone),
+                    Source::Stage { stage, node, port } => earlier(stage, node, port)?.map(Value::Table),
+                    Source::Fed(fed) => Some(Value::Tensor(fed.shallow_clone())),
                 };
-                let value = value.ok_or_else(|| anyhow!("node `{}`: nothing at its input `{}`", plan.path, input.name))?;
-                inputs.push((input.name.clone(), value));
+                let missing = || anyhow!("node `{}`: nothing at its input `{}`", self.stage.nodes[op.node].path, wire.name);
+                inputs.push((wire, value.ok_or_else(missing)?));
             }
-            let step = Step { pass, step: 0, samples: &[] };
-            let outputs = self
-                .call(plan, &Store::default(), &step, &[], &[], 1, inputs, &needed.outputs(plan, i))
-                .with_context(|| format!("node `{}` ({})", plan.path, plan.entry.name))?;
-            for (port, declared) in plan.entry.outputs.iter().enumerate() {
-                if let Some(value) = outputs.get(declared.name) {
-                    values.values.insert((i, port), value.shallow_clone());
-                }
-            }
+            let (inputs, draws) = arranged(op, inputs, None);
+            let outputs = self.call(op, &Store::default(), &step, Rows::of(&[]), &inputs, &draws).with_context(|| self.named(op))?;
+            self.keep(op, outputs, &mut values);
         }
         Ok(values)
     }
+}
+
+/// Values in the order of the kind's inputs, and of its draws. Without a model, what autocast left in half precision is summed in full.
+fn arranged(op: &Op, values: Vec<(&Wire, Value)>, chosen: Option<&Tensor>) -> (Vec<Slot<Value>>, Vec<Option<Tensor>>) {
+    let mut inputs: Vec<Slot<Value>> = (0..op.fields).map(|_| Slot::Empty).collect();
+    let mut draws: Vec<Option<Tensor>> = (0..op.draws).map(|_| None).collect();
+    let full = |value: Value| match value {
+        Value::Tensor(t) if op.model.is_none() && matches!(t.kind(), Kind::BFloat16 | Kind::Half) => Value::Tensor(t.to_kind(Kind::Float)),
+        other => other,
+    };
+    for (wire, value) in values {
+        match (wire.to, full(value)) {
+            (To::Field(i), value) => inputs[i] = Slot::One(value),
+            (To::Draw(i), Value::Tensor(t)) => draws[i] = Some(t),
+            (To::Draw(_), Value::Table(_)) => {}
+            (To::Many(i), value) => match &mut inputs[i] {
+                Slot::Many(list) => list.push((wire.name.clone(), value)),
+                slot => *slot = Slot::Many(vec![(wire.name.clone(), value)]),
+            },
+        }
+    }
+    if let (Some(chosen), Some(first)) = (chosen, draws.first_mut()) {
+        *first = Some(chosen.shallow_clone());
+    }
+    (inputs, draws)
 }

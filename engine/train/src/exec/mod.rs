@@ -3,5 +3,8 @@
 pub mod batch;
 pub mod caught;
 pub mod executor;
+mod program;
 pub mod shim;
 pub mod transfer;
+mod value;
+pub mod view;

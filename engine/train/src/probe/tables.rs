@@ -41,22 +41,19 @@ pub fn end(executor: &Executor, pass: &Pass, values: &mut Values) -> Result<()> 
     if !(0..stage.nodes.len()).any(|i| executor.active[i] && executor.places[i] == Place::End) {
         return Ok(());
     }
-    let own = values.values.iter().filter_map(|(at, v)| match v {
-        Value::Table(t) => Some((*at, t.shallow_clone())),
-        Value::Tensor(_) => None,
-    });
+    let own = values.tables().map(|(at, table)| (at, table.shallow_clone()));
     let earlier = |s: &str, n: &str, p: &str| {
         let key = (s.to_string(), n.to_string(), p.to_string());
         Ok(executor.feeds.tables.get(&key).map(Table::shallow_clone))
     };
     let found = executor.run_end(own.collect(), &earlier, pass)?;
-    values.values.extend(found.values);
+    values.extend(found);
     Ok(())
 }
 
 /// A value as it is written: of a table its rows.
 pub fn value(values: &Values, node: usize, port: usize) -> Option<Tensor> {
-    match values.values.get(&(node, port))? {
+    match values.get(node, port)? {
         Value::Tensor(t) => Some(t.shallow_clone()),
         Value::Table(t) => Some(t.rows.shallow_clone()),
     }

@@ -30,14 +30,14 @@ pub(crate) fn evaluate(
 ) -> Result<Metrics> {
     let _off = tch::no_grad_guard();
     let mut executor = Executor::new(Arc::clone(stage), cx.registry, cx.machine.device);
-    executor.lengths = lengths(rows.as_deref());
-    executor.asked = read_elsewhere(cx.stages, stage);
+    executor.set_lengths(lengths(rows.as_deref()));
+    executor.ask(read_elsewhere(cx.stages, stage));
     let pass = Pass { seed: cx.plan.seed, stage: stage.name.clone(), epoch };
     let mut parts: HashMap<(usize, usize), Vec<Table>> = HashMap::new();
     let mut means: Vec<Mean> = vec![Mean::default(); stage.metrics.len()];
     let mut seen = 0u64;
     if let Some(rows) = rows {
-        let host = HostPlan::new(Arc::clone(stage), executor.places.clone(), &[]);
+        let host = HostPlan::new(Arc::clone(stage), executor.places.clone(), &[])?;
         let outputs = host.outputs.clone();
         let batches = rows.evaluation(&pass, stage.drive.settings.batch.unwrap_or(1));
         let clips = stage.clips_per_sample() as u64;
@@ -47,18 +47,15 @@ pub(crate) fn evaluate(
         while let Some(host) = loader.next_batch()? {
             cx.machine.go_on()?;
             let columns = to_device(&host, &outputs, cx.machine.device);
-            let mut values = executor.run(store, &Step { pass: &pass, step: host.batch.step, samples: &host.samples }, Some(columns))?;
+            let values = executor.run(store, &Step { pass: &pass, step: host.batch.step, samples: &host.samples }, Some(columns))?;
             let count = host.samples.len() as u64;
             for (mean, m) in means.iter_mut().zip(&stage.metrics) {
                 // each sample counts once: a short last batch weighs less
                 mean.add(scalar(&values, m.node, m.port)?, count);
             }
             seen += count;
-            values.values.retain(|_, v| matches!(v, Value::Table(_)));
-            for (at, value) in values.values {
-                if let Value::Table(t) = value {
-                    parts.entry(at).or_default().push(t);
-                }
+            for (at, table) in values.into_tables() {
+                parts.entry(at).or_default().push(table);
             }
             let waiting = loader.waited().as_secs_f64() / start.elapsed().as_secs_f64().max(1e-9);
             progress.step(&News { epoch: 0, step: host.batch.step, loss: None, clips: seen * clips, waiting });
@@ -85,17 +82,17 @@ pub(crate) fn evaluate(
         }
     };
     let end = executor.run_end(own, &earlier, &pass)?;
-    for ((n, p), value) in &end.values {
+    for ((n, p), table) in end.tables() {
         // tables that an end node made, for later stages
-        if let (Place::End, Value::Table(table)) = (stage.nodes[*n].place, value) {
-            let node = &stage.nodes[*n];
-            let key = (stage.name.clone(), node.path.clone(), node.entry.outputs[*p].name.to_string());
+        if stage.nodes[n].place == Place::End {
+            let node = &stage.nodes[n];
+            let key = (stage.name.clone(), node.path.clone(), node.entry.outputs[p].name.to_string());
             cx.folder.save_table(&key.0, &key.1, &key.2, table)?;
             cx.tables.insert(key, table.shallow_clone());
         }
     }
     for (name, at) in &stage.files {
-        if let Some(Value::Table(table)) = end.values.get(at) {
+        if let Some(Value::Table(table)) = end.get(at.0, at.1) {
             let set = data.iter().next();
             cx.folder.save_file(&stage.name, name, table, set)?;
         }

@@ -27,13 +27,13 @@ pub fn explain(
     let scalars = stage.metrics.iter().filter_map(|m| Some(format!("{} {}", m.name, scalar(values, m.node, m.port).ok()??)));
     let scalars: Vec<String> = scalars.collect();
     let everything = stage.nodes.iter().enumerate().flat_map(|(i, node)| (0..node.entry.outputs.len()).map(move |port| (i, port)));
-    executor.asked = everything.collect();
+    executor.ask(everything.collect());
     let again = Step { pass: &host.batch.pass, step, samples: &host.samples };
     let first = match executor.run(store, &again, Some(columns)) {
         Ok(values) => first_node(stage, &values),
         Err(_) => None,
     };
-    executor.asked.clear();
+    executor.ask(Vec::new());
     let place = match first {
         Some((node, port)) => format!("it first appears at `{node}.{port}`"),
         None => "the values of all nodes are finite: it comes from the backward pass".to_owned(),
@@ -55,7 +55,7 @@ pub fn explain(
 fn first_node<'s>(stage: &'s StagePlan, values: &Values) -> Option<(&'s str, &'static str)> {
     stage.nodes.iter().enumerate().find_map(|(i, node)| {
         let port = (0..node.entry.outputs.len()).find(|port| {
-            let value = values.values.get(&(i, *port));
+            let value = values.get(i, *port);
             let Some(Value::Tensor(t)) = value else { return false };
             t.is_floating_point() && t.numel() > 0 && !bool::try_from(t.isfinite().all()).unwrap_or(true)
         })?;

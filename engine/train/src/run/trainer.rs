@@ -95,7 +95,7 @@ impl<'t, 'a> Trainer<'t, 'a> {
             bail!("batch {batch}: the stage `{}` has {n} samples, less than one batch", stage.name);
         }
         let mut executor = Executor::new(Arc::clone(stage), cx.registry, cx.machine.device);
-        executor.lengths = lengths(Some(rows.as_ref()));
+        executor.set_lengths(lengths(Some(rows.as_ref())));
         let trained: Vec<String> = stage.models.iter().filter(|(_, t)| *t).map(|(m, _)| m.clone()).collect();
         let optimiser = drive.optimiser.as_ref().context("a stage that trains has an optimiser")?;
         let schedule = drive.schedule.clone().context("a stage that trains has a schedule")?;
@@ -154,7 +154,7 @@ impl<'t, 'a> Trainer<'t, 'a> {
         if self.step_of_epoch == self.steps {
             self.end_epoch()?;
         }
-        let host = HostPlan::new(Arc::clone(self.stage), self.executor.places.clone(), &[]);
+        let host = HostPlan::new(Arc::clone(self.stage), self.executor.places.clone(), &[])?;
         let outputs = host.outputs.clone();
         let mut loader = Loader::start(host, Arc::clone(&self.rows), self.batches(), self.cx.machine.threads, 4);
         while let Some(host) = loader.next_batch()? {

@@ -3,28 +3,33 @@
 use super::{Executor, Step, Values};
 use crate::exec::batch::Value;
 use anyhow::{anyhow, bail, Result};
-use dv_graph::plan::NodePlan;
+use dv_graph::plan::From;
 use std::collections::HashMap;
+use std::rc::Rc;
 use tch::{Device, Kind};
 
-impl Executor<'_> {
-    pub(super) fn is_chooser(&self, plan: &NodePlan) -> bool {
-        plan.entry.chooses && !plan.inputs.is_empty()
-    }
+/// The choices of one batch, each made when it is first asked for.
+pub(super) struct Choices<'a> {
+    /// All rows of the batch.
+    pub all: &'a [usize],
+    made: HashMap<usize, Rc<[usize]>>,
+}
 
+impl<'a> Choices<'a> {
+    pub fn new(all: &'a [usize]) -> Choices<'a> {
+        Choices { all, made: HashMap::new() }
+    }
+}
+
+impl Executor<'_> {
     /// The branch of each row of the batch at a choosing node.
-    pub(super) fn choice<'c>(
-        &self,
-        node: usize,
-        step: &Step,
-        values: &Values,
-        choices: &'c mut HashMap<usize, Vec<usize>>,
-    ) -> Result<&'c Vec<usize>> {
-        use std::collections::hash_map::Entry;
-        Ok(match choices.entry(node) {
-            Entry::Occupied(known) => known.into_mut(),
-            Entry::Vacant(place) => place.insert(self.draw_choice(node, step, values)?),
-        })
+    pub(super) fn choice(&self, node: usize, step: &Step, values: &Values, choices: &mut Choices) -> Result<Rc<[usize]>> {
+        if let Some(made) = choices.made.get(&node) {
+            return Ok(Rc::clone(made));
+        }
+        let made: Rc<[usize]> = self.draw_choice(node, step, values)?.into();
+        choices.made.insert(node, Rc::clone(&made));
+        Ok(made)
     }
 
     /// Fed, brought by an edge, or drawn.
@@ -32,25 +37,24 @@ impl Executor<'_> {
         let plan = &self.stage.nodes[node];
         let draw = plan.entry.outputs.iter().position(|o| o.draw).ok_or_else(|| anyhow!("`{}` shows no draw", plan.path))?;
         let branches = self.stage.branches(node);
-        let given = match (self.feeds.outputs.get(&(node, draw)), plan.inputs.iter().find(|i| i.name == plan.entry.outputs[draw].name)) {
-            (Some(fed), _) => Value::Tensor(fed.shallow_clone()),
-            (None, Some(input)) => self.input(input, &(0..step.samples.len()).collect::<Vec<_>>(), step, values)?,
+        let edge = plan.inputs.iter().find(|i| i.name == plan.entry.outputs[draw].name);
+        let given = match (self.feeds.outputs.get(&(node, draw)), edge.map(|input| (&input.from, input.item))) {
+            (Some(fed), _) => fed.shallow_clone(),
+            (None, Some((From::Node { node: from, port }, item))) => {
+                let value = values.get(*from, *port).and_then(Value::tensor).ok_or_else(|| anyhow!("`{}`: no choice came", plan.path))?;
+                item.map_or_else(|| value.shallow_clone(), |(axis, item)| value.select(axis as i64 + 1, item as i64))
+            }
+            (None, Some((From::Stage { .. }, _))) => bail!("a choice is not read from another stage"),
             (None, None) => {
                 return Ok(step.samples.iter().map(|s| self.stage.pick(node, step.pass, s).unwrap_or(0)).collect());
             }
         };
-        let given = given.tensor().ok_or_else(|| anyhow!("a choice is an index"))?.to_kind(Kind::Int64).to_device(Device::Cpu);
-        let list = Vec::<i64>::try_from(given.flatten(0, -1))?;
+        let list = Vec::<i64>::try_from(given.to_kind(Kind::Int64).to_device(Device::Cpu).flatten(0, -1))?;
         if list.len() != step.samples.len() {
             bail!("{} choices for {} rows", list.len(), step.samples.len());
         }
-        list.into_iter()
-            .map(|c| {
-                usize::try_from(c)
-                    .ok()
-                    .filter(|c| *c < branches.len())
-                    .ok_or_else(|| anyhow!("the choice {c} is none of the {} branches", branches.len()))
-            })
-            .collect()
+        let branch = |c: i64| usize::try_from(c).ok().filter(|c| *c < branches.len());
+        let none = |c: i64| anyhow!("the choice {c} is none of the {} branches", branches.len());
+        list.into_iter().map(|c| branch(c).ok_or_else(|| none(c))).collect()
     }
 }

@@ -1,0 +1,111 @@
+//! Nearest rows of one table for those of another, in pieces: the matrix of all similarities need not fit into memory.
+
+use crate::prelude::*;
+use dv_datasets::overlap::{self, Item};
+use dv_train::run::progress::note;
+
+/// What rows are centred by.
+#[choice]
+pub enum Centre {
+    /// Each table by its own mean.
+    Each,
+    /// Not at all.
+    None,
+    /// Both by the gallery's mean.
+    Gallery,
+}
+
+/// Bytes of the similarities that are handled at a time.
+const CHUNK_BYTES: i64 = 256 << 20;
+/// Rows of the gallery that one product takes. BLAS copies the whole second factor into an order of its own.
+const TILE_ROWS: i64 = 8192;
+
+/// The labels of a table.
+pub fn labels(table: &Table, name: &str) -> Result<Tensor> {
+    table.label.as_ref().map(|l| l.to_device(table.rows.device())).ok_or_else(|| anyhow!("the rows of `{name}` have no labels"))
+}
+
+/// Prints a note of each video, group or file that both tables have.
+pub fn note_overlap(what: &str, gallery: &Table, query: &Table) {
+    fn items(table: &Table) -> impl Iterator<Item = Item<'_>> {
+        table.samples.iter().map(|sample| Item { path: &sample.path, sha256: None, group: &sample.group })
+    }
+    for line in overlap::shared(items(gallery), items(query)).lines("the gallery", "the queries") {
+        note(&format!("{what}: {line}"));
+    }
+}
+
+/// Rows at length 1, in 64 bits. Changed in place.
+pub fn unit(mut x: Tensor) -> Tensor {
+    let length = x.norm_scalaropt_dim(2, [1i64].as_slice(), true).clamp_min(1e-12);
+    x.g_div_(&length)
+}
+
+/// A copy of a table's rows, `[N, D]` in 64 bits.
+pub fn copied(table: &Table) -> Tensor {
+    table.rows.to_dtype(Dtype::Double, false, true).flatten(1, -1)
+}
+
+/// Gallery and queries as centred rows of unit length. Copied once each, then changed in place: a gallery may be large. Error: values that
+/// are not finite.
+pub fn unit_rows(centre: Centre, gallery: &Table, query: &Table) -> Result<(Tensor, Tensor)> {
+    let (mut g, mut q) = (copied(gallery), copied(query));
+    let mean = |x: &Tensor| x.mean_dim([0i64].as_slice(), true, None);
+    match centre {
+        Centre::None => {}
+        Centre::Each => {
+            let means = (mean(&g), mean(&q));
+            (g, q) = (g.g_sub_(&means.0), q.g_sub_(&means.1));
+        }
+        Centre::Gallery => {
+            let mean = mean(&g);
+            (g, q) = (g.g_sub_(&mean), q.g_sub_(&mean));
+        }
+    }
+    let (g, q) = (unit(g), unit(q));
+    for (name, rows) in [("gallery", &g), ("query", &q)] {
+        // rows of unit length: a sum of finite ones is finite
+        ensure!(f64::try_from(rows.sum(Dtype::Double))?.is_finite(), "`{name}` holds features that are not finite");
+    }
+    Ok((g, q))
+}
+
+/// Calls `each` with the cosines of some queries and the whole gallery, `[queries, gallery]`, and where these queries lie: first and count.
+pub fn in_chunks(query: &Tensor, gallery: &Tensor, mut each: impl FnMut(Tensor, i64, i64) -> Result<()>) -> Result<()> {
+    let (queries, chunk) = (query.size()[0], (CHUNK_BYTES / 8 / gallery.size()[0].max(1)).max(1));
+    for start in (0..queries).step_by(chunk as usize) {
+        let size = chunk.min(queries - start);
+        each(similarity(&query.narrow(0, start, size), gallery), start, size)?;
+    }
+    Ok(())
+}
+
+/// The cosines of unit rows, `[queries, gallery]`.
+fn similarity(query: &Tensor, gallery: &Tensor) -> Tensor {
+    let rows = gallery.size()[0];
+    if rows <= TILE_ROWS {
+        return query.matmul(&gallery.transpose(0, 1));
+    }
+    let all = Tensor::empty([query.size()[0], rows], (query.kind(), query.device()));
+    for start in (0..rows).step_by(TILE_ROWS as usize) {
+        let size = TILE_ROWS.min(rows - start);
+        all.narrow(1, start, size).copy_(&query.matmul(&gallery.narrow(0, start, size).transpose(0, 1)));
+    }
+    all
+}
+
+/// Positions of the `k` nearest rows of the gallery, the nearest first; of equally near ones the first.
+pub fn nearest(similarity: &Tensor, k: i64) -> Result<Tensor> {
+    // one more shows whether equals lie on both sides of the cut
+    let seen = (k + 1).min(similarity.size()[1]);
+    let (values, positions) = similarity.topk(seen, 1, true, true);
+    let level = values.narrow(1, 0, seen - 1).eq_tensor(&values.narrow(1, 1, seen - 1)).any_dim(1, false);
+    let mut positions = positions.narrow(1, 0, k);
+    if bool::try_from(level.any())? {
+        // of equals `topk` takes any
+        let rows = level.nonzero().flatten(0, -1);
+        let sorted = similarity.index_select(0, &rows).argsort_stable(true, 1, true).narrow(1, 0, k);
+        positions = positions.index_copy(0, &rows, &sorted);
+    }
+    Ok(positions)
+}
