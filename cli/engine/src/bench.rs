@@ -29,7 +29,7 @@ pub fn verb(args: &BenchData, kinds: &Kinds) -> Result<()> {
     let batch = stage.drive.settings.batch.unwrap_or(1).min(rows.len());
     let stage = Arc::new(stage);
     let places = stage.nodes.iter().map(|n| n.place).collect();
-    let host = HostPlan::new(Arc::clone(&stage), places, &[]);
+    let host = HostPlan::new(Arc::clone(&stage), places, &[])?;
     let clips_of_sample = stage.clips_per_sample();
     let rows = Arc::new(rows);
     let order = Arc::clone(&rows);

@@ -1,4 +1,5 @@
-//! The engine process, started by `dv`: one file a verb. A crate with nodes of its own calls [`main`] with them.
+//! The engine process, started by `dv`: one file a verb. A crate with nodes of its own calls [`main`] with them; [`prelude`] and
+//! [`testing`] are what it writes and tests them with.
 
 mod bench;
 mod check;
@@ -11,6 +12,8 @@ mod run;
 mod show;
 mod smoke;
 mod verify;
+
+pub use dv_nodes::{prelude, testing};
 
 use std::process::ExitCode;
 

@@ -24,9 +24,10 @@ pub fn verb(args: &Run, kinds: &Kinds) -> Result<()> {
     let with = &args.graph.with;
     let scratch = if args.smoke { Some(tempfile::tempdir().context("cannot make a folder for the smoke sets")?) } else { None };
     let mut said = Vec::new();
-    let mut swept = sweep::check_adjusted(&args.graph.graph, &check::settings(with), &kinds.library(), &mut |tree| {
+    let library = kinds.library();
+    let mut swept = sweep::check_adjusted(&args.graph.graph, &check::settings(with), &library, &mut |tree| {
         if args.smoke {
-            smoke::shrink(tree, &mut said);
+            smoke::shrink(tree, &library, &mut said);
         }
     });
     said.dedup();

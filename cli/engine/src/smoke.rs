@@ -1,30 +1,32 @@
-//! `--smoke`: any graph in seconds. Sizes and counts shrink in the resolved graph, by the settings' names; the sets
+//! `--smoke`: any graph in seconds. Sizes and counts shrink in the resolved graph, as kinds declare it (`#[smoke(...)]`); the sets
 //! that it reads are generated.
 
 use anyhow::{bail, Context, Result};
 use dv_datasets::file;
 use dv_datasets::generate::{smoke_set, SmokeSpec};
 use dv_graph::data::class_counts;
+use dv_graph::kind::Library;
 use dv_graph::plan::Plan;
 use dv_graph::tree::{Table, Value};
+use serde_json::Value as Json;
 use std::collections::BTreeMap;
 use std::path::Path;
 
 const BATCH: i64 = 3;
 const STEPS: usize = 2;
-const CLIPS: i64 = 2;
+/// Rows of what holds at least a batch.
+const ROWS: i64 = 12;
 /// Of a set whose labels no logits meet.
 const CLASSES: usize = 12;
 
 /// Frames of a smoke set, decoded: no seconds are enough for more.
 const MOST_BYTES: f64 = 20e9;
 
-/// What a setting is at most, by its name: frames, pixels, counts.
-const AT_MOST: &[(&str, i64)] =
-    &[("length", 8), ("size", 56), ("rows", 12), ("count", 12), ("hold_out", BATCH), ("epochs", 1), ("epoch", 1)];
+/// What the settings of a stage are at most.
+const OF_STAGES: [&str; 2] = ["epochs", "epoch"];
 
-/// Shrinks the resolved graph. What changes the meaning of a number is said.
-pub fn shrink(tree: &mut Table, said: &mut Vec<String>) {
+/// Shrinks the resolved graph: stages to one epoch, settings as their kinds declare it. What changes the meaning of a number is said.
+pub fn shrink(tree: &mut Table, library: &Library, said: &mut Vec<String>) {
     let Some(Value::Table(stages)) = tree.0.get_mut("stages").map(|e| &mut e.item.value) else { return };
     for (name, entry) in stages.0.iter_mut() {
         let Value::Table(stage) = &mut entry.item.value else { continue };
@@ -37,38 +39,37 @@ pub fn shrink(tree: &mut Table, said: &mut Vec<String>) {
         if let Some(e) = stage.0.get_mut("batch") {
             e.item.value = Value::Integer(batch);
         }
-        walk(stage, name, batch, said);
+        walk(stage, name, batch, library, said);
     }
     for key in ["models", "groups"] {
         if let Some(Value::Table(t)) = tree.0.get_mut(key).map(|e| &mut e.item.value) {
-            walk(t, key, BATCH, said);
+            walk(t, key, BATCH, library, said);
         }
     }
 }
 
-fn walk(table: &mut Table, place: &str, batch: i64, said: &mut Vec<String>) {
-    // clips that are averaged; where an order counts, their number is the task
-    let averaged = matches!(table.get("kind").map(|i| &i.value), Some(Value::String(k)) if k == "clip/uniform");
+fn walk(table: &mut Table, place: &str, batch: i64, library: &Library, said: &mut Vec<String>) {
+    let entry = match table.get("kind").map(|i| &i.value) {
+        Some(Value::String(kind)) => library.get(kind),
+        _ => None,
+    };
+    let schema = entry.map(|entry| (entry.schema)());
     for (key, entry) in table.0.iter_mut() {
-        match &mut entry.item.value {
-            Value::Integer(n) => {
-                if let Some((_, most)) = AT_MOST.iter().find(|(k, _)| k == key) {
-                    // a queue holds at least one batch
-                    let most = if key == "rows" { batch.max(*most) } else { *most };
-                    *n = (*n).min(most);
-                }
-                if averaged && key == "clips" {
-                    *n = (*n).min(CLIPS);
-                }
-            }
-            Value::Array(list) if key == "k" => {
+        let most = match schema.as_ref().and_then(|schema| schema.pointer(&format!("/properties/{key}/x-smoke"))) {
+            Some(Json::String(_)) => Some(batch.max(ROWS)),
+            Some(most) => most.as_i64(),
+            None => OF_STAGES.contains(&key.as_str()).then_some(1),
+        };
+        match (&mut entry.item.value, most) {
+            (Value::Integer(n), Some(most)) => *n = (*n).min(most),
+            (Value::Array(list), Some(most)) => {
                 let before = list.len();
-                list.retain(|i| matches!(i.value, Value::Integer(n) if n <= BATCH));
+                list.retain(|i| matches!(i.value, Value::Integer(n) if n <= most));
                 if list.len() < before {
-                    said.push(format!("smoke: {place}: values of `k` above the gallery's size are dropped"));
+                    said.push(format!("smoke: {place}: values of `{key}` above the gallery's size are dropped"));
                 }
             }
-            Value::Table(t) => walk(t, &format!("{place}.{key}"), batch, said),
+            (Value::Table(t), _) => walk(t, &format!("{place}.{key}"), batch, library, said),
             _ => {}
         }
     }

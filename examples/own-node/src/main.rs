@@ -2,7 +2,9 @@
 
 mod solarize;
 
-static NODES: &[dv_train::exec::batch::NodeEntry] = &[dv_train::exec::batch::NodeEntry::batch::<solarize::Solarize>()];
+use dv_engine::prelude::NodeEntry;
+
+static NODES: &[NodeEntry] = &[NodeEntry::batch::<solarize::Solarize>()];
 
 fn main() -> std::process::ExitCode {
     dv_engine::main(NODES)

@@ -35,8 +35,6 @@ pub struct Op {
     /// How many inputs and draws its kind declares.
     pub fields: usize,
     pub draws: usize,
-    /// Where draws begin among the outputs.
-    pub first_draw: usize,
     /// Chooser and branch of each choice that the node sits behind.
     pub guards: Vec<(usize, usize)>,
     /// Whether each sample takes one of its inputs.
@@ -109,9 +107,6 @@ impl Program {
         let selects = steps.iter().any(|op: &Op| op.chooses || !op.guards.is_empty());
         Ok(Program { steps, end, base, count, selects })
     }
-    pub fn number(&self, node: usize, port: usize) -> usize {
-        self.base[node] + port
-    }
 }
 
 impl Executor<'_> {
@@ -168,7 +163,6 @@ impl Executor<'_> {
             writes: register.map(|r| edges(&r.writes, entry.writes)).unwrap_or_default(),
             fields: entry.inputs.len(),
             draws: entry.outputs.len() - first_draw,
-            first_draw,
             guards: plan.guards.iter().map(|g| (g.choose, g.branch)).collect(),
             chooses,
             fold: plan.fold.iter().map(|axis| axis.len()).collect(),
