@@ -157,6 +157,12 @@ pub struct Show {
     pub graph: Graph,
     #[arg(long, value_enum, default_value = "text")]
     pub format: ShowFormat,
+    /// Show what the stages cost instead: parameters, FLOPs and activation memory of a step, what an epoch reads (text or json)
+    #[arg(long)]
+    pub cost: bool,
+    /// Only the cost of this stage
+    #[arg(long, value_name = "STAGE", requires = "cost")]
+    pub stage: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -1,13 +1,10 @@
 //! Time and peak memory of `evaluate/retrieval` at the size of Kinetics-400:
 //! `LD_LIBRARY_PATH=$PWD/.deps/libtorch/lib cargo bench -p dv-nodes --bench retrieval [-- QUERIES GALLERY NUMBERS]`.
 
-use dv_graph::draw::{Pass, Sample};
-use dv_graph::fault::Faults;
-use dv_graph::settings;
-use dv_graph::source::{At, Sources};
-use dv_graph::tree;
+use dv_graph::draw::Sample;
 use dv_nodes::evaluate::retrieval::Retrieval;
-use dv_train::exec::batch::{BatchIo, BatchKind, Table, Value};
+use dv_nodes::testing::{self, With};
+use dv_train::exec::batch::{Table, Value};
 use std::time::Instant;
 use tch::{Device, Kind, Tensor};
 
@@ -29,20 +26,16 @@ fn peak() -> u64 {
 fn main() {
     let sizes: Vec<usize> = std::env::args().skip(1).filter_map(|a| a.parse().ok()).collect();
     let [queries, gallery, numbers] = sizes.try_into().unwrap_or([20_000, 240_000, 512]);
-    let (mut sources, mut faults) = (Sources::default(), Faults::default());
-    let text = format!("centre = 'each'\nk = [1, 5, 10, 20, {K}]");
-    let settings = tree::parse("bench", &text, &mut sources, &mut faults);
-    let kind: Retrieval = settings::deserialise(&settings, At::default(), "retrieval", &mut faults).expect("its settings are right");
+    let kind: Retrieval = testing::kind(&format!("centre = 'each'\nk = [1, 5, 10, 20, {K}]"));
     tch::manual_seed(0);
     let _off = tch::no_grad_guard();
-    let inputs = vec![("gallery".to_string(), table(gallery, numbers)), ("query".to_string(), table(queries, numbers))];
+    let inputs = vec![("gallery", table(gallery, numbers)), ("query", table(queries, numbers))];
     println!("{queries} queries, {gallery} rows of {numbers} numbers, {K} neighbours; tables alone: {:.2} GB", peak() as f64 / 1e9);
-    let pass = Pass { seed: 0, stage: "bench".into(), epoch: 0 };
-    let mut io = BatchIo::new("score", &pass, 0, &[], 1, Device::Cpu, inputs).with_wanted(vec!["neighbours", "ranks", "top1"]);
+    let with = With { wanted: vec!["neighbours", "ranks", "top1"], ..With::default() };
     let start = Instant::now();
-    kind.run(&mut io).expect("retrieval runs");
+    let out = testing::run_with(&kind, 0, &with, inputs).expect("retrieval runs");
     let seconds = start.elapsed().as_secs_f64();
-    let top1 = io.finish().remove("top1").and_then(|v| v.tensor().map(|t| t.double_value(&[]))).unwrap_or(f64::NAN);
+    let top1 = out.tensor("top1").double_value(&[]);
     println!(
         "{seconds:.1} s, {:.0} queries/s, {} threads, peak memory {:.2} GB, top1 {top1:.4}",
         queries as f64 / seconds,

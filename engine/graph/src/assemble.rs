@@ -6,7 +6,7 @@ use crate::edges::{self, Edge, Role, Target};
 use crate::experiment::{Experiment, Mode, NodeDecl, StageDecl};
 use crate::fault::Faults;
 use crate::infer::Inferred;
-use crate::kind::{Inputs, Parameter, Reference, State};
+use crate::kind::{Inputs, Parameter, PortFault, Reference, Sketched, State};
 use crate::live;
 use crate::passes;
 use crate::plan::*;
@@ -75,8 +75,11 @@ pub(crate) fn assemble(wired: &Wired, faults: &mut Faults) -> (StagePlan, Vec<(S
     let mut nodes = Vec::new();
     for &i in &order {
         let (decl, found) = (&stage.nodes[i], &inferred[i]);
+        let mut cost = None;
         if let Some(model) = &decl.model {
-            let list = model_parameters(decl, &found.inputs, faults).unwrap_or_default();
+            let sketched = model_sketch(decl, &found.inputs, faults);
+            cost = sketched.as_ref().map(|s| s.cost);
+            let list = sketched.map(|s| s.parameters).unwrap_or_default();
             match parameters.iter().find(|(m, ..)| m == model) {
                 None => parameters.push((model.clone(), list, decl.at)),
                 Some((_, known, _)) if !same_shapes(known, &list) => {
@@ -162,6 +165,7 @@ pub(crate) fn assemble(wired: &Wired, faults: &mut Faults) -> (StagePlan, Vec<(S
             guards: guards[i].iter().map(|g| Guard { choose: position[g.choose], branch: g.branch }).collect(),
             gradient: gradient[i],
             training,
+            cost,
         });
     }
     passes::check_passes(wired, &order, &parameters, &|m| in_training(m), faults);
@@ -235,21 +239,32 @@ pub(crate) fn same_shapes(a: &[Parameter], b: &[Parameter]) -> bool {
     a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.name == b.name && a.shape == b.shape)
 }
 
-fn model_parameters(node: &NodeDecl, inputs: &Inputs, faults: &mut Faults) -> Option<Vec<Parameter>> {
+/// A model's network, of not too many parameters.
+fn model_sketch(node: &NodeDecl, inputs: &Inputs, faults: &mut Faults) -> Option<Sketched> {
     let sketch = node.entry.sketch.expect("a model's entry has a network");
-    let list = ask(node.entry.name, "its list of parameters", node.at, faults, || sketch(node.kind.as_any(), inputs))?.ok()?.parameters;
-    if list.len() > TENSORS {
-        let message =
-            format!("`{}` ({}) has {} parameters and buffers; at most {TENSORS} are allowed", node.path, node.entry.name, list.len());
+    let sketched = ask(node.entry.name, "its network", node.at, faults, || sketch(node.kind.as_any(), inputs))?;
+    let sketched = fitting(node, sketched, faults)?;
+    let count = sketched.parameters.len();
+    if count > TENSORS {
+        let message = format!("`{}` ({}) has {count} parameters and buffers; at most {TENSORS} are allowed", node.path, node.entry.name);
         faults.stop("too-large", node.at, message);
     }
-    Some(list)
+    Some(sketched)
+}
+
+/// What a kind answers, or its fault reported.
+fn fitting<T>(node: &NodeDecl, answer: Result<T, PortFault>, faults: &mut Faults) -> Option<T> {
+    let report = |fault: PortFault| {
+        faults.add("shape", node.at, format!("`{}` ({}): {}", node.path, node.entry.name, fault.message));
+    };
+    answer.map_err(report).ok()
 }
 
 /// The tensors of a register, none of them larger than what an output may be.
 fn register_state(node: &NodeDecl, inputs: &Inputs, faults: &mut Faults) -> Option<Vec<State>> {
     let state = node.entry.state?;
-    let list = ask(node.entry.name, "its list of tensors", node.at, faults, || state(node.kind.as_any(), inputs))?.ok()?;
+    let list = ask(node.entry.name, "its list of tensors", node.at, faults, || state(node.kind.as_any(), inputs))?;
+    let list = fitting(node, list, faults)?;
     for s in &list {
         // the largest type that it may have
         let size = product(s.shape.iter().map(|d| d.known().unwrap_or(1)).chain([8]));

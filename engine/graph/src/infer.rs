@@ -184,7 +184,8 @@ pub fn infer(node: &NodeDecl, edges: &[Edge], batch: usize, port: impl Fn(&Targe
         }
         list.push((e.input.clone(), p));
     }
-    match defect::ask(node.entry.name, "its shape rule", node.at, faults, || node.entry.ports(node.kind.as_any(), &inputs))? {
+    let what = if node.entry.sketch.is_some() { "its network" } else { "its shape rule" };
+    match defect::ask(node.entry.name, what, node.at, faults, || node.entry.ports(node.kind.as_any(), &inputs))? {
         Ok(outputs) if outputs.len() != node.entry.outputs.len() => {
             let (given, declared) = (outputs.len(), node.entry.outputs.len());
             defect::report(node.entry.name, &format!("its shape rule gives {given} outputs, and it declares {declared}"), node.at, faults);

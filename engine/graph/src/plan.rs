@@ -3,6 +3,7 @@
 use crate::budget::product;
 use crate::draw::{Key, Pass, Sample};
 use crate::kind::{AnyKind, Entry, Parameter, Reference, Source, State};
+use crate::net::Cost;
 use crate::port::{Axis, Dim, Port, Rate, Type};
 use crate::source::At;
 use crate::stage::{Drive, During, Ema};
@@ -132,6 +133,8 @@ pub struct NodePlan {
     pub gradient: bool,
     /// Whether a model runs with batch statistics and dropout.
     pub training: bool,
+    /// Of a model: what each row costs.
+    pub cost: Option<Cost>,
 }
 
 /// Where the values of a table stand.

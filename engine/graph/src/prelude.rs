@@ -2,7 +2,9 @@
 
 pub use crate::draw::{Rng, Sample};
 pub use crate::host::{Array, Clip, Clips, Host, Region, SampleKind, SourceKind, SourceSample, Transform, Video, ViewKind};
-pub use crate::kind::{Axes, Declaration, HoldOut, Init, Kind, Part as HeldPart, PortFault, Reference, RegisterDeclaration, RowsNeeded, Seen, Source, State};
+pub use crate::kind::{
+    Axes, Declaration, HoldOut, Init, Kind, Part as HeldPart, PortFault, Reference, RegisterDeclaration, RowsNeeded, Seen, Source, State,
+};
 pub use crate::port::{Axis, Dim, Port, Rate, Type};
 pub use crate::ports::{derived, Dice, Extent, Extents, Late, Many, Nothing, Plane, Row, Shapes, States};
 pub use crate::settings::SettingFaults;

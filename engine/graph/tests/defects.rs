@@ -50,7 +50,7 @@ fn also_what_is_asked_last() {
         ("kind = \"own/wrong\", how = \"source\"", "", "own/wrong", "its source failed"),
         ("kind = \"own/wrong\", how = \"batch\"", "", "own/wrong", "its largest batch failed"),
         ("kind = \"own/wrong_register\", how = \"state\"", "", "own/wrong_register", "its list of tensors failed"),
-        ("apply = \"own\"", own, "own/wrong_model", "its list of parameters failed"),
+        ("apply = \"own\"", own, "own/wrong_model", "its network failed"),
     ] {
         let text = right(graph(&format!("{{ {node}, in = \"view_0.clips\" }}"), models));
         let found = checked_by(&wrong_library(), &[("g.toml", &text)], &[]);

@@ -116,9 +116,54 @@ fn the_documents_fields_are_documented() {
     let mut names = BTreeSet::new();
     keys(&json, &mut names);
     keys(&differ, &mut names);
+    keys(&show::cost_json(&plan, None, &|_| Some(10)), &mut names);
     for name in names {
         assert!(documented.contains(&format!("`{name}`")), "docs/show.md says nothing of `{name}`");
     }
+}
+
+#[test]
+fn the_cost_counts_every_pass_of_the_models() {
+    let plan = plan(GOOD);
+    let json = show::cost_json(&plan, Some("pretrain"), &|_| Some(10));
+    let stage = &json["stages"][0];
+    assert_eq!((json["stages"].as_array().unwrap().len(), &stage["name"]), (1, &"pretrain".into()));
+    // for each row the encoder has a 1x1x1 convolution from 3 to 8 channels over 4x16x16 cells, and the head 8-8-6
+    let (encoder, head): (u64, u64) = (3 * 8 * 4 * 16 * 16, 8 * 8 + 8 * 6);
+    let seen = &stage["passes"][0];
+    assert_eq!((&seen["node"], &seen["rows"], &seen["multiply_adds_per_row"]), (&"seen".into(), &8.into(), &encoder.into()));
+    assert_eq!((&seen["forward_flops"], &seen["backward_flops"]), (&(8 * 2 * encoder).into(), &(8 * 4 * encoder).into()));
+    // what its convolution and its batch norm read
+    assert_eq!(seen["activation_bytes"], 8 * 4 * (3 + 8) * 1024);
+    let step = &stage["step"];
+    assert_eq!(step["flops"], 12 * 6 * (encoder + head));
+    assert_eq!(step["activation_bytes"], 12 * 4 * ((3 + 8) * 1024 + 8 + 8));
+    // two clips of 4 frames of 24x20 for each of 4 videos; the epoch drops what is less than a batch
+    assert_eq!((&step["clips"], &step["packed_bytes"]), (&8.into(), &(4 * 2 * 4 * 3 * 24 * 20).into()));
+    let epoch = &stage["epoch"];
+    assert_eq!((&epoch["steps"], &epoch["videos"], &epoch["clips"]), (&2.into(), &8.into(), &16.into()));
+    assert_eq!(stage["trained_parameters"], 24 + 16 + 72 + 54);
+    // nothing is trained, nothing kept, and no video left out
+    let gallery = &show::cost_json(&plan, Some("gallery"), &|_| Some(10))["stages"][0];
+    let seen = &gallery["passes"][0];
+    assert_eq!((&seen["backward_flops"], &seen["activation_bytes"], &gallery["epoch"]["videos"]), (&0.into(), &0.into(), &10.into()));
+    let text = show::cost_text(&plan, None, &|_| None);
+    assert!(text.contains("trained parameters: 166") && !text.contains("an epoch"), "{text}");
+}
+
+#[test]
+fn frozen_models_and_half_precision_cost_less() {
+    let cost = |changes: &[(&str, &str)]| show::cost_json(&plan(&edited(GOOD, changes)), Some("pretrain"), &|_| None)["stages"][0].clone();
+    let pass = |stage: &Value, node: &str| stage["passes"].as_array().unwrap().iter().find(|p| p["node"] == node).unwrap().clone();
+    let flops = |pass: &Value| ["forward_flops", "backward_flops"].map(|name| pass[name].as_u64().unwrap());
+    let frozen = |model: &str| cost(&[("minimise   =", &format!("frozen = [\"{model}\"]\nminimise   ="))]);
+    // gradients pass through the frozen head, and none reach the frozen encoder
+    let [forward, backward] = flops(&pass(&frozen("proj"), "clip"));
+    assert!(forward > 0 && backward == forward, "{backward} {forward}");
+    assert_eq!(flops(&pass(&frozen("encoder"), "seen"))[1], 0);
+    let (full, half) = (cost(&[]), cost(&[("precision  = \"fp32\"", "precision  = \"bf16\"")]));
+    let kept = |stage: &Value| stage["step"]["activation_bytes"].as_u64().unwrap();
+    assert_eq!(kept(&full), 2 * kept(&half));
 }
 
 #[test]

@@ -75,11 +75,6 @@ fn sizes<const N: usize>(lengths: [usize; N]) -> [i64; N] {
     lengths.map(|n| n as i64)
 }
 
-/// Divides by the L2 norm along the last axis.
-pub fn unit_norm(x: &Tensor) -> Tensor {
-    x / x.norm_scalaropt_dim(2, [-1i64].as_slice(), true).clamp_min(1e-12)
-}
-
 impl Net for Forward<'_> {
     type Value = Tensor;
     type Plane = Batch;
@@ -165,7 +160,7 @@ impl Net for Forward<'_> {
         x.reshape(size)
     }
     fn unit_norm(&mut self, x: &Tensor) -> Tensor {
-        unit_norm(x)
+        x / x.norm_scalaropt_dim(2, [-1i64].as_slice(), true).clamp_min(1e-12)
     }
     fn full(&mut self, x: &Tensor) -> Tensor {
         Weights::full(x)

@@ -56,7 +56,7 @@ mod tests {
     fn every_parameter_learns_and_too_few_pixels_are_told() {
         let kind: C3d = testing::kind("width = 4");
         tests::trains(&kind, [9, 35, 16]);
-        let ports = |size: [usize; 3]| kind.ports(&tests::clips(size));
+        let ports = |size: [usize; 3]| testing::model_shapes(&kind, tests::clips(size));
         assert!(ports([7, 16, 16]).is_err() && ports([8, 15, 16]).is_err() && ports([8, 16, 16]).is_ok());
     }
 }

@@ -34,7 +34,7 @@ mod tests {
         let kind: R3d = testing::kind("width = 64");
         let case = Case::open("a_backbone_dualvar_r3d_train");
         let declared: Vec<(String, Vec<usize>)> =
-            kind.parameters(&crate::backbone::tests::clips([16, 112, 112])).into_iter().map(|p| (p.name, p.shape)).collect();
+            testing::parameters(&kind, crate::backbone::tests::clips([16, 112, 112])).into_iter().map(|p| (p.name, p.shape)).collect();
         assert_eq!(declared, case.weight_shapes());
     }
 
@@ -68,14 +68,30 @@ mod tests {
     }
 
     #[test]
+    fn the_cost_of_a_clip_is_that_of_a_hand_count() {
+        let kind: R3d = testing::kind("width = 64");
+        let inputs = crate::backbone::tests::clips([16, 112, 112]).into_iter().map(|(name, port)| (name.to_owned(), port));
+        let sketch = dv_train::exec::batch::sketch(&kind, &dv_graph::kind::Inputs::new(inputs.collect())).unwrap_or_else(|f| panic!("{}", f.message));
+        // cells of the maps: 16x56x56, and each time an eighth
+        let cells = [50_176u128, 6272, 784, 98];
+        let stem = 3 * 64 * (3 * 7 * 7) * cells[0];
+        let first = 2 * 64 * 64 * 27 * cells[0];
+        let halved = |channels: u128, cells: u128| (channels / 2 * channels * (27 + 1) + channels * channels * 27) * cells;
+        let multiply_adds = stem + first + halved(128, cells[1]) + halved(256, cells[2]) + halved(512, cells[3]);
+        // the clip, what each convolution gives and what each ReLU leaves
+        let kept = 3 * 16 * 112 * 112 + 6 * 64 * cells[0] + 5 * (128 * cells[1] + 256 * cells[2] + 512 * cells[3]);
+        assert_eq!((sketch.cost.multiply_adds, sketch.cost.kept), (multiply_adds, kept));
+        assert_eq!(multiply_adds, 19_887_357_952);
+        let trained = sketch.parameters.iter().filter(|p| p.role.trained());
+        assert_eq!(trained.map(|p| p.shape.iter().product::<usize>()).sum::<usize>(), 14_361_792);
+    }
+
+    #[test]
     fn a_single_frame_passes() {
         let kind: R3d = testing::kind("width = 2");
         let weights = crate::backbone::tests::initial(&kind);
         let clips = Tensor::rand([2, 3, 1, 20, 17], tch::kind::FLOAT_CPU);
-        let port = Port::float([3.into(), 1.into(), 20.into(), 17.into()]);
-        let ports = kind.ports(&Inputs::new(vec![("clips".into(), port)])).unwrap();
         let map = testing::forward(&kind, &weights, true, vec![("clips", clips)]).take("map");
-        let shape: Vec<i64> = ports[0].shape.iter().map(|d| d.known().unwrap() as i64).collect();
-        assert_eq!(map.size()[1..], shape);
+        assert_eq!(map.size()[1..], crate::backbone::tests::map_shape(&kind, [1, 20, 17]));
     }
 }

@@ -113,7 +113,7 @@ mod tests {
     fn every_parameter_learns_and_too_few_pixels_are_told() {
         let kind: S3d = testing::kind("gating = true");
         tests::trains(&kind, [8, 64, 68]);
-        let ports = |size: [usize; 3]| kind.ports(&tests::clips(size));
+        let ports = |size: [usize; 3]| testing::model_shapes(&kind, tests::clips(size));
         assert!(ports([6, 32, 32]).is_err() && ports([7, 16, 32]).is_err() && ports([7, 17, 17]).is_ok());
     }
 

@@ -2,30 +2,32 @@
 
 use crate::parity::Case;
 use crate::testing;
-use dv_graph::kind::Inputs;
 use dv_graph::port::Port;
 use dv_train::exec::batch::ModelKind;
 use std::collections::HashMap;
 use tch::{kind::FLOAT_CPU, Kind as Dtype, Tensor};
 
-pub fn clips(size: [usize; 3]) -> Inputs {
-    let [time, height, width] = size;
-    Inputs::new(vec![("clips".into(), Port::float([3, time, height, width].map(Into::into)))])
+pub fn clips([time, height, width]: [usize; 3]) -> Vec<(&'static str, Port)> {
+    vec![("clips", Port::float([3, time, height, width].map(Into::into)))]
+}
+
+/// Shape of the map of clips of that size.
+pub fn map_shape<K: ModelKind>(kind: &K, size: [usize; 3]) -> Vec<i64> {
+    let ports = testing::model_shapes(kind, clips(size)).unwrap();
+    ports[0].shape.iter().map(|d| d.known().unwrap() as i64).collect()
 }
 
 /// Parameters as they start, which depend on no size.
 pub fn initial<K: ModelKind>(kind: &K) -> HashMap<String, Tensor> {
-    let port = Port::float([3, 16, 112, 112].map(Into::into));
-    testing::initial(kind, vec![("clips", port)])
+    testing::initial(kind, clips([16, 112, 112]))
 }
 
 fn map<K: ModelKind>(settings: &str, case: &Case) -> Tensor {
     let kind: K = testing::kind(settings);
-    let declared: Vec<(String, Vec<usize>)> = kind.parameters(&clips([16, 112, 112])).into_iter().map(|p| (p.name, p.shape)).collect();
+    let declared: Vec<(String, Vec<usize>)> = testing::parameters(&kind, clips([16, 112, 112])).into_iter().map(|p| (p.name, p.shape)).collect();
     assert_eq!(declared, case.weight_shapes(), "names, shapes and order of the parameters");
     let map = testing::forward(&kind, &case.weights(), false, vec![("clips", case.input("x"))]).take("map");
-    let shape: Vec<i64> = kind.ports(&clips([16, 112, 112])).unwrap()[0].shape.iter().map(|d| d.known().unwrap() as i64).collect();
-    assert_eq!(map.size()[1..], shape);
+    assert_eq!(map.size()[1..], map_shape(&kind, [16, 112, 112]));
     map
 }
 
@@ -54,8 +56,7 @@ pub fn trains<K: ModelKind>(kind: &K, size: [usize; 3]) {
     let [time, height, width] = size.map(|n| n as i64);
     let clips_in = Tensor::rand([2, 3, time, height, width], FLOAT_CPU);
     let map = testing::forward(kind, &weights, true, vec![("clips", clips_in)]).take("map");
-    let shape: Vec<i64> = kind.ports(&clips(size)).unwrap()[0].shape.iter().map(|d| d.known().unwrap() as i64).collect();
-    assert_eq!(map.size()[1..], shape);
+    assert_eq!(map.size()[1..], map_shape(kind, size));
     (&map * Tensor::rand_like(&map)).square().mean(Dtype::Float).backward();
     for (name, old) in before {
         let now = &weights[&name];

@@ -51,9 +51,13 @@ impl BatchKind for Stack {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pixels::channels_last;
     use crate::testing;
     use tch::kind::FLOAT_CPU;
+
+    /// The same tensor with the channels last in memory.
+    fn channels_last(x: &Tensor) -> Tensor {
+        x.permute([0, 2, 3, 4, 1]).contiguous().permute([0, 4, 1, 2, 3])
+    }
 
     #[test]
     fn items_stand_as_the_inputs_are_given() {
@@ -63,11 +67,11 @@ mod tests {
         let rows: Vec<Tensor> = (0..12).map(|i| Tensor::full([2, 3], i, FLOAT_CPU)).collect();
         let inputs = names.iter().zip(&rows).map(|(name, t)| (name.as_str(), t.shallow_clone())).collect();
         assert_eq!(*testing::run(&kind, 2, inputs).tensor("clips"), Tensor::stack(&rows, 1));
-        let inputs = Inputs::new(names.iter().map(|name| (name.clone(), Port::float([3.into()]))).collect());
-        assert_eq!(kind.ports(&inputs).unwrap()[0].axes[0].items().collect::<Vec<_>>(), names);
+        let inputs = names.iter().map(|name| (name.as_str(), Port::float([3.into()]))).collect();
+        assert_eq!(testing::shapes(&kind, inputs).unwrap()[0].axes[0].items().collect::<Vec<_>>(), names);
         let port = Port::float([3.into()]).with_axis(Axis::counted("clip", 10));
-        let inputs = Inputs::new(vec![("v1".into(), port.clone()), ("v0".into(), port)]);
-        assert_eq!(kind.ports(&inputs).unwrap()[0].to_string(), "float [B, view 2, clip 10, 3]");
+        let inputs = vec![("v1", port.clone()), ("v0", port)];
+        assert_eq!(testing::shapes(&kind, inputs).unwrap()[0].to_string(), "float [B, view 2, clip 10, 3]");
     }
 
     #[test]
@@ -84,7 +88,7 @@ mod tests {
     #[test]
     fn unlike_shapes_are_a_fault() {
         let kind: Stack = testing::kind("axis = 'view'");
-        let inputs = Inputs::new(vec![("a".into(), Port::float([3.into()])), ("b".into(), Port::float([4.into()]))]);
-        assert!(kind.ports(&inputs).is_err());
+        let inputs = vec![("a", Port::float([3.into()])), ("b", Port::float([4.into()]))];
+        assert!(testing::shapes(&kind, inputs).is_err());
     }
 }

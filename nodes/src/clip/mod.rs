@@ -9,6 +9,8 @@ family! {
     sample tuple::Tuple,
     sample uniform::Uniform,
     sample windows::Windows,
+    sample spread::Spread,
+    sample pace::Pace,
     sample at::At,
     sample trim::Trim,
 }
@@ -63,4 +65,23 @@ fn frame(drawn: i64, total: usize, name: &str) -> Result<usize> {
     let frame = usize::try_from(drawn).unwrap_or(total);
     ensure!(frame < total, "`{name}` must lie in 0..{total}, the video's frames");
     Ok(frame)
+}
+
+#[cfg(test)]
+pub mod tests {
+    use dv_datasets::{PackedSet, SetOptions, SetWriter, VideoMeta};
+    use dv_graph::host::Video;
+    use std::sync::Arc;
+
+    /// A video of so many frames of 2 x 2 pixels, each of which holds the frame's number (its remainder by 256).
+    pub fn video(frames: usize) -> Video {
+        let folder = tempfile::tempdir().unwrap();
+        let mut options = SetOptions::new("numbers", 2, 2);
+        options.fsync = false;
+        let mut writer = SetWriter::create(&folder.path().join("numbers"), options).unwrap();
+        let meta = VideoMeta { path: "v.avi".into(), splits: vec!["train".into()], ..VideoMeta::default() };
+        writer.add_video(meta, (0..frames).map(|f| vec![f as u8; 2 * 2 * 3])).unwrap();
+        writer.finish().unwrap();
+        Video::new(Arc::new(PackedSet::open(&folder.path().join("numbers")).unwrap()), 0).unwrap()
+    }
 }

@@ -37,7 +37,7 @@ mod tests {
     use super::*;
     use crate::clip::tests::video;
     use crate::testing;
-    use dv_graph::host::Array;
+    use dv_graph::host::Value;
     use std::collections::HashSet;
 
     /// Clips of 3 frames at stride 2 from a video of so many: each frame's number is its pixels' value.
@@ -45,7 +45,7 @@ mod tests {
         let (kind, video) = (testing::kind::<Random>("length = 3\nstride = 2"), video(total));
         let one = |id: u64| {
             let out = testing::run_host(&kind, id, &[("frames", Value::Video(video.clone()))]);
-            let Value::Bytes(clip) = &out["clips"] else { panic!() };
+            let clip = testing::host_pixels(&out["clips"]);
             (testing::host_index(&out["start"])[0], clip.data.iter().step_by(clip.data.len() / 3).copied().collect())
         };
         (0..samples).map(one).collect()

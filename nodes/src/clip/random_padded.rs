@@ -58,7 +58,8 @@ impl SampleKind for RandomPadded {
 mod tests {
     use super::*;
     use crate::testing;
-    use dv_graph::draw::Key;
+    use crate::clip::tests::video;
+    use dv_graph::host::Value;
 
     fn kind() -> RandomPadded {
         testing::kind("length = 4\nstride = 3")
@@ -68,8 +69,9 @@ mod tests {
     fn a_long_video_gives_a_whole_clip() {
         assert_eq!(kind().positions(20, 7, true), [7, 10, 13, 16]);
         // as published the last place is never drawn: 13 frames leave one
-        let drawn = |seed| kind().start(&mut Key::initial(seed, "x").rng(), 13);
-        assert!((0..20).all(|seed| drawn(seed) == 0));
+        let (kind, video) = (kind(), video(13));
+        let drawn = |id| testing::host_index(&testing::run_host(&kind, id, &[("frames", Value::Video(video.clone()))])["start"]);
+        assert!((0..20).all(|id| drawn(id) == [0]));
     }
 
     #[test]

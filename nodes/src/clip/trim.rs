@@ -37,6 +37,7 @@ mod tests {
     use crate::clip::tests::video;
     use crate::clip::uniform::Uniform;
     use crate::{parity::Case, testing};
+    use dv_graph::host::Value;
 
     fn trimmed(settings: &str, total: usize) -> Value {
         testing::run_host(&testing::kind::<Trim>(settings), 0, &[("frames", Value::Video(video(total)))]).remove("frames").unwrap()
@@ -44,7 +45,7 @@ mod tests {
 
     /// The number of each frame that a node of the family takes.
     fn numbers(value: &Value) -> Vec<u8> {
-        let Value::Bytes(clips) = value else { panic!() };
+        let clips = testing::host_pixels(value);
         let frame: usize = clips.shape[clips.shape.len() - 3..].iter().product();
         clips.data.iter().step_by(frame).copied().collect()
     }
@@ -53,7 +54,7 @@ mod tests {
     fn what_is_left_is_numbered_anew() {
         let Value::Video(video) = trimmed("first = 2\nlast = 3", 9) else { panic!() };
         assert_eq!(video.frames(), 4);
-        assert_eq!(numbers(&Value::Bytes(video.clip(&[0, 3]).unwrap())), [2, 5]);
+        assert_eq!(numbers(&Value::Clips(video.clip(&[0, 3]).unwrap().into())), [2, 5]);
         assert!(video.clip(&[4]).is_err());
     }
 

@@ -55,6 +55,7 @@ mod tests {
     use super::*;
     use crate::clip::tests::video;
     use crate::testing;
+    use dv_graph::host::Value;
 
     #[test]
     fn vcop_takes_64_frames() {
@@ -64,7 +65,7 @@ mod tests {
         assert_eq!(positions, expected);
         let only = testing::run_host(&kind, 3, &[("frames", Value::Video(video(64)))]);
         assert_eq!(testing::host_index(&only["start"]), [0]);
-        let Value::Bytes(clips) = &only["clips"] else { panic!() };
+        let clips = testing::host_pixels(&only["clips"]);
         assert_eq!(clips.shape[..2], [3, 16]);
         assert_eq!(kind.positions(0, 30)[30..34], [29; 4]);
     }

@@ -99,8 +99,7 @@ mod tests {
     #[test]
     fn every_item_axis_has_to_be_named() {
         let port = Port::float([4.into()]).with_axis(Axis::counted("clip", 10)).with_axis(Axis::counted("crop", 3));
-        let inputs = Inputs::new(vec![("rows".into(), port)]);
-        let ports = |toml: &str| testing::kind::<Mean>(toml).ports(&inputs);
+        let ports = |toml: &str| testing::shapes(&testing::kind::<Mean>(toml), vec![("rows", port.clone())]);
         assert_eq!(ports("over = ['clip', 'crop']").unwrap()[0].to_string(), "table [4]");
         assert_eq!(ports("over = ['clip']\nkeep = ['crop']").unwrap()[0].to_string(), "table [3, 4]");
         assert!(ports("over = ['clip', 'crop']\nkeep = ['crop']").is_err());

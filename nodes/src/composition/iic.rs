@@ -36,7 +36,7 @@ fn one_step_equals_the_reference() {
 
     let (index, drawn) = (case.given("index"), case.given("drawn"));
     let score = |features: &Tensor, other: &str| {
-        let rows = |name: &str| read(&bank, &banks[name], 3).take("rows").copy();
+        let rows = |name: &str| read(&bank, &banks[name]).take("rows").copy();
         let inputs = vec![
             ("features", features.shallow_clone()),
             ("index", index.shallow_clone()),
@@ -50,7 +50,7 @@ fn one_step_equals_the_reference() {
     let views = [score(&features[0], "ab"), score(&features[1], "l")];
     (views[0].tensor("loss") + views[1].tensor("loss")).backward();
     for (name, rows) in ["l", "ab", "neg"].into_iter().zip(&features) {
-        write(&bank, &banks[name], 3, vec![("index", index.shallow_clone()), ("rows", rows.detach())]).unwrap();
+        write(&bank, &banks[name], vec![("index", index.shallow_clone()), ("rows", rows.detach())]).unwrap();
     }
 
     let mut outcome: HashMap<String, Tensor> = HashMap::new();

@@ -62,7 +62,7 @@ fn one_step_equals_the_reference() {
     });
 
     let contrast = |state: &HashMap<String, Tensor>, query: &Tensor, key: &Tensor| {
-        let negatives = read(&queues, state, 3).take("rows").copy();
+        let negatives = read(&queues, state).take("rows").copy();
         vec![("query", query.shallow_clone()), ("key", key.shallow_clone()), ("negatives", negatives)]
     };
     let clip_loss = run(&kind::<InfoNce>("temperature = 0.07"), 3, contrast(&clips, &query, &key));
@@ -83,7 +83,7 @@ fn one_step_equals_the_reference() {
     let total = run(&kind::<Sum>("weights = { clip = 1, tc = 1, plain = 0.5, augmented = 0.5 }"), 3, terms).take("loss");
     total.backward();
     for (state, rows) in [(&clips, &key), (&sequences, &key_series)] {
-        write(&queues, state, 3, vec![("rows", rows.shallow_clone())]).unwrap();
+        write(&queues, state, vec![("rows", rows.shallow_clone())]).unwrap();
     }
 
     let mut outcome: HashMap<String, Tensor> = HashMap::new();

@@ -4,6 +4,10 @@ mod nearest;
 
 family! {
     batch retrieval::Retrieval,
+    batch knn::Knn,
     batch accuracy::Accuracy,
+    batch confusion::Confusion,
+    batch probe::Probe,
+    batch spread::Spread,
     batch difference::Difference,
 }

@@ -109,3 +109,19 @@ pub fn nearest(similarity: &Tensor, k: i64) -> Result<Tensor> {
     }
     Ok(positions)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gallery_of_many_tiles_gives_all_its_cosines() {
+        tch::manual_seed(0);
+        let (q, g) = (
+            Tensor::randn([3, 4], (Dtype::Double, tch::Device::Cpu)),
+            Tensor::randn([2 * TILE_ROWS + 7, 4], (Dtype::Double, tch::Device::Cpu)),
+        );
+        let error = (similarity(&q, &g) - q.matmul(&g.transpose(0, 1))).abs().max().double_value(&[]);
+        assert!(error < 1e-12, "{error}");
+    }
+}

@@ -210,17 +210,6 @@ mod tests {
     }
 
     #[test]
-    fn a_gallery_of_many_tiles_gives_all_its_cosines() {
-        tch::manual_seed(0);
-        let (q, g) = (
-            Tensor::randn([3, 4], (Dtype::Double, tch::Device::Cpu)),
-            Tensor::randn([2 * TILE_ROWS + 7, 4], (Dtype::Double, tch::Device::Cpu)),
-        );
-        let error = (similarity(&q, &g) - q.matmul(&g.transpose(0, 1))).abs().max().double_value(&[]);
-        assert!(error < 1e-12, "{error}");
-    }
-
-    #[test]
     fn features_that_are_not_finite_are_an_error() {
         let error = score("centre = 'none'\nk = [1]", small(&[1., 0.], &[0]), small(&[f32::NAN, 0.], &[0])).err().unwrap();
         assert!(error.to_string().contains("`query`") && error.to_string().contains("not finite"), "{error}");

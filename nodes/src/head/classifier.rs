@@ -62,8 +62,8 @@ mod tests {
     fn the_plain_one_has_the_references_names_and_is_a_linear_layer() {
         let case = Case::open("c_linear_classifier_r3d_plain_train");
         let kind: Classifier = testing::kind(PLAIN);
-        let port = || vec![("features".to_string(), Port::float([512.into()]))];
-        let declared: Vec<(String, Vec<usize>)> = kind.parameters(&Inputs::new(port())).into_iter().map(|p| (p.name, p.shape)).collect();
+        let port = vec![("features", Port::float([512.into()]))];
+        let declared: Vec<(String, Vec<usize>)> = testing::parameters(&kind, port).into_iter().map(|p| (p.name, p.shape)).collect();
         let own = case.weight_shapes().into_iter().filter(|(name, _)| !name.starts_with("backbone."));
         assert_eq!(declared, own.collect::<Vec<_>>());
         let weights = case.weights();

@@ -59,7 +59,7 @@ mod tests {
         let trained = through(true, vec![("features", ones())]);
         let (logits, kept) = (trained.tensor("logits"), trained.tensor("kept"));
         assert!((logits - kept / 0.75).abs().max().double_value(&[]) < 1e-6);
-        let share = kept.mean(Kind::Double).double_value(&[]);
+        let share = kept.mean(Dtype::Double).double_value(&[]);
         assert!((share - 0.75).abs() < 0.05, "{share}");
         assert_ne!(kept.get(0), kept.get(1));
         let again = through(true, vec![("features", ones()), ("kept", kept.shallow_clone())]);

@@ -56,7 +56,7 @@ mod tests {
     fn the_port_counts_whole_windows() {
         let ports = |window: &str| {
             let map = Port::float([512, 2, 7, 7].map(Into::into));
-            testing::kind::<MaxPool>(&format!("window = {window}")).ports(&Inputs::new(vec![("map".into(), map)]))
+            testing::shapes(&testing::kind::<MaxPool>(&format!("window = {window}")), vec![("map", map)])
         };
         assert_eq!(ports("[1, 2, 2]").unwrap()[0].to_string(), "float [B, 9216]");
         assert!(ports("[3, 1, 1]").is_err());

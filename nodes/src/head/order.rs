@@ -101,7 +101,7 @@ mod tests {
     #[test]
     fn clips_must_lie_on_an_item_axis() {
         let kind: Order = testing::kind("classes = 6\nwidth = 4\ndropout = 0");
-        let ports = |port: Port| kind.ports(&Inputs::new(vec![("features".into(), port)]));
+        let ports = |port: Port| testing::model_shapes(&kind, vec![("features", port)]);
         assert_eq!(ports(features()).unwrap()[1].to_string(), "index [B, 12]");
         assert!(ports(Port::float([5.into()])).unwrap_err().message.contains("item axis"));
     }

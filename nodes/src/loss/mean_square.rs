@@ -50,7 +50,7 @@ mod tests {
 
     #[test]
     fn a_target_of_another_shape_is_a_fault() {
-        let inputs = Inputs::new(vec![("values".into(), Port::float([5.into()])), ("target".into(), Port::float([4.into()]))]);
-        assert!(testing::kind::<MeanSquare>("").ports(&inputs).is_err());
+        let inputs = vec![("values", Port::float([5.into()])), ("target", Port::float([4.into()]))];
+        assert!(testing::shapes(&testing::kind::<MeanSquare>(""), inputs).is_err());
     }
 }

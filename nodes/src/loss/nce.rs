@@ -92,7 +92,7 @@ mod tests {
         let special = case.special();
         let [other, negatives] = ["memory_ab", "memory_neg"].map(|name| special[name].shallow_clone());
         let features = case.given("l1");
-        let inputs = || scores::tests::inputs(&case, &features, 1, &other, &negatives);
+        let inputs = || crate::loss::scores::tests::inputs(&case, &features, 1, &other, &negatives);
         let constant = testing::run(&testing::kind::<NceConstant>("temperature = 0.07"), 3, inputs()).take("constant");
         let kind: Nce = testing::kind("temperature = 0.07");
         let alone = testing::run(&kind, 3, inputs());

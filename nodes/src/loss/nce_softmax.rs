@@ -50,7 +50,7 @@ mod tests {
         let special = case.special();
         let banks = ["l", "ab", "neg"].map(|name| special[&format!("memory_{name}")].shallow_clone());
         let kind: NceSoftmax = testing::kind("temperature = 0.07");
-        scores::tests::two_steps(&case, banks, |inputs, _, _| testing::run(&kind, 3, inputs));
+        crate::loss::scores::tests::two_steps(&case, banks, |inputs, _, _| testing::run(&kind, 3, inputs));
     }
 
     #[test]

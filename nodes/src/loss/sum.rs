@@ -76,9 +76,9 @@ mod tests {
     fn terms_are_weighted_and_false_takes_one_away() {
         let kind: Sum = testing::kind("weights = { a = 2, b = 0.5, c = false }");
         assert_eq!(kind.dropped(), ["c"]);
-        let ports = vec![("a".to_string(), Port::scalar()), ("b".to_string(), Port::scalar())];
-        assert!(kind.ports(&Inputs::new(ports.clone())).is_ok());
-        assert!(kind.ports(&Inputs::new(ports[..1].to_vec())).is_err());
+        let ports = vec![("a", Port::scalar()), ("b", Port::scalar())];
+        assert!(testing::shapes(&kind, ports.clone()).is_ok());
+        assert!(testing::shapes(&kind, ports[..1].to_vec()).is_err());
         let out = testing::run(&kind, 2, vec![("a", Tensor::from(3f32)), ("b", Tensor::from(8f32))]);
         assert_eq!(out.tensor("loss").double_value(&[]), 10.0);
     }

@@ -72,9 +72,9 @@ mod tests {
     #[test]
     fn a_queue_of_other_series_is_a_fault() {
         let kind: TemporalCoherenceQueue = testing::kind("temperature = 0.07");
-        let series = |name: &str| (name.to_string(), Port::float([2.into(), 64.into()]));
-        let queue = |shape: &[usize]| ("negatives".to_string(), Port::whole(Type::Float, shape.iter().map(|n| (*n).into())));
-        let ports = |shape: &[usize]| kind.ports(&Inputs::new(vec![series("query"), series("key"), queue(shape)]));
+        let series = |name: &'static str| (name, Port::float([2.into(), 64.into()]));
+        let queue = |shape: &[usize]| ("negatives", Port::whole(Type::Float, shape.iter().map(|n| (*n).into())));
+        let ports = |shape: &[usize]| testing::shapes(&kind, vec![series("query"), series("key"), queue(shape)]);
         assert_eq!(ports(&[12, 2, 64]).unwrap()[1].to_string(), "float [B, 13]");
         assert!(ports(&[12, 128]).is_ok());
         assert!(ports(&[12, 64]).unwrap_err().message.contains("2 x 64"));

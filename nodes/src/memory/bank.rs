@@ -71,7 +71,7 @@ mod tests {
         let before = state["rows"].copy();
         assert!(f64::try_from(before.abs().max()).unwrap() <= (3f64 / 2.0).sqrt());
         let new = Tensor::from_slice(&[3f32, 4.0, 0.0, 2.0]).reshape([2, 2]);
-        testing::write(&bank, &state, 2, vec![("index", Tensor::from_slice(&[2i64, 0])), ("rows", new.shallow_clone())]).unwrap();
+        testing::write(&bank, &state, vec![("index", Tensor::from_slice(&[2i64, 0])), ("rows", new.shallow_clone())]).unwrap();
         for (sample, row) in [(0, 2), (1, 0)] {
             let want = before.get(row) * 0.5 + new.get(sample) * 0.5;
             let want = &want / want.norm();

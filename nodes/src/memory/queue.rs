@@ -88,13 +88,13 @@ mod tests {
         let lengths = segments["rows"].norm_scalaropt_dim(2, [-1i64].as_slice(), false);
         assert_eq!(lengths.size(), [5, 2]);
         assert!(f64::try_from((lengths - 1.0).abs().max()).unwrap() < 1e-6, "each segment starts with length 1");
-        testing::write(&queue, &state, 3, vec![("rows", batch(10))]).unwrap();
-        testing::write(&queue, &state, 3, vec![("rows", batch(20))]).unwrap();
-        let shown = testing::read(&queue, &state, 3);
+        testing::write(&queue, &state, vec![("rows", batch(10))]).unwrap();
+        testing::write(&queue, &state, vec![("rows", batch(20))]).unwrap();
+        let shown = testing::read(&queue, &state);
         assert_eq!(Vec::<f32>::try_from(shown.tensor("rows").flatten(0, -1)).unwrap(), [22.0, 11.0, 12.0, 20.0, 21.0]);
         assert_eq!(f64::try_from(shown.tensor("filled")).unwrap(), 5.0);
         assert_eq!(i64::try_from(&state["pointer"]).unwrap(), 1);
         let six = Tensor::zeros([6, 1], (Dtype::Float, tch::Device::Cpu));
-        assert!(testing::write(&queue, &state, 6, vec![("rows", six)]).unwrap_err().to_string().contains("at least one batch"));
+        assert!(testing::write(&queue, &state, vec![("rows", six)]).unwrap_err().to_string().contains("at least one batch"));
     }
 }

@@ -64,6 +64,7 @@ impl BatchKind for Class {
 mod tests {
     use super::*;
     use crate::testing;
+    use dv_graph::host::Value;
 
     #[test]
     fn host_and_device_give_the_same_class() {
@@ -81,7 +82,7 @@ mod tests {
     fn the_range_is_known_and_lists_are_checked() {
         let ports = |settings: &str, items: usize| {
             let order = Port::index([items.into()]);
-            testing::kind::<Class>(settings).ports(&Inputs::new(vec![("order".into(), order)]))
+            testing::shapes(&testing::kind::<Class>(settings), vec![("order", order)])
         };
         assert_eq!(ports("among = 'all'\nundirected = true", 4).unwrap()[0].range, Some(12.into()));
         assert_eq!(ports("among = [[0, 1, 2], [2, 1, 0]]\nundirected = false", 3).unwrap()[0].range, Some(2.into()));

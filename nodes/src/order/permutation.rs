@@ -23,10 +23,10 @@ mod tests {
     #[test]
     fn host_and_device_draw_the_same() {
         let kind: Permutation = testing::kind("items = 5");
-        let device = testing::run(&kind, 4, vec![]);
+        let device = testing::draw(&kind, 4, vec![]);
         let device = Vec::<Vec<i64>>::try_from(device.tensor("order")).unwrap();
         for (row, order) in device.iter().enumerate() {
-            let host = testing::run_host(&kind, row as u64, &[]);
+            let host = testing::draw_host(&kind, row as u64);
             assert_eq!(testing::host_index(&host["order"]), *order);
             let mut sorted = order.clone();
             sorted.sort_unstable();

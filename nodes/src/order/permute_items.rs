@@ -59,7 +59,7 @@ mod tests {
     #[test]
     fn one_item_axis_as_long_as_the_order_is_needed() {
         let kind: PermuteItems = testing::kind("");
-        let ports = |items: Port| kind.ports(&Inputs::new(vec![("items".into(), items), ("order".into(), Port::index([3.into()]))]));
+        let ports = |items: Port| testing::shapes(&kind, vec![("items", items), ("order", Port::index([3.into()]))]);
         let feature = || Port::float([8.into()]);
         assert_eq!(ports(feature().with_axis(Axis::counted("clip", 3))).unwrap()[0].to_string(), "float [B, clip 3, 8]");
         assert!(ports(feature().with_axis(Axis::counted("clip", 4))).unwrap_err().message.contains("4 items"));

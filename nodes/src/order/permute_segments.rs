@@ -56,6 +56,7 @@ impl BatchKind for PermuteSegments {
 mod tests {
     use super::*;
     use crate::testing;
+    use dv_graph::host::Value;
 
     #[test]
     fn segment_j_is_the_inputs_segment_order_j_on_host_and_device() {
@@ -66,22 +67,21 @@ mod tests {
         let order = [2, 3, 1, 0];
         let expected = [4u8, 5, 6, 7, 2, 3, 0, 1];
 
-        let inputs = [("clips", Value::Bytes(host.clone())), ("order", Value::Index(Array::new(vec![4], order.to_vec())))];
+        let inputs = [("clips", testing::host_clip(host.clone())), ("order", Value::Index(Array::new(vec![4], order.to_vec())))];
         let out = testing::run_host(&kind, 0, &inputs);
-        let Value::Bytes(moved) = &out["clips"] else { panic!() };
+        let moved = testing::host_pixels(&out["clips"]);
         assert_eq!(moved.data.chunks(12).map(|f| f[0]).collect::<Vec<_>>(), expected);
 
         let clips = testing::clip_tensor(&host);
         let out = testing::run(&kind, 1, vec![("clips", clips), ("order", Tensor::from_slice(&order).unsqueeze(0))]);
-        assert_eq!(testing::clip_tensor(moved), *out.tensor("clips"));
+        assert_eq!(testing::clip_tensor(&moved), *out.tensor("clips"));
     }
 
     #[test]
     fn frames_that_do_not_divide_are_a_fault() {
         let kind: PermuteSegments = testing::kind("");
         let clips = Port::bytes([3.into(), 10.into(), 4.into(), 4.into()]);
-        let inputs = Inputs::new(vec![("clips".into(), clips), ("order".into(), Port::index([4.into()]))]);
-        let fault = kind.ports(&inputs).unwrap_err();
+        let fault = testing::shapes(&kind, vec![("clips", clips), ("order", Port::index([4.into()]))]).unwrap_err();
         assert!(fault.message.contains("10 frames"), "{}", fault.message);
     }
 }

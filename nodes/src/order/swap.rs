@@ -31,9 +31,9 @@ mod tests {
     #[test]
     fn every_pair_is_drawn_alike_on_host_and_device() {
         let kind: Swap = testing::kind("items = 4");
-        let device = Vec::<Vec<i64>>::try_from(testing::run(&kind, 200, vec![]).tensor("order")).unwrap();
+        let device = Vec::<Vec<i64>>::try_from(testing::draw(&kind, 200, vec![]).tensor("order")).unwrap();
         for (row, order) in device.iter().enumerate() {
-            assert_eq!(testing::host_index(&testing::run_host(&kind, row as u64, &[])["order"]), *order);
+            assert_eq!(testing::host_index(&testing::draw_host(&kind, row as u64)["order"]), *order);
             assert_eq!(order.iter().enumerate().filter(|(i, o)| *i as i64 != **o).count(), 2);
         }
         assert_eq!(device.iter().collect::<HashSet<_>>().len(), 6);

@@ -85,12 +85,12 @@ mod tests {
     fn the_port_is_the_packed_size_with_symbols_for_what_the_data_knows() {
         let kind: Shards =
             testing::kind("set = 'u'\nsplit = 'train01'\nhold_out = 3\nhold_out_seed = 666\npart = 'withheld'\nheight = 171\nwidth = 128");
-        let ports = kind.ports(&Inputs::new(vec![])).unwrap();
+        let ports = testing::shapes(&kind, vec![]).unwrap();
         assert_eq!(ports[0].to_string(), "video [B, 3, frames, 171, 128]");
         assert_eq!(ports[1].range, Some(Dim::Symbol("classes".into())));
         let source = kind.source().unwrap();
         assert_eq!((source.set.as_str(), source.split.as_str()), ("u", "train01"));
-        assert_eq!(source.held, Some(HoldOut { rows: 3, seed: 666, part: Part::Withheld }));
+        assert_eq!(source.held, Some(HoldOut { rows: 3, seed: 666, part: HeldPart::Withheld }));
     }
 
     #[test]

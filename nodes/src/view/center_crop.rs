@@ -32,14 +32,15 @@ impl ViewKind for CenterCrop {
 mod tests {
     use super::*;
     use crate::{parity::Case, testing};
-    use dv_graph::host::Value;
     use tch::Tensor;
 
     #[test]
     fn half_pixels_go_to_even_offsets() {
-        let at = |size, frame| {
-            let square = testing::kind::<CenterCrop>(&format!("size = {size}")).square(frame).unwrap();
-            (square.top, square.left)
+        let at = |size: usize, frame: [usize; 2]| {
+            let kind: CenterCrop = testing::kind(&format!("size = {size}"));
+            let region = kind.transform(Nothing::default(), [1, frame[0], frame[1]]).unwrap().region.unwrap();
+            assert_eq!((region.height, region.width), (size, size));
+            (region.top, region.left)
         };
         assert_eq!(at(31, [48, 64]), (8, 16));
         assert_eq!(at(29, [48, 64]), (10, 18));
@@ -55,8 +56,8 @@ mod tests {
             let kind: CenterCrop = testing::kind(&format!("size = {size}"));
             let out = testing::run(&kind, 1, vec![("clips", clips.shallow_clone())]).take("clips");
             case.tensor(&format!("center_{size}"), &out.squeeze_dim(0).permute([1, 2, 3, 0]));
-            let host = testing::run_host(&kind, 0, &[("clips", Value::Bytes(testing::clip_array(&clips.get(0))))]);
-            assert_eq!(host["clips"], Value::Bytes(testing::clip_array(&out.get(0))));
+            let host = testing::run_host(&kind, 0, &[("clips", testing::host_clip(testing::clip_array(&clips.get(0))))]);
+            assert_eq!(host["clips"], testing::host_clip(testing::clip_array(&out.get(0))));
         }
     }
 }

@@ -47,7 +47,6 @@ impl ViewKind for CornerCrop {
 mod tests {
     use super::*;
     use crate::{parity::Case, testing};
-    use dv_graph::host::Value;
 
     #[test]
     fn host_and_device_cut_what_the_reference_cuts() {
@@ -57,15 +56,14 @@ mod tests {
             let kind: CornerCrop = testing::kind(&format!("size = 32\ncorner = '{corner}'"));
             let out = testing::run(&kind, 1, vec![("clips", clip.unsqueeze(0))]).take("clips").get(0);
             case.tensor(name, &out.squeeze_dim(1).permute([1, 2, 0]));
-            let host = testing::run_host(&kind, 0, &[("clips", Value::Bytes(testing::clip_array(&clip)))]);
-            assert_eq!(host["clips"], Value::Bytes(testing::clip_array(&out)));
+            let host = testing::run_host(&kind, 0, &[("clips", testing::host_clip(testing::clip_array(&clip)))]);
+            assert_eq!(host["clips"], testing::host_clip(testing::clip_array(&out)));
         }
     }
 
     #[test]
     fn a_square_larger_than_the_frame_is_a_fault() {
         let kind: CornerCrop = testing::kind("size = 50\ncorner = 'top_left'");
-        let inputs = Inputs::new(vec![("clips".into(), Port::bytes([3, 1, 48, 64].map(Into::into)))]);
-        assert!(kind.ports(&inputs).is_err());
+        assert!(testing::shapes(&kind, vec![("clips", Port::bytes([3, 1, 48, 64].map(Into::into)))]).is_err());
     }
 }

@@ -40,8 +40,8 @@ mod tests {
             let kind: Mirror = testing::kind(&format!("probability = {probability:?}"));
             let device = testing::run(&kind, 1, vec![("clips", clip.shallow_clone())]).take("clips");
             case.tensor(name, &device.reshape([3, 48, 64]).permute([1, 2, 0]));
-            let host = testing::run_host(&kind, 0, &[("clips", Value::Bytes(testing::clip_array(&clip.get(0))))]);
-            assert_eq!(host["clips"], Value::Bytes(testing::clip_array(&device.get(0))));
+            let host = testing::run_host(&kind, 0, &[("clips", testing::host_clip(testing::clip_array(&clip.get(0))))]);
+            assert_eq!(host["clips"], testing::host_clip(testing::clip_array(&device.get(0))));
         }
     }
 }

@@ -12,6 +12,7 @@ family! {
     batch color_jitter::ColorJitter,
     batch color_jitter_frames::ColorJitterFrames,
     batch gaussian_blur::GaussianBlur,
+    batch grayscale::Grayscale,
     batch normalize::Normalize,
     batch residual::Residual,
     both repeat_frame::RepeatFrame,

@@ -39,8 +39,7 @@ impl ViewKind for RandomCrop {
 mod tests {
     use super::*;
     use crate::{parity::Case, testing};
-    use dv_graph::host::Array;
-    use tch::Tensor;
+    use dv_graph::host::Value;
 
     #[test]
     fn host_and_device_cut_what_the_reference_cuts() {
@@ -54,9 +53,9 @@ mod tests {
         let out = testing::run(&kind, 1, inputs).take("clips");
         case.tensor("random_32", &out.squeeze_dim(0).permute([1, 2, 3, 0]));
         let inputs =
-            [("clips", Value::Bytes(testing::clip_array(&clips.get(0)))), ("offset", Value::Index(Array::new(vec![2], offset.to_vec())))];
+            [("clips", testing::host_clip(testing::clip_array(&clips.get(0)))), ("offset", Value::Index(Array::new(vec![2], offset.to_vec())))];
         let host = testing::run_host(&kind, 0, &inputs);
-        assert_eq!(host["clips"], Value::Bytes(testing::clip_array(&out.get(0))));
+        assert_eq!(host["clips"], testing::host_clip(testing::clip_array(&out.get(0))));
     }
 
     #[test]
@@ -65,8 +64,8 @@ mod tests {
         let clips = Tensor::randint(256, [3, 3, 2, 12, 9], (tch::Kind::Uint8, tch::Device::Cpu));
         let device = testing::run(&kind, 3, vec![("clips", clips.shallow_clone())]).take("clips");
         for row in 0..3 {
-            let host = testing::run_host(&kind, row as u64, &[("clips", Value::Bytes(testing::clip_array(&clips.get(row))))]);
-            assert_eq!(host["clips"], Value::Bytes(testing::clip_array(&device.get(row))));
+            let host = testing::run_host(&kind, row as u64, &[("clips", testing::host_clip(testing::clip_array(&clips.get(row))))]);
+            assert_eq!(host["clips"], testing::host_clip(testing::clip_array(&device.get(row))));
         }
     }
 

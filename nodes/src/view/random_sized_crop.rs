@@ -58,10 +58,10 @@ mod tests {
         let device = out.take("clips");
         assert_eq!(device.kind(), tch::Kind::Uint8);
         for row in 0..3 {
-            let host = testing::run_host(&kind, row as u64, &[("clips", Value::Bytes(testing::clip_array(&clips.get(row))))]);
+            let host = testing::run_host(&kind, row as u64, &[("clips", testing::host_clip(testing::clip_array(&clips.get(row))))]);
             assert_eq!(testing::host_index(&host["box"]), Vec::<i64>::try_from(out.tensor("box").get(row)).unwrap());
-            let Value::Bytes(bytes) = &host["clips"] else { panic!() };
-            let difference = (testing::clip_tensor(bytes).to_kind(tch::Kind::Int) - device.get(row).to_kind(tch::Kind::Int)).abs();
+            let bytes = testing::host_pixels(&host["clips"]);
+            let difference = (testing::clip_tensor(&bytes).to_kind(tch::Kind::Int) - device.get(row).to_kind(tch::Kind::Int)).abs();
             assert!(difference.max().int64_value(&[]) <= 1);
         }
     }
@@ -69,9 +69,9 @@ mod tests {
     #[test]
     fn squares_that_do_not_fit_are_a_fault() {
         let kind: RandomSizedCrop = testing::kind("side = [48, 64]\nsize = 64");
-        let port = |h: usize, w: usize| Inputs::new(vec![("clips".into(), Port::bytes([3, 16, h, w].map(Into::into)))]);
-        assert!(kind.ports(&port(64, 80)).is_ok());
-        assert!(kind.ports(&port(63, 80)).is_err());
+        let ports = |h: usize, w: usize| testing::shapes(&kind, vec![("clips", Port::bytes([3, 16, h, w].map(Into::into)))]);
+        assert!(ports(64, 80).is_ok());
+        assert!(ports(63, 80).is_err());
         assert_eq!(testing::faults::<RandomSizedCrop>("side = [64, 48]\nsize = 64").len(), 1);
         assert_eq!(testing::faults::<RandomSizedCrop>("side = [48, 64]\nsize = 0").len(), 1);
     }

@@ -49,8 +49,8 @@ mod tests {
         let clips = Tensor::randint(256, [6, 3, 5, 2, 3], (tch::Kind::Uint8, tch::Device::Cpu));
         let device = testing::run(&kind, 6, vec![("clips", clips.shallow_clone())]);
         for row in 0..6 {
-            let host = testing::run_host(&kind, row as u64, &[("clips", Value::Bytes(testing::clip_array(&clips.get(row))))]);
-            assert_eq!(host["clips"], Value::Bytes(testing::clip_array(&device.tensor("clips").get(row))));
+            let host = testing::run_host(&kind, row as u64, &[("clips", testing::host_clip(testing::clip_array(&clips.get(row))))]);
+            assert_eq!(host["clips"], testing::host_clip(testing::clip_array(&device.tensor("clips").get(row))));
             assert_eq!(testing::host_index(&host["frame"]), [device.tensor("frame").int64_value(&[row, 0])]);
         }
     }

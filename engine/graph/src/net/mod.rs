@@ -8,6 +8,8 @@ use crate::ports::Plane;
 
 mod layer;
 mod sketch;
+#[cfg(test)]
+mod tests;
 
 pub use layer::{Conv3d, Linear, MaxPool3d};
 pub use sketch::{Cost, Lengths, Shape, Sketch};

@@ -54,7 +54,7 @@ impl Transform {
 
 /// What writes a clip's pixels, for a node that makes them itself: into the place in the batch where they are to lie.
 pub trait Paint: Send + Sync {
-    /// Writes `[T, H, W, 3]` bytes.
+    /// Writes `[T, H, W, 3]` bytes, which are zero so far.
     fn paint(&self, out: &mut [u8]) -> Result<()>;
 }
 
@@ -245,6 +245,7 @@ struct Scratch {
     shown: Vec<Shown>,
     frames: Vec<u32>,
     steps: [Vec<u8>; 2],
+    painted: Vec<u8>,
 }
 
 thread_local! {
@@ -253,8 +254,16 @@ thread_local! {
 
 /// Writes the pixels of clips, `[T, H, W, 3]` each, to their places. Errors: those of reading the set, or of a node that paints.
 pub fn paint(clips: &mut [(&Clip, &mut [u8])]) -> Result<()> {
-    SCRATCH.with_borrow_mut(|scratch| {
-        let Scratch { shown, frames, steps } = scratch;
+    // taken out: a node that paints may paint other clips meanwhile
+    let mut scratch = SCRATCH.take();
+    let result = scratch.paint(clips);
+    SCRATCH.set(scratch);
+    result
+}
+
+impl Scratch {
+    fn paint(&mut self, clips: &mut [(&Clip, &mut [u8])]) -> Result<()> {
+        let Scratch { shown, frames, steps, painted } = self;
         shown.clear();
         let mut first: Option<&Video> = None;
         for (number, (clip, out)) in clips.iter_mut().enumerate() {
@@ -267,14 +276,18 @@ pub fn paint(clips: &mut [(&Clip, &mut [u8])]) -> Result<()> {
                         clip.draw(&pixels.data[*frame as usize * length..][..length], out, steps)?;
                     }
                 }
-                Source::Painted(paint) if clip.steps.is_empty() && clip.is_whole() => paint.paint(out)?,
+                Source::Painted(paint) if clip.steps.is_empty() && clip.is_whole() => {
+                    out.fill(0);
+                    paint.paint(out)?;
+                }
                 Source::Painted(paint) => {
                     let length = clip.from[0] * clip.from[1] * 3;
                     let count = clip.frames.iter().map(|f| *f as usize + 1).max().unwrap_or(0);
-                    let mut pixels = vec![0; count * length];
-                    paint.paint(&mut pixels)?;
+                    painted.clear();
+                    painted.resize(count * length, 0);
+                    paint.paint(painted)?;
                     for (frame, out) in clip.frames.iter().zip(out.chunks_exact_mut(height * width * 3)) {
-                        clip.draw(&pixels[*frame as usize * length..][..length], out, steps)?;
+                        clip.draw(&painted[*frame as usize * length..][..length], out, steps)?;
                     }
                 }
                 Source::Video(video) => {
@@ -308,7 +321,7 @@ pub fn paint(clips: &mut [(&Clip, &mut [u8])]) -> Result<()> {
             })?;
         }
         Ok(())
-    })
+    }
 }
 
 /// The clips of one sample: one, or those on item axes.
@@ -359,17 +372,18 @@ impl Clips {
         let inner: usize = self.axes[axes..].iter().product();
         Clips { axes: self.axes[axes..].to_vec(), items: self.items[item * inner..(item + 1) * inner].to_vec() }
     }
-    /// Writes the pixels, `[items..., T, H, W, 3]`.
+    /// Their pixels `[items..., T, H, W, 3]`.
     pub fn pixels(&self) -> Result<Array<u8>> {
         let mut data = vec![0; self.items.iter().map(Clip::bytes).sum()];
-        let mut rest: &mut [u8] = &mut data;
-        let mut list = Vec::with_capacity(self.items.len());
-        for clip in &self.items {
-            let (own, others) = rest.split_at_mut(clip.bytes());
-            list.push((clip, own));
-            rest = others;
-        }
-        paint(&mut list)?;
+        paint(&mut self.places(&mut data).collect::<Vec<_>>())?;
         Ok(Array::new(self.shape(), data))
+    }
+    /// Each clip with its place among the bytes of all.
+    pub(crate) fn places<'a>(&'a self, mut bytes: &'a mut [u8]) -> impl Iterator<Item = (&'a Clip, &'a mut [u8])> {
+        self.items.iter().map(move |clip| {
+            let (own, rest) = std::mem::take(&mut bytes).split_at_mut(clip.bytes());
+            bytes = rest;
+            (clip, own)
+        })
     }
 }

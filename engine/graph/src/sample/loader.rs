@@ -1,16 +1,20 @@
 //! Batches from a pool of threads, in one order for any number of them.
 //!
-//! Work is dealt sample by sample. A bounded number of batches is under way; the thread that ends a batch's last
-//! sample joins it and hands it over; the consumer takes them in order.
+//! Work is dealt sample by sample. A bounded number of batches is under way. The memory of a batch is there when it is dealt, and each thread
+//! writes its sample's rows where they are to lie; the one that ends the last sample hands the batch over; the consumer takes them in order.
+//! Memory that the consumer drops serves a later batch.
 
+use super::clip::{paint, Clip};
 use super::epoch::{Batch, Rows};
-use super::host::{Array, Value};
-use super::runner::HostPlan;
+use super::host::Value;
+use super::memory::{Buffer, Memory, Number, Parts};
+use super::runner::{HostPlan, RowOf};
 use crate::draw::Sample;
-use anyhow::{anyhow, bail, Context, Result};
-use crossbeam::channel::{unbounded, Receiver, Sender};
+use crate::port::Type;
+use anyhow::{anyhow, bail, ensure, Context, Result};
+use crossbeam::channel::{bounded, Receiver, Sender};
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -20,15 +24,15 @@ use std::time::{Duration, Instant};
 pub enum Column {
     Bytes {
         shape: Vec<usize>,
-        data: Vec<u8>,
+        data: Buffer<u8>,
     },
     Float {
         shape: Vec<usize>,
-        data: Vec<f32>,
+        data: Buffer<f32>,
     },
     Index {
         shape: Vec<usize>,
-        data: Vec<i64>,
+        data: Buffer<i64>,
     },
     /// No sample of the batch took the branch.
     Absent,
@@ -43,11 +47,43 @@ pub struct HostBatch {
     pub columns: Vec<Column>,
 }
 
+/// A batch under way.
 struct Work {
     number: usize,
     batch: Batch,
-    slots: Vec<Mutex<Option<Vec<Option<Painted>>>>>,
-    left: AtomicUsize,
+    columns: Vec<Filling>,
+    /// Samples that are there.
+    done: AtomicUsize,
+}
+
+/// A column under way.
+struct Filling {
+    rows: Parted,
+    /// Whether a sample has a value.
+    some: AtomicBool,
+}
+
+enum Parted {
+    Bytes(Parts<u8>),
+    Float(Parts<f32>),
+    Index(Parts<i64>),
+}
+
+/// The memory of a column.
+enum Home {
+    Bytes(Arc<Memory<u8>>),
+    Float(Arc<Memory<f32>>),
+    Index(Arc<Memory<i64>>),
+}
+
+impl Home {
+    fn of(row: &RowOf) -> Home {
+        match row.ty {
+            Type::Bytes => Home::Bytes(Memory::new()),
+            Type::Float => Home::Float(Memory::new()),
+            _ => Home::Index(Memory::new()),
+        }
+    }
 }
 
 type Batches = Box<dyn Iterator<Item = Batch> + Send>;
@@ -66,6 +102,8 @@ struct Feed {
 
 struct Shared {
     plan: HostPlan,
+    /// By column.
+    memory: Vec<Home>,
     rows: Arc<Rows>,
     feed: Mutex<Feed>,
     room: Condvar,
@@ -91,9 +129,12 @@ impl Loader {
     /// Starts `threads` threads that keep up to `depth` batches under way.
     pub fn start(plan: HostPlan, rows: Arc<Rows>, batches: Batches, threads: usize, depth: usize) -> Loader {
         let feed = Feed { batches, current: None, next_number: 0, under_way: 0, through: false, failed: None, stop: false };
-        let shared = Arc::new(Shared { plan, rows, feed: Mutex::new(feed), room: Condvar::new(), depth: depth.max(1) });
-        let (sender, results) = unbounded();
-        let threads = (0..threads.max(1))
+        let memory = plan.rows.iter().map(Home::of).collect();
+        let (threads, depth) = (threads.max(1), depth.max(1));
+        let shared = Arc::new(Shared { plan, memory, rows, feed: Mutex::new(feed), room: Condvar::new(), depth });
+        // nobody waits to send: there are as many batches as are under way, and of each thread at most one error
+        let (sender, results) = bounded(depth + threads);
+        let threads = (0..threads)
             .map(|_| {
                 let (shared, sender) = (Arc::clone(&shared), sender.clone());
                 std::thread::spawn(move || work(&shared, &sender))
@@ -150,6 +191,75 @@ impl Drop for Loader {
     }
 }
 
+impl Feed {
+    /// There are no more batches, for this reason.
+    fn fail(&mut self, shared: &Shared, why: String) {
+        self.failed.get_or_insert(why);
+        self.stop = true;
+        shared.room.notify_all();
+    }
+}
+
+/// The memory of a batch, of which nothing is there.
+fn laid_out(shared: &Shared, number: usize, batch: Batch) -> Result<Work> {
+    let count = batch.positions.len();
+    let column = |(row, home): (&RowOf, &Home)| {
+        fn parts<T: Number>(memory: &Arc<Memory<T>>, length: Option<usize>, count: usize, ready: usize) -> Option<Parts<T>> {
+            let length = length?.checked_mul(count)?;
+            let first = memory.take(length)?;
+            memory.reserve(length, ready);
+            Some(Parts::of(first, count))
+        }
+        // the consumer has one batch while the others are under way
+        let ready = if number == 0 { shared.depth } else { 0 };
+        let rows = match home {
+            Home::Bytes(memory) => parts(memory, row.length(), count, ready).map(Parted::Bytes),
+            Home::Float(memory) => parts(memory, row.length(), count, ready).map(Parted::Float),
+            Home::Index(memory) => parts(memory, row.length(), count, ready).map(Parted::Index),
+        };
+        let none = || anyhow!("no memory for a batch of {count} values of {:?} numbers: make `batch` smaller", row.shape);
+        Ok(Filling { rows: rows.ok_or_else(none)?, some: AtomicBool::new(false) })
+    };
+    let columns = shared.plan.rows.iter().zip(&shared.memory).map(column).collect::<Result<_>>()?;
+    Ok(Work { number, batch, columns, done: AtomicUsize::new(0) })
+}
+
+/// Runs the host's nodes for one sample and writes its rows.
+fn fill(shared: &Shared, work: &Work, slot: usize) -> Result<()> {
+    let values = shared.plan.run(&shared.rows, &work.batch.pass, work.batch.positions[slot])?;
+    let mut clips: Vec<(&Clip, &mut [u8])> = Vec::new();
+    for (place, (value, column)) in values.iter().zip(&work.columns).enumerate() {
+        let shape = &shared.plan.rows[place].shape;
+        let misfit = |found: &[usize]| anyhow!("`{}` is {found:?}, and was planned as {shape:?}", shared.plan.name(place));
+        fn own<T: Number>(parts: &Parts<T>, slot: usize) -> Result<&mut [T]> {
+            parts.part(slot).ok_or_else(|| anyhow!("a sample of the batch was dealt twice"))
+        }
+        if value.is_some() {
+            column.some.store(true, Ordering::Relaxed);
+        }
+        match (value, &column.rows) {
+            (None, Parted::Bytes(parts)) => own(parts, slot)?.fill(0),
+            (None, Parted::Float(parts)) => own(parts, slot)?.fill(0.0),
+            (None, Parted::Index(parts)) => own(parts, slot)?.fill(0),
+            (Some(Value::Clips(value)), Parted::Bytes(parts)) => {
+                let found = value.shape();
+                ensure!(found == *shape, misfit(&found));
+                clips.extend(value.places(own(parts, slot)?));
+            }
+            (Some(Value::Float(value)), Parted::Float(parts)) => {
+                ensure!(value.shape == *shape, misfit(&value.shape));
+                own(parts, slot)?.copy_from_slice(&value.data);
+            }
+            (Some(Value::Index(value)), Parted::Index(parts)) => {
+                ensure!(value.shape == *shape, misfit(&value.shape));
+                own(parts, slot)?.copy_from_slice(&value.data);
+            }
+            (Some(_), _) => bail!("`{}` is not of the type that it was planned as", shared.plan.name(place)),
+        }
+    }
+    paint(&mut clips)
+}
+
 fn take(shared: &Shared) -> Option<(Arc<Work>, usize)> {
     let mut feed = lock(&shared.feed);
     loop {
@@ -170,15 +280,17 @@ fn take(shared: &Shared) -> Option<(Arc<Work>, usize)> {
                     return None;
                 }
                 Err(e) => {
-                    feed.failed = Some(format!("{e:#}"));
-                    feed.stop = true;
-                    shared.room.notify_all();
+                    feed.fail(shared, format!("{e:#}"));
                     return None;
                 }
             };
-            let n = batch.positions.len();
-            let work =
-                Work { number: feed.next_number, batch, slots: (0..n).map(|_| Mutex::new(None)).collect(), left: AtomicUsize::new(n) };
+            let work = match laid_out(shared, feed.next_number, batch) {
+                Ok(work) => work,
+                Err(e) => {
+                    feed.fail(shared, format!("{e:#}"));
+                    return None;
+                }
+            };
             feed.next_number += 1;
             feed.under_way += 1;
             feed.current = Some((Arc::new(work), 0));
@@ -190,26 +302,20 @@ fn take(shared: &Shared) -> Option<(Arc<Work>, usize)> {
 
 fn work(shared: &Shared, sender: &Sender<(usize, Result<HostBatch>)>) {
     while let Some((work, slot)) = take(shared) {
-        let result = caught(|| {
-            let values = shared.plan.run(&shared.rows, &work.batch.pass, work.batch.positions[slot])?;
-            values.into_iter().map(|value| value.map(Painted::of).transpose()).collect()
-        });
-        match result.with_context(|| named(shared, &work, slot)) {
-            Ok(values) => *work.slots[slot].lock().unwrap_or_else(PoisonError::into_inner) = Some(values),
+        match caught(|| fill(shared, &work, slot)).with_context(|| named(shared, &work, slot)) {
+            Ok(()) => drop(work.done.fetch_add(1, Ordering::Relaxed)),
             Err(e) => {
-                let mut feed = lock(&shared.feed);
-                feed.stop = true;
                 // also of the last batch: another thread may have seen the end already
-                feed.failed.get_or_insert_with(|| "the loader ended at a sample that failed".into());
-                drop(feed);
-                shared.room.notify_all();
+                lock(&shared.feed).fail(shared, "the loader ended at a sample that failed".into());
                 let _ = sender.send((work.number, Err(e)));
                 return;
             }
         }
-        // the release of each slot's lock comes before its count
-        if work.left.fetch_sub(1, Ordering::AcqRel) == 1 {
-            let _ = sender.send((work.number, caught(|| join(shared, &work))));
+        // of the threads that are through with the batch one is the last to hold it, and sees what the others wrote
+        if let Some(mut work) = Arc::into_inner(work) {
+            if *work.done.get_mut() == work.batch.positions.len() {
+                let _ = sender.send((work.number, caught(|| Ok(join(shared, work)))));
+            }
         }
     }
 }
@@ -237,57 +343,18 @@ pub fn panic_text(panic: &Box<dyn std::any::Any + Send>) -> String {
         .unwrap_or_else(|| "a panic".into())
 }
 
-fn join(shared: &Shared, work: &Work) -> Result<HostBatch> {
-    let mut rows: Vec<Vec<Option<Painted>>> = Vec::with_capacity(work.slots.len());
-    for slot in &work.slots {
-        rows.push(slot.lock().unwrap_or_else(PoisonError::into_inner).take().ok_or_else(|| anyhow!("a sample of the batch was lost"))?);
-    }
-    let columns = (0..shared.plan.outputs.len()).map(|c| column(&rows, c)).collect::<Result<_>>()?;
+/// A batch of which all samples are there.
+fn join(shared: &Shared, work: Work) -> HostBatch {
     let samples = work.batch.positions.iter().map(|p| shared.rows.sample(*p).clone()).collect();
-    Ok(HostBatch { batch: work.batch.clone(), samples, columns })
-}
-
-fn column(rows: &[Vec<Option<Painted>>], c: usize) -> Result<Column> {
-    let Some(first) = rows.iter().find_map(|r| r[c].as_ref()) else { return Ok(Column::Absent) };
-    macro_rules! joined {
-        ($variant:ident, $first:expr) => {{
-            let inner: usize = $first.shape.iter().product();
-            let mut data = Vec::new();
-            if data.try_reserve_exact(rows.len().saturating_mul(inner)).is_err() {
-                bail!("no memory for a batch of {} values of {inner} numbers: make `batch` smaller", rows.len());
-            }
-            for row in rows {
-                match &row[c] {
-                    Some(Painted::$variant(a)) if a.shape == $first.shape => data.extend_from_slice(&a.data),
-                    Some(_) => bail!("samples of one batch differ in shape"),
-                    None => data.resize(data.len() + inner, Default::default()),
-                }
-            }
-            let shape = std::iter::once(rows.len()).chain($first.shape.iter().copied()).collect();
-            Column::$variant { shape, data }
-        }};
-    }
-    Ok(match first {
-        Painted::Bytes(a) => joined!(Bytes, a),
-        Painted::Float(a) => joined!(Float, a),
-        Painted::Index(a) => joined!(Index, a),
-    })
-}
-
-/// A value that crosses to the device.
-enum Painted {
-    Bytes(Array<u8>),
-    Float(Array<f32>),
-    Index(Array<i64>),
-}
-
-impl Painted {
-    fn of(value: Value) -> Result<Painted> {
-        Ok(match value {
-            Value::Clips(clips) => Painted::Bytes(clips.pixels()?),
-            Value::Float(a) => Painted::Float(a),
-            Value::Index(a) => Painted::Index(a),
-            Value::Video(_) => bail!("a video cannot cross to the device: sample clips of it first"),
-        })
-    }
+    let rows = work.batch.positions.len();
+    let column = |(filling, row): (Filling, &RowOf)| {
+        let shape = || std::iter::once(rows).chain(row.shape.iter().copied()).collect();
+        match filling.rows {
+            _ if !filling.some.into_inner() => Column::Absent,
+            Parted::Bytes(parts) => Column::Bytes { shape: shape(), data: parts.whole() },
+            Parted::Float(parts) => Column::Float { shape: shape(), data: parts.whole() },
+            Parted::Index(parts) => Column::Index { shape: shape(), data: parts.whole() },
+        }
+    };
+    HostBatch { columns: work.columns.into_iter().zip(&shared.plan.rows).map(column).collect(), batch: work.batch, samples }
 }

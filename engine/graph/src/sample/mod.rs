@@ -4,4 +4,5 @@ pub mod clip;
 pub mod epoch;
 pub mod host;
 pub mod loader;
+pub mod memory;
 pub mod runner;

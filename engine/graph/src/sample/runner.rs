@@ -3,11 +3,13 @@
 use super::clip::Clips;
 use super::epoch::Rows;
 use super::host::{Array, SampleCall, SampleOutputs, SourceSample, Value, Video};
+use crate::budget::product;
 use crate::draw::Pass;
 use crate::kind::{RunSample, To};
 use crate::plan::{From, Place, StagePlan};
+use crate::port::{Dim, Type};
 use crate::ports::Slot;
-use anyhow::{anyhow, Context, Result};
+use anyhow::{anyhow, bail, Context, Result};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -18,11 +20,19 @@ pub struct HostPlan {
     pub places: Vec<Place>,
     /// Outputs that the device (or a person) asks for.
     pub outputs: Vec<(usize, usize)>,
+    /// What a sample has of each of them.
+    pub(super) rows: Vec<RowOf>,
     /// Draws that a person gives, by node: the draw's name, and its values by the row's position.
     pub draws: HashMap<usize, Vec<(&'static str, HashMap<usize, Value>)>>,
     steps: Vec<Step>,
     /// For each of the outputs, the step and the port that gives it.
     asked: Vec<(usize, usize)>,
+}
+
+/// One row of a column: its type, and its shape as it lies in memory.
+pub(super) struct RowOf {
+    pub ty: Type,
+    pub shape: Vec<usize>,
 }
 
 /// A node that is to run, resolved: its values come by number.
@@ -56,7 +66,7 @@ struct Wire {
 }
 
 impl HostPlan {
-    /// The host's nodes, and of their outputs those that others read. Error: a node that does not run on the host.
+    /// What the device reads of the host's nodes, and what is asked for besides. Errors: those of [`HostPlan::only`].
     pub fn new(stage: Arc<StagePlan>, places: Vec<Place>, asked: &[(usize, usize)]) -> Result<HostPlan> {
         let mut outputs: Vec<(usize, usize)> = asked.iter().copied().filter(|(n, _)| places[*n] == Place::Host).collect();
         for (i, node) in stage.nodes.iter().enumerate() {
@@ -69,6 +79,11 @@ impl HostPlan {
                 }
             }
         }
+        HostPlan::only(stage, places, outputs)
+    }
+
+    /// These outputs, and the nodes that they need. Errors: a node that does not run on the host, an output that cannot lie in a batch.
+    pub fn only(stage: Arc<StagePlan>, places: Vec<Place>, outputs: Vec<(usize, usize)>) -> Result<HostPlan> {
         let mut needed = vec![false; stage.nodes.len()];
         let mut open: Vec<usize> = outputs.iter().map(|(node, _)| *node).collect();
         while let Some(node) = open.pop() {
@@ -87,7 +102,14 @@ impl HostPlan {
             steps.push(Step::of(&stage, node, &place)?);
         }
         let asked = outputs.iter().map(|(node, port)| (place[*node], *port)).collect();
-        Ok(HostPlan { stage, places, outputs, draws: HashMap::new(), steps, asked })
+        let rows = outputs.iter().map(|(node, port)| RowOf::of(&stage, *node, *port)).collect::<Result<_>>()?;
+        Ok(HostPlan { stage, places, outputs, rows, draws: HashMap::new(), steps, asked })
+    }
+
+    /// For errors: the node and port of a column.
+    pub(super) fn name(&self, column: usize) -> String {
+        let (node, port) = self.outputs[column];
+        output(&self.stage, node, port)
     }
 
     /// The asked outputs of one sample; `None` where the sample took another branch.
@@ -165,6 +187,36 @@ impl HostPlan {
         }
         let axes: Vec<usize> = plan.fold.iter().map(|a| a.len()).collect();
         (0..plan.outputs.len()).map(|port| stack(&axes, &parts, port)).collect()
+    }
+}
+
+fn output(stage: &StagePlan, node: usize, port: usize) -> String {
+    let plan = &stage.nodes[node];
+    format!("{}.{}", plan.path, plan.entry.outputs[port].name)
+}
+
+impl RowOf {
+    fn of(stage: &StagePlan, node: usize, port: usize) -> Result<RowOf> {
+        let plan = &stage.nodes[node].outputs[port];
+        let name = output(stage, node, port);
+        let known = |dim: &Dim| {
+            let what = if plan.ty == Type::Bytes { ": crop or resize the clips first" } else { "" };
+            dim.known().ok_or_else(|| {
+                anyhow!("`{name}`: its length `{dim}` is known with the data only, and rows of a batch have one length{what}")
+            })
+        };
+        let lengths: Vec<usize> = plan.shape.iter().map(known).collect::<Result<_>>()?;
+        let own = match (plan.ty, &lengths[..]) {
+            (Type::Bytes, [3, time, height, width]) => vec![*time, *height, *width, 3],
+            (Type::Float | Type::Index, _) => lengths,
+            (Type::Video, _) => bail!("`{name}`: a video cannot cross to the device: sample clips of it first"),
+            _ => bail!("`{name}`: {plan} cannot cross to the device"),
+        };
+        Ok(RowOf { ty: plan.ty, shape: plan.axes.iter().map(|axis| axis.len()).chain(own).collect() })
+    }
+    /// Numbers of a row, if they can be counted.
+    pub fn length(&self) -> Option<usize> {
+        usize::try_from(product(self.shape.iter().copied())).ok()
     }
 }
 

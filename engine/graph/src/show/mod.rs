@@ -1,5 +1,6 @@
 //! A plan for people and for programs: as text, as a figure (SVG, DOT), as JSON. All of them say the same.
 
+mod cost;
 mod dot;
 mod figure;
 mod json;
@@ -10,6 +11,7 @@ mod svg;
 mod text;
 mod tree;
 
+pub use cost::{cost_json, cost_text};
 pub use dot::dot;
 pub use json::json;
 pub use passes::{passes, Norm, Pass};

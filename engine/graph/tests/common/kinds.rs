@@ -2,8 +2,10 @@
 
 use dv_graph::draw::Rng;
 use dv_graph::kind::*;
-use dv_graph::layer;
+use dv_graph::net::{Conv3d, Linear, Net};
 use dv_graph::prelude::*;
+use schemars::JsonSchema;
+use serde::Deserialize;
 use std::collections::BTreeMap;
 
 #[derive(Ports)]
@@ -312,11 +314,14 @@ pub struct Backbone {
     width: usize,
 }
 impl Kind for Backbone {}
-impl ModelDeclaration for Backbone {
-    fn parameters(&self, _: Seen_<Shapes>) -> Vec<Parameter> {
-        let mut list = layer::convolution("conv", 3, self.width, &[1, 1, 1], false);
-        list.extend(layer::batch_norm("bn", self.width));
-        list
+impl Backbone {
+    pub fn sketch(kind: &dyn std::any::Any, inputs: &Inputs) -> Result<Sketched, PortFault> {
+        let kind = kind.downcast_ref::<Backbone>().unwrap();
+        sketched(kind, inputs, |net, inputs, _| {
+            let x = net.conv3d("conv", &inputs.clips, &Conv3d::new(kind.width, [1; 3]));
+            let x = net.batch_norm("bn", &x);
+            Map { map: net.mean(&x, &[1, 2, 3]) }
+        })
     }
 }
 
@@ -335,20 +340,17 @@ pub struct Head {
     #[schemars(length(min = 1, max = 64), inner(range(min = 1, max = 65_536)))]
     widths: Vec<usize>,
 }
-impl Kind for Head {
-    fn ports(&self, _: Pooled<Shapes>) -> Result<Features<Shapes>, PortFault> {
-        Ok(Features { features: Port::float([self.widths[self.widths.len() - 1].into()]) })
-    }
-}
-impl ModelDeclaration for Head {
-    fn parameters(&self, Pooled { map }: Pooled<Shapes>) -> Vec<Parameter> {
-        let mut from = map.shape[0].known().unwrap_or(1);
-        let mut list = Vec::new();
-        for (i, width) in self.widths.iter().enumerate() {
-            list.extend(layer::linear(&(2 * i).to_string(), from, *width));
-            from = *width;
-        }
-        list
+impl Kind for Head {}
+impl Head {
+    pub fn sketch(kind: &dyn std::any::Any, inputs: &Inputs) -> Result<Sketched, PortFault> {
+        let kind = kind.downcast_ref::<Head>().unwrap();
+        sketched(kind, inputs, |net, inputs, _| {
+            let mut x = inputs.map;
+            for (i, width) in kind.widths.iter().enumerate() {
+                x = net.linear(&(2 * i).to_string(), &x, &Linear::new(*width));
+            }
+            Features { features: x }
+        })
     }
 }
 

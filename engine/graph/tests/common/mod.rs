@@ -22,8 +22,8 @@ pub static ENTRIES: &[Entry] = &[
     Entry::batch::<Normal>(),
     Entry::batch::<Choose>(),
     Entry::batch::<Stack>(),
-    Entry::model::<Backbone>(),
-    Entry::model::<Head>(),
+    Entry::model::<Backbone>(Backbone::sketch),
+    Entry::model::<Head>(Head::sketch),
     Entry::batch::<Contrast>(),
     Entry::batch::<Against>(),
     Entry::register::<Ring>(),
@@ -38,7 +38,7 @@ pub static ENTRIES: &[Entry] = &[
     Entry::batch::<WrongNode>(),
 ];
 
-static WRONG: &[Entry] = &[Entry::model::<WrongModel>(), Entry::register::<WrongRegister>()];
+static WRONG: &[Entry] = &[Entry::model::<WrongModel>(WrongModel::sketch), Entry::register::<WrongRegister>()];
 
 pub fn library() -> Library {
     Library::new(ENTRIES)

@@ -6,8 +6,7 @@ use dv_graph::ports::{Field, Given, Holds, Presence, Slots, Taken};
 use dv_graph::prelude::*;
 
 /// In what a kind is wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
+#[choice]
 pub enum How {
     /// Its settings are checked with a panic.
     Check,
@@ -108,10 +107,13 @@ pub struct WrongModel {
     how: How,
 }
 impl Kind for WrongModel {}
-impl ModelDeclaration for WrongModel {
-    fn parameters(&self, _: Clip_<Shapes>) -> Vec<Parameter> {
-        self.how.fail(How::Parameters);
-        Vec::new()
+impl WrongModel {
+    pub fn sketch(kind: &dyn std::any::Any, inputs: &Inputs) -> Result<Sketched, PortFault> {
+        let kind = kind.downcast_ref::<WrongModel>().unwrap();
+        sketched(kind, inputs, |_, inputs, _| {
+            kind.how.fail(How::Parameters);
+            Mapped { clips: inputs.clips }
+        })
     }
 }
 
