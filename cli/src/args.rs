@@ -298,6 +298,28 @@ pub enum Mode {
 pub enum Bench {
     /// How many clips a second the loader delivers, and what they cost
     Data(BenchData),
+    /// What a training or evaluation step takes, on resident data and with the loader
+    Step(BenchStep),
+}
+
+#[derive(Debug, Args)]
+pub struct BenchStep {
+    #[command(flatten)]
+    pub graph: Graph,
+    /// The stage whose steps are measured [default: the first that reads videos]
+    #[arg(long, value_name = "NAME")]
+    pub stage: Option<String>,
+    /// How long to measure each of both, at most a day
+    #[arg(long, value_name = "N", default_value = "10", value_parser = count(SECONDS), allow_negative_numbers = true)]
+    pub seconds: NonZeroUsize,
+    /// The loader's threads, from 1 to 1024 [default: one a core]
+    #[arg(long, value_name = "N", value_parser = count(THREADS), allow_negative_numbers = true)]
+    pub threads: Option<NonZeroUsize>,
+    #[command(flatten)]
+    pub compute: Compute,
+    /// Print one JSON document
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Debug, Args)]

@@ -7,7 +7,7 @@ mod example;
 mod whole;
 
 pub use agree::compare;
-pub use example::{example, Example};
+pub use example::{example, examples, Example};
 pub use whole::{check, check_documentation};
 
 use anyhow::{anyhow, bail, Result};
@@ -122,7 +122,14 @@ fn draw_shapes(entry: &Entry, kind: &dyn Any, ports: Vec<(String, Port)>) -> Vec
     outputs.into_iter().skip(entry.first_draw()).map(known).collect()
 }
 
-fn call(entry: &NodeEntry, kind: &dyn Any, weights: Option<&Weights>, rows: usize, with: &With, inputs: Vec<(&str, Value)>) -> Result<Outputs> {
+fn call(
+    entry: &NodeEntry,
+    kind: &dyn Any,
+    weights: Option<&Weights>,
+    rows: usize,
+    with: &With,
+    inputs: Vec<(&str, Value)>,
+) -> Result<Outputs> {
     let graph = &entry.graph;
     let ports = inputs.iter().filter_map(|(name, value)| Some((name.to_string(), tensor_port(value.tensor()?))));
     let shapes = draw_shapes(graph, kind, ports.collect());

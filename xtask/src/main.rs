@@ -2,6 +2,7 @@
 
 mod clean;
 mod docs;
+mod fmt;
 mod libtorch;
 mod python;
 mod quickstart;
@@ -25,6 +26,7 @@ cargo xtask VERB
   quickstart [--wheels DIR]  set up, build, generate and pack the motion set, run graphs/quickstart.toml
   test [--wheels DIR]        set up, then format, lints, build, tests and documentation
   clean [--all]              remove what quickstart made; with --all also .deps/ and target/
+  fmt                        format everything, the node library too
   docs                       write docs/nodes.md and schema/graph.json from the node library, docs/faults.md from the bad graphs
   soak SUBJECT [--seconds N] [--seed N]
                              try dv on random input for so long (60 s); SUBJECT is graphs or sets
@@ -38,6 +40,7 @@ enum Verb {
     Test(Option<PathBuf>),
     Clean { all: bool },
     Docs,
+    Fmt,
     Soak(Vec<String>),
     Help,
 }
@@ -74,6 +77,7 @@ fn parse(args: &[String]) -> Result<Verb> {
         "test" => Verb::Test(wheels),
         "clean" => Verb::Clean { all },
         "docs" => Verb::Docs,
+        "fmt" => Verb::Fmt,
         "help" | "--help" | "-h" => Verb::Help,
         _ => return Err(usage(format!("there is no verb `{verb}`"))),
     })
@@ -95,6 +99,7 @@ fn main() -> ExitCode {
         Verb::Test(wheels) => test::run(wheels.as_deref()),
         Verb::Clean { all } => clean::run(all),
         Verb::Docs => docs::run(),
+        Verb::Fmt => fmt::run(),
         Verb::Soak(args) => soak::run(&args),
         Verb::Help => {
             println!("{USAGE}");

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
-use crate::{python, quickstart, setup, sh, Result};
+use crate::{fmt, python, quickstart, setup, sh, Result};
 
 struct Report {
     rows: Vec<(&'static str, String)>,
@@ -67,7 +67,7 @@ fn parts(report: &mut Report, offline: Option<&Path>) -> Result<()> {
     report.component(
         "format",
         "fmt",
-        &mut [sh::cargo(&["fmt", "--all", "--check"]), sh::cargo(&[&["fmt"], &OWN[..], &["--check"]].concat())],
+        &mut fmt::commands(true),
     )?;
     report.component(
         "lints",

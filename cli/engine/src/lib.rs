@@ -2,6 +2,7 @@
 //! [`testing`] are what it writes and tests them with.
 
 mod bench;
+mod bench_step;
 mod check;
 mod device;
 mod diff;
@@ -43,6 +44,7 @@ fn run(verb: Option<Verb>, kinds: &Kinds) -> Result<()> {
         Some(Verb::Verify(a)) => verify::verb(&a),
         Some(Verb::Probe(a)) => probe::verb(&a, kinds),
         Some(Verb::Bench(Bench::Data(a))) => bench::verb(&a, kinds),
+        Some(Verb::Bench(Bench::Step(a))) => bench_step::verb(&a, kinds),
         _ => anyhow::bail!("this verb belongs to `dv`, which starts this program: run dv instead"),
     }
 }

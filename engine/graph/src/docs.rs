@@ -25,7 +25,7 @@ pub fn kind(entry: &Entry) -> String {
         _ => "device",
     };
     let rate = if entry.state.is_some() { crate::port::Rate::State } else { entry.rate };
-    let _ = writeln!(out, "## {}\n\n{}\n\n{place}, rate {rate}", entry.name, description(&schema));
+    let _ = writeln!(out, "## {}\n\n{}\n\n{place}, rate {rate}. From: {}", entry.name, description(&schema), entry.source);
     let empty = serde_json::Map::new();
     let properties = schema.get("properties").and_then(|p| p.as_object()).unwrap_or(&empty);
     let required: Vec<&str> =
@@ -122,6 +122,7 @@ pub fn json(entries: &[&Entry]) -> serde_json::Value {
         .map(|e| {
             serde_json::json!({
                 "kind": e.name,
+                "source": e.source,
                 "model": e.sketch.is_some(),
                 "register": e.state.is_some(),
                 "rate": e.rate.to_string(),

@@ -273,6 +273,18 @@ fn a_size_that_only_the_data_knows_goes_as_far_as_a_crop() {
 }
 
 #[test]
+fn what_cannot_lie_in_a_batch_is_told_before_anything_is_read() {
+    let nodes = format!(
+        "pair = {{ kind = \"clip/pair\", in = \"video.frames\", length = 3 }}\ncrop = {{ kind = \"view/crop\", in = \"pair.first\", size = 16 }}\n{TAIL}"
+    );
+    let error = |output: &str| format!("{:#}", loaded(Path::new("nowhere"), &graph("no", &nodes), &[output]).unwrap_err());
+    let wanted =
+        "`pair.first`: its length `H` is known with the data only, and rows of a batch have one length: crop or resize the clips first";
+    assert_eq!(error("pair.first"), wanted);
+    assert_eq!(error("video.frames"), "`video.frames`: a video cannot cross to the device: sample clips of it first");
+}
+
+#[test]
 fn a_node_paints_its_pixels_where_they_lie_in_the_batch() {
     let nodes = |never: i64| {
         format!(

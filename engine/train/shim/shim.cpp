@@ -51,6 +51,14 @@ int dv_fused_sgd(at::Tensor *const *parameters, at::Tensor *const *gradients, at
   });
 }
 
+// A tensor of memory that is another's, of torch's number `kind`: `release(owner)` is called when nothing reads it any more.
+int dv_tensor_over(void *data, const int64_t *sizes, size_t n, int kind, void *owner, void (*release)(void *), at::Tensor **out) {
+  return guarded([&] {
+    auto options = at::TensorOptions().dtype(static_cast<at::ScalarType>(kind));
+    *out = new at::Tensor(at::for_blob(data, at::IntArrayRef(sizes, n)).context(owner, release).options(options).make_tensor());
+  });
+}
+
 // Gradients become undefined, as `zero_grad(set_to_none=True)` leaves them.
 int dv_clear_gradients(at::Tensor *const *parameters, size_t n) {
   return guarded([&] {

@@ -5,7 +5,7 @@ mod tables;
 
 use crate::exec::caught::torch_text;
 use crate::exec::executor::{Executor, Feeds, Registry, Step};
-use crate::exec::transfer::to_device;
+use crate::exec::transfer::{tensors, to_device, HostColumns};
 use crate::state::import::{first_axis_last, WeightsFile};
 use crate::state::optimise::Running;
 use crate::state::store::Store;
@@ -201,8 +201,6 @@ pub fn probe(plan: &mut Plan, registry: &Registry, probe: &Probe) -> Result<BTre
     Ok(out)
 }
 
-type Columns = Vec<((usize, usize), Tensor)>;
-
 /// Host nodes that are needed run on the first rows of the set.
 fn host_batch(
     stage: &Arc<StagePlan>,
@@ -211,7 +209,7 @@ fn host_batch(
     pass: &Pass,
     rows: Option<i64>,
     wanted: &[(usize, usize)],
-) -> Result<Option<(Columns, Vec<Sample>)>> {
+) -> Result<Option<(HostColumns, Vec<Sample>)>> {
     let needed: Vec<(usize, usize)> = (0..stage.nodes.len())
         .filter(|i| executor.active[*i] && executor.places[*i] != Place::Host)
         .flat_map(|i| stage.nodes[i].inputs.iter().filter(move |input| !executor.feeds.inputs.contains_key(&(i, input.name.clone()))))
@@ -228,15 +226,13 @@ fn host_batch(
     let count = rows.map_or(stage.drive.settings.batch.unwrap_or(1), |r| r as usize);
     let mut batches = if stage.trains() { open.training(pass, count, true).0 } else { open.evaluation(pass, count) };
     batches.truncate(1);
-    let mut host = HostPlan::new(Arc::clone(stage), executor.places.clone(), &[])?;
+    let mut host = HostPlan::only(Arc::clone(stage), executor.places.clone(), needed)?;
     let positions = batches.first().map(|b| b.positions.clone()).unwrap_or_default();
     host.draws = host::draws(executor, &positions)?;
-    host.outputs = needed;
-    host.outputs.dedup();
     let outputs = host.outputs.clone();
     let mut loader = Loader::start(host, Arc::new(open), Box::new(batches.into_iter()), 2, 1);
     let batch = loader.next_batch()?.context("the set has fewer samples than a batch")?;
-    Ok(Some((to_device(&batch, &outputs, executor.device), batch.samples)))
+    Ok(Some((to_device(&tensors(batch.columns, &outputs)?, executor.device), batch.samples)))
 }
 
 /// A feed's place: an output, else an input of that name. Its first axis gives the number of rows.

@@ -16,10 +16,12 @@ impl Kind for R3d {}
 impl ModelKind for R3d {
     fn network<N: Custom>(&self, net: &mut N, inputs: Clips<N::Plane>, _: Nothing<N::Plane>) -> Map<N::Plane> {
         let clips = net.channels_last(&inputs.clips);
-        Map { map: ten::network(net, &clips, self.width, |net, name, x, layer| {
-            // its path in the papers' code
-            net.within(name, |net| net.conv3d("temporal_spatial_conv", x, layer))
-        }) }
+        Map {
+            map: ten::network(net, &clips, self.width, |net, name, x, layer| {
+                // its path in the papers' code
+                net.within(name, |net| net.conv3d("temporal_spatial_conv", x, layer))
+            }),
+        }
     }
 }
 
@@ -71,7 +73,8 @@ mod tests {
     fn the_cost_of_a_clip_is_that_of_a_hand_count() {
         let kind: R3d = testing::kind("width = 64");
         let inputs = crate::backbone::tests::clips([16, 112, 112]).into_iter().map(|(name, port)| (name.to_owned(), port));
-        let sketch = dv_train::exec::batch::sketch(&kind, &dv_graph::kind::Inputs::new(inputs.collect())).unwrap_or_else(|f| panic!("{}", f.message));
+        let sketch = dv_train::exec::batch::sketch(&kind, &dv_graph::kind::Inputs::new(inputs.collect()))
+            .unwrap_or_else(|f| panic!("{}", f.message));
         // cells of the maps: 16x56x56, and each time an eighth
         let cells = [50_176u128, 6272, 784, 98];
         let stem = 3 * 64 * (3 * 7 * 7) * cells[0];

@@ -24,7 +24,8 @@ pub fn initial<K: ModelKind>(kind: &K) -> HashMap<String, Tensor> {
 
 fn map<K: ModelKind>(settings: &str, case: &Case) -> Tensor {
     let kind: K = testing::kind(settings);
-    let declared: Vec<(String, Vec<usize>)> = testing::parameters(&kind, clips([16, 112, 112])).into_iter().map(|p| (p.name, p.shape)).collect();
+    let declared: Vec<(String, Vec<usize>)> =
+        testing::parameters(&kind, clips([16, 112, 112])).into_iter().map(|p| (p.name, p.shape)).collect();
     assert_eq!(declared, case.weight_shapes(), "names, shapes and order of the parameters");
     let map = testing::forward(&kind, &case.weights(), false, vec![("clips", case.input("x"))]).take("map");
     assert_eq!(map.size()[1..], map_shape(&kind, [16, 112, 112]));

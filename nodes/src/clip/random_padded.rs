@@ -57,8 +57,8 @@ impl SampleKind for RandomPadded {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing;
     use crate::clip::tests::video;
+    use crate::testing;
     use dv_graph::host::Value;
 
     fn kind() -> RandomPadded {

@@ -1,3 +1,4 @@
+use super::nearest::{labels, rank_of};
 use crate::prelude::*;
 
 /// Accuracy of a table of logits or probabilities. Of equally large ones the first class counts as larger. Where rows keep an item axis
@@ -23,13 +24,21 @@ pub struct Out<P: Plane> {
     class_mean_top1: P::Scalar,
     /// top5 of each class, then the mean over the classes that occur
     class_mean_top5: P::Scalar,
+    /// `items` of each video, how many classes are larger than its own; one number for each kept item
+    ranks: P::Table,
 }
 
-impl Kind for Accuracy {}
+impl Kind for Accuracy {
+    fn ports(&self, inputs: In<Shapes>) -> Result<Out<Shapes>, PortFault> {
+        let kept = &inputs.table.shape[..inputs.table.shape.len().saturating_sub(1)];
+        let items = if kept.is_empty() { vec![1.into()] } else { kept.to_vec() };
+        Ok(Out { ranks: Port::table(items), ..derived(self, inputs)? })
+    }
+}
 
 impl BatchKind for Accuracy {
     fn run(&self, In { table }: In<Batch>, _: &Cx<Self>) -> Result<Out<Batch>> {
-        let label = table.label.as_ref().ok_or_else(|| anyhow!("the rows have no labels"))?.to_device(table.rows.device());
+        let label = labels(&table, "table")?;
         let classes = *table.rows.size().last().filter(|_| table.rows.dim() > 1).ok_or_else(|| anyhow!("a row holds no classes"))?;
         ensure!(bool::try_from(table.rows.isfinite().all())?, "the table holds values that are not finite");
         // each kept item is a row of its own: all have the same videos, so the mean over all is the mean of the items' accuracies
@@ -37,11 +46,7 @@ impl BatchKind for Accuracy {
         let label = label.repeat_interleave_self_int(rows.size()[0] / label.size()[0].max(1), None, None);
         let highest = label.max().int64_value(&[]);
         ensure!(highest < classes, "there is a label {highest}, but there are {classes} classes");
-        let column = label.unsqueeze(1);
-        let own = rows.gather(1, &column, false);
-        let before = Tensor::arange(classes, (Dtype::Int64, rows.device())).unsqueeze(0).lt_tensor(&column);
-        let above = rows.gt_tensor(&own).logical_or(&rows.eq_tensor(&own).logical_and(&before));
-        let rank = above.sum_dim_intlist([1i64].as_slice(), false, Dtype::Int64);
+        let rank = rank_of(&rows, &label);
         let videos = label.bincount::<Tensor>(None, classes).to_kind(Dtype::Double);
         let occurring = videos.gt(0.0).sum(Dtype::Double);
         let [(top1, class_mean_top1), (top5, class_mean_top5)] = [1, 5].map(|k| {
@@ -50,7 +55,10 @@ impl BatchKind for Accuracy {
             let by_class = (share.sum(Dtype::Double) / &occurring).to_kind(Dtype::Float);
             (right.mean(Dtype::Double).to_kind(Dtype::Float), by_class)
         });
-        Ok(Out { top1, top5, class_mean_top1, class_mean_top5 })
+        let kept = &table.rows.size()[1..table.rows.dim() - 1];
+        let items = if kept.is_empty() { &[1] } else { kept };
+        let ranks = Table::new(table.samples, rank.reshape([&[-1], items].concat()), table.label);
+        Ok(Out { top1, top5, class_mean_top1, class_mean_top5, ranks })
     }
 }
 

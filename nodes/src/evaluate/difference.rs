@@ -1,7 +1,7 @@
 use crate::prelude::*;
 use std::collections::{BTreeMap, HashMap};
 
-/// By how much one retrieval finds more queries at `k` than another over the same queries, with the 95 % interval of a
+/// By how much one retrieval or classifier finds more at `k` than another over the same videos (queries), with the 95 % interval of a
 /// paired bootstrap (percentiles). The interval is that of the choice of test videos; it says nothing of how much another
 /// training seed would change.
 #[kind("evaluate/difference", inputs = In, outputs = Out, rate = Stage, axes = None, seeded = true, source = "standard; Efron 1979")]
@@ -27,7 +27,7 @@ enum Resample {
 
 #[derive(Ports)]
 pub struct In<P: Plane> {
-    /// `1` ranks of the queries in the retrieval that should find more
+    /// `1` ranks of the queries in the retrieval, or of the videos' classes in the classifier, that should find more
     better: P::Table,
     /// `1` ranks of the same queries in the other
     worse: P::Table,

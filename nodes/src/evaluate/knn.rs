@@ -1,4 +1,4 @@
-use super::nearest::{in_chunks, labels, nearest, note_overlap, unit_rows, Centre};
+use super::nearest::{groups, in_chunks, labels, nearest, note_overlap, rank_of, unit_rows, Centre};
 use crate::prelude::*;
 
 /// A weighted nearest-neighbour classifier on features: of each query, the `k` nearest rows of the gallery by cosine vote for their class
@@ -53,18 +53,6 @@ impl Kind for Knn {
     }
 }
 
-/// 1 where a query and a row of the gallery are of one group: `[queries, gallery]`.
-fn same_group(query: &Table, gallery: &Table, start: i64, size: i64) -> Tensor {
-    let mut numbers = std::collections::HashMap::new();
-    let mut of = |group: &str| {
-        let next = numbers.len() as i64;
-        *numbers.entry(group.to_owned()).or_insert(next)
-    };
-    let all: Vec<i64> = gallery.samples.iter().map(|s| of(&s.group)).collect();
-    let some: Vec<i64> = query.samples[start as usize..(start + size) as usize].iter().map(|s| of(&s.group)).collect();
-    Tensor::from_slice(&some).unsqueeze(1).eq_tensor(&Tensor::from_slice(&all).unsqueeze(0)).to_device(gallery.rows.device())
-}
-
 impl BatchKind for Knn {
     fn run(&self, In { gallery, query }: In<Batch>, _: &Cx<Self>) -> Result<Out<Batch>> {
         let (gallery_label, query_label) = (labels(&gallery, "gallery")?, labels(&query, "query")?);
@@ -74,10 +62,12 @@ impl BatchKind for Knn {
         }
         let (g, q) = unit_rows(self.centre, &gallery, &query)?;
         let classes = 1 + gallery_label.max().maximum(&query_label.max()).int64_value(&[]);
+        let of_groups = groups(&gallery, &query);
         let mut ranks = Vec::new();
         in_chunks(&q, &g, |mut similarity, start, size| {
             if self.neighbours == Neighbours::OtherGroups {
-                similarity = similarity.masked_fill(&same_group(&query, &gallery, start, size), f64::NEG_INFINITY);
+                let own = of_groups.1.narrow(0, start, size).unsqueeze(1).eq_tensor(&of_groups.0.unsqueeze(0));
+                similarity = similarity.masked_fill(&own, f64::NEG_INFINITY);
             }
             let positions = nearest(&similarity, self.k as i64)?;
             // less the nearest's, so that no weight is beyond 64 bits; rows that may not vote have weight 0
@@ -92,15 +82,6 @@ impl BatchKind for Knn {
         let [top1, top5] = [1, 5].map(|k| ranks.lt(k).to_kind(Dtype::Double).mean(Dtype::Double));
         Ok(Out { top1, top5, ranks: Table::new(query.samples, ranks.unsqueeze(1), query.label) })
     }
-}
-
-/// How many classes come before a row's own in `[rows, classes]`: those with more, and of equal ones the first.
-pub(super) fn rank_of(scores: &Tensor, label: &Tensor) -> Tensor {
-    let column = label.unsqueeze(1);
-    let own = scores.gather(1, &column, false);
-    let before = Tensor::arange(scores.size()[1], (Dtype::Int64, scores.device())).unsqueeze(0).lt_tensor(&column);
-    let above = scores.gt_tensor(&own).logical_or(&scores.eq_tensor(&own).logical_and(&before));
-    above.sum_dim_intlist([1i64].as_slice(), false, Dtype::Int64)
 }
 
 #[cfg(test)]

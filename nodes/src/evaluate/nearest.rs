@@ -3,6 +3,7 @@
 use crate::prelude::*;
 use dv_datasets::overlap::{self, Item};
 use dv_train::run::progress::note;
+use std::collections::HashMap;
 
 /// What rows are centred by.
 #[choice]
@@ -13,6 +14,8 @@ pub enum Centre {
     None,
     /// Both by the gallery's mean.
     Gallery,
+    /// Each row by the mean of its group in its table.
+    Group,
 }
 
 /// Bytes of the similarities that are handled at a time.
@@ -33,6 +36,20 @@ pub fn note_overlap(what: &str, gallery: &Table, query: &Table) {
     for line in overlap::shared(items(gallery), items(query)).lines("the gallery", "the queries") {
         note(&format!("{what}: {line}"));
     }
+}
+
+/// The group of each row of both tables, as numbers that they share: `[N]` each.
+pub fn groups(gallery: &Table, query: &Table) -> (Tensor, Tensor) {
+    let mut numbers = HashMap::new();
+    let mut of = |table: &Table| {
+        let mut number = |group: &str| {
+            let next = numbers.len() as i64;
+            *numbers.entry(group.to_owned()).or_insert(next)
+        };
+        let list: Vec<i64> = table.samples.iter().map(|sample| number(&sample.group)).collect();
+        Tensor::from_slice(&list).to_device(table.rows.device())
+    };
+    (of(gallery), of(query))
 }
 
 /// Rows at length 1, in 64 bits. Changed in place.
@@ -60,6 +77,15 @@ pub fn unit_rows(centre: Centre, gallery: &Table, query: &Table) -> Result<(Tens
         Centre::Gallery => {
             let mean = mean(&g);
             (g, q) = (g.g_sub_(&mean), q.g_sub_(&mean));
+        }
+        Centre::Group => {
+            let (of_gallery, of_query) = groups(gallery, query);
+            let centred = |mut x: Tensor, group: &Tensor| {
+                let count = group.bincount::<Tensor>(None, 0).to_kind(Dtype::Double).unsqueeze(1);
+                let sum = Tensor::zeros([count.size()[0], x.size()[1]], (Dtype::Double, x.device())).index_add(0, group, &x);
+                x.g_sub_(&(sum / count).index_select(0, group))
+            };
+            (g, q) = (centred(g, &of_gallery), centred(q, &of_query));
         }
     }
     let (g, q) = (unit(g), unit(q));
@@ -108,6 +134,15 @@ pub fn nearest(similarity: &Tensor, k: i64) -> Result<Tensor> {
         positions = positions.index_copy(0, &rows, &sorted);
     }
     Ok(positions)
+}
+
+/// How many classes come before a row's own in `[rows, classes]`: those with more, and of equal ones the first.
+pub fn rank_of(scores: &Tensor, label: &Tensor) -> Tensor {
+    let column = label.unsqueeze(1);
+    let own = scores.gather(1, &column, false);
+    let before = Tensor::arange(scores.size()[1], (Dtype::Int64, scores.device())).unsqueeze(0).lt_tensor(&column);
+    let above = scores.gt_tensor(&own).logical_or(&scores.eq_tensor(&own).logical_and(&before));
+    above.sum_dim_intlist([1i64].as_slice(), false, Dtype::Int64)
 }
 
 #[cfg(test)]

@@ -1,5 +1,4 @@
-use super::knn::rank_of;
-use super::nearest::{copied, labels, note_overlap, unit};
+use super::nearest::{copied, labels, note_overlap, rank_of, unit};
 use crate::prelude::*;
 use std::collections::VecDeque;
 

@@ -25,11 +25,13 @@ impl Kind for MeanSquare {
 
 impl BatchKind for MeanSquare {
     fn run(&self, In { values, target }: In<Batch>, _: &Cx<Self>) -> Result<Loss<Batch>> {
-        let mut difference = full(&values);
-        if let Some(target) = target {
-            ensure!(target.size() == values.size(), "the target is {:?}, and the values are {:?}", target.size(), values.size());
-            difference = difference - target;
-        }
+        let difference = match target {
+            Some(target) => {
+                ensure!(target.size() == values.size(), "the target is {:?}, and the values are {:?}", target.size(), values.size());
+                full(&values) - target
+            }
+            None => full(&values),
+        };
         Ok(Loss { loss: difference.square().mean(Dtype::Float) })
     }
 }

@@ -1,10 +1,15 @@
 //! Settings and inputs with which a kind can be tried, made from what it declares.
 
+use dv_graph::fault::Faults;
 use dv_graph::kind::{Entry, Inputs};
 use dv_graph::port::{Axis, Dim, Port};
 use dv_graph::ports::{Field, Holds};
+use dv_graph::source::{At, Sources};
+use dv_graph::tree;
 use serde_json::Value;
-use std::fmt::Write;
+
+/// Height and width of clips and maps: unlike, so that no rule can take one for the other.
+const SIZE: [usize; 2] = [64, 80];
 
 /// Settings as TOML and inputs, such that the kind accepts both.
 pub struct Example {
@@ -14,65 +19,103 @@ pub struct Example {
 
 /// An example of a kind. `None` where none is found: its test then has to bring one.
 pub fn example(entry: &'static Entry) -> Option<Example> {
-    let schema = serde_json::to_value((entry.schema)()).ok()?;
-    // without item axes, then with one; the sizes of clips may be the reason too
-    let attempts = [(0, 64), (4, 64)];
-    for (items, side) in attempts {
-        let settings = settings(&schema, items > 0);
-        let inputs = inputs(entry, items, side);
-        let (mut sources, mut faults) = (dv_graph::source::Sources::default(), dv_graph::fault::Faults::default());
-        let table = dv_graph::tree::parse("example", &settings, &mut sources, &mut faults);
-        let Some(kind) = (entry.build)(&table, dv_graph::source::At::default(), &mut faults) else { continue };
-        if entry.ports(kind.as_any(), &inputs).is_ok() {
-            return Some(Example { settings, inputs });
+    examples(entry).into_iter().next()
+}
+
+/// The example, and one more for each other choice of a setting that is a choice of a few.
+pub fn examples(entry: &'static Entry) -> Vec<Example> {
+    let Ok(schema) = serde_json::to_value((entry.schema)()) else { return Vec::new() };
+    // without item axes, then with one
+    for items in [0, 4] {
+        let first = settings(&schema, items > 0);
+        let Some(example) = accepted(entry, &first, items) else { continue };
+        let mut list = vec![example];
+        for (i, (name, value)) in first.iter().enumerate() {
+            for other in choices(&schema["properties"][name], &schema).into_iter().filter(|other| other != value) {
+                let mut changed = first.clone();
+                changed[i].1 = other;
+                list.extend(accepted(entry, &changed, items));
+            }
         }
+        return list;
     }
-    None
+    Vec::new()
+}
+
+/// The example with these settings, if the kind accepts it.
+fn accepted(entry: &'static Entry, settings: &[(&str, String)], items: usize) -> Option<Example> {
+    let lines = settings.iter().map(|(name, value)| format!("{name} = {value}\n"));
+    let example = Example { settings: lines.collect(), inputs: inputs(entry, items) };
+    let (mut sources, mut faults) = (Sources::default(), Faults::default());
+    let table = tree::parse("example", &example.settings, &mut sources, &mut faults);
+    let kind = (entry.build)(&table, At::default(), &mut faults)?;
+    entry.ports(kind.as_any(), &example.inputs).ok().map(|_| example)
 }
 
 /// Each required setting at a small value within its bounds.
-fn settings(schema: &Value, items: bool) -> String {
-    let required: Vec<&str> = schema["required"].as_array().map(|r| r.iter().filter_map(Value::as_str).collect()).unwrap_or_default();
-    let mut text = String::new();
-    for name in required {
-        let _ = writeln!(text, "{name} = {}", value(&schema["properties"][name], schema, items));
+fn settings(schema: &Value, items: bool) -> Vec<(&str, String)> {
+    let required = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    required.map(|name| (name, value(&schema["properties"][name], schema, items))).collect()
+}
+
+fn resolved<'a>(schema: &'a Value, root: &'a Value) -> &'a Value {
+    match schema["$ref"].as_str() {
+        Some(path) => root.pointer(path.trim_start_matches('#')).unwrap_or(&Value::Null),
+        None => schema,
     }
-    text
+}
+
+/// The values of a setting that has only a few; none of another.
+fn choices(schema: &Value, root: &Value) -> Vec<String> {
+    let schema = resolved(schema, root);
+    if schema["type"] == "boolean" {
+        return vec!["true".into(), "false".into()];
+    }
+    let listed = |key: &str| schema[key].as_array().into_iter().flatten();
+    let constants = listed("anyOf").chain(listed("oneOf")).filter_map(|one| one.get("const"));
+    listed("enum").chain(constants).map(Value::to_string).collect()
 }
 
 fn value(schema: &Value, root: &Value, items: bool) -> String {
-    if let Some(path) = schema["$ref"].as_str() {
-        return value(root.pointer(path.trim_start_matches('#')).unwrap_or(&Value::Null), root, items);
+    let schema = resolved(schema, root);
+    if let Some(only) = schema.get("const") {
+        return only.to_string();
+    }
+    if let Some(first) = choices(schema, root).into_iter().next() {
+        return first;
     }
     for list in ["anyOf", "oneOf"] {
         if let Some(first) = schema[list].as_array().and_then(|list| list.first()) {
             return value(first, root, items);
         }
     }
-    if let Some(only) = schema["enum"].as_array().and_then(|list| list.first()).or(schema.get("const")) {
-        return only.to_string();
-    }
     let number = |key: &str| schema[key].as_f64();
     let least = number("minimum").or(number("exclusiveMinimum")).unwrap_or(0.0);
     let most = number("maximum").or(number("exclusiveMaximum")).unwrap_or(f64::INFINITY);
     match schema["type"].as_str() {
-        Some("boolean") => "true".into(),
         // nothing withheld, left out or skipped; of what there must be, four
         Some("integer") if least == 0.0 => "0".into(),
         Some("integer") => format!("{}", least.max(4.0).min(most)),
-        Some("number") => format!("{:?}", (least + most.min(least + 1.0)) / 2.0),
+        Some("number") => {
+            // in the middle of the least unit that is not negative
+            let least = if most > 0.0 { least.max(0.0) } else { least };
+            format!("{:?}", (least + most.min(least + 1.0)) / 2.0)
+        }
         Some("string") => "\"x\"".into(),
         Some("array") => {
+            let item = &schema["items"];
             // an array of names of item axes
-            if schema["items"]["type"] == "string" {
+            if item["type"] == "string" {
                 return if items { "[\"clip\"]".into() } else { "[]".into() };
             }
-            let count = schema["minItems"].as_u64().unwrap_or(1).max(1) as usize;
-            let item = match schema["items"]["type"].as_str() {
-                Some("integer") if schema["items"].get("enum").is_none() => "1".into(),
-                _ => value(&schema["items"], root, items),
+            let count = schema["minItems"].as_u64().unwrap_or(1).max(1);
+            let bound = |key: &str, default| item[key].as_u64().unwrap_or(default);
+            // of whole numbers each above the one before: the least and the greatest of something, or a length along each axis
+            let one = |i: u64| match item["type"] == "integer" && item.get("enum").is_none() {
+                true => (8 * (i + 1)).max(bound("minimum", 0)).min(bound("maximum", u64::MAX)).to_string(),
+                false => value(item, root, items),
             };
-            format!("[{}]", vec![item; count].join(", "))
+            format!("[{}]", (0..count).map(one).collect::<Vec<_>>().join(", "))
         }
         Some("object") => format!("{{ a = {} }}", value(&schema["additionalProperties"], root, items)),
         _ => "0".into(),
@@ -80,25 +123,26 @@ fn value(schema: &Value, root: &Value, items: bool) -> String {
 }
 
 /// The length behind a name in a declared shape.
-fn length(word: &str, side: usize) -> Vec<Dim> {
+fn length(word: &str) -> Vec<Dim> {
     let known = |n: usize| vec![Dim::Known(n)];
     match word {
         "..." => known(16),
         "frames" => vec![Dim::Symbol("frames".into())],
         "T" => known(8),
-        "H" | "W" => known(side),
+        "H" => known(SIZE[0]),
+        "W" => known(SIZE[1]),
         "N" => known(4),
         "classes" => known(5),
         number => known(number.parse().unwrap_or(16)),
     }
 }
 
-fn port(field: &Field, side: usize) -> Port {
+fn port(field: &Field) -> Port {
     // all rows of a queue of series are series
     let words = field.shape.split_whitespace();
     let shape: Vec<Dim> = match field.shape {
         "K ..." => [12, 4, 16].map(Dim::Known).to_vec(),
-        _ => words.flat_map(|word| length(word, side)).collect(),
+        _ => words.flat_map(|word| length(word)).collect(),
     };
     match field.holds {
         Holds::Video => Port::video(shape),
@@ -111,14 +155,14 @@ fn port(field: &Field, side: usize) -> Port {
     }
 }
 
-fn inputs(entry: &Entry, items: usize, side: usize) -> Inputs {
+fn inputs(entry: &Entry, items: usize) -> Inputs {
     let one = |(i, field): (usize, &Field)| {
-        let mut port = port(field, side);
+        let mut port = port(field);
         if i == 0 && items > 0 {
             port.axes.push(Axis::counted("clip", items));
         }
         (if field.many() { "a".to_owned() } else { field.name.to_owned() }, port)
     };
-    let written = entry.writes.iter().map(|field| (field.name.to_owned(), port(field, side)));
+    let written = entry.writes.iter().map(|field| (field.name.to_owned(), port(field)));
     Inputs::new(entry.inputs.iter().enumerate().map(one).collect()).with_written(written.collect())
 }

@@ -1,6 +1,6 @@
 //! What holds for every kind of a list.
 
-use super::{example, Example};
+use super::{example, examples, Example};
 use dv_graph::fault::Faults;
 use dv_graph::kind::Entry;
 use dv_graph::source::{At, Sources};
@@ -59,7 +59,11 @@ pub fn check_documentation(entry: &Entry) {
         assert!(is_name(setting) && !reserved.contains(&setting.as_str()), "{}: `{setting}`", entry.name);
         // what changes a result has no silent default: a setting that may be left out says what holds then
         let says = doc.contains("Without it") || doc.contains("Required where");
-        assert!(required.contains(&setting.as_str()) || says, "{}: `{setting}` may be left out, and its doc does not say what then", entry.name);
+        assert!(
+            required.contains(&setting.as_str()) || says,
+            "{}: `{setting}` may be left out, and its doc does not say what then",
+            entry.name
+        );
     }
     for (port, doc) in entry.inputs.iter().chain(entry.outputs).map(|f| (f.name, f.doc)) {
         assert!(is_name(port) && !doc.is_empty(), "{}: `{port}` has no documentation", entry.name);
@@ -73,13 +77,13 @@ fn check_bounds(entry: &Entry) {
     assert!(found.is_empty(), "{}: declare a range with #[schemars(range(min = ..., max = ...))]: {found:?}", entry.name);
 }
 
-/// The example of a kind, or what to do.
-fn example_of(entry: &'static Entry) -> Example {
-    example(entry).unwrap_or_else(|| panic!("{}: no example follows from its declaration", entry.name))
+fn check_shapes(entry: &'static Entry) {
+    let examples = examples(entry);
+    assert!(!examples.is_empty(), "{}: no example follows from its declaration", entry.name);
+    examples.iter().for_each(|example| check_example(entry, example));
 }
 
-fn check_shapes(entry: &'static Entry) {
-    let example = example_of(entry);
+fn check_example(entry: &'static Entry, example: &Example) {
     let (mut sources, mut faults) = (Sources::default(), Faults::default());
     let table = tree::parse("example", &example.settings, &mut sources, &mut faults);
     let kind = (entry.build)(&table, At::default(), &mut faults).unwrap_or_else(|| panic!("{}: {}", entry.name, faults.render(&sources)));
@@ -108,7 +112,7 @@ fn numbers(settings: &str) -> Vec<std::ops::Range<usize>> {
         quoted ^= c == '"';
         let in_word = i > 0 && settings[..i].ends_with(|p: char| p.is_ascii_alphanumeric() || p == '_');
         match start {
-            None if c.is_ascii_digit() && !quoted && !in_word => start = Some(i),
+            None if (c.is_ascii_digit() || c == '-') && !quoted && !in_word => start = Some(i),
             Some(from) if !(c.is_ascii_digit() || c == '.' || c == 'e' || c == '-') => {
                 found.push(from..i);
                 start = None;
@@ -121,7 +125,7 @@ fn numbers(settings: &str) -> Vec<std::ops::Range<usize>> {
 
 /// Numbers beyond all bounds are faults of the check, with their place.
 fn check_numbers(entry: &'static Entry) {
-    let settings = example_of(entry).settings;
+    let Some(Example { settings, .. }) = example(entry) else { return };
     for place in numbers(&settings) {
         for odd in ["9223372036854775807", "-9223372036854775808", "1e300", "nan", "-inf"] {
             let text = format!("{}{odd}{}", &settings[..place.start], &settings[place.end..]);
@@ -133,5 +137,15 @@ fn check_numbers(entry: &'static Entry) {
             let marked = faults.iter().all(|f| sources.excerpt(f.at).1.matches('^').count() == odd.len());
             assert!(marked, "{}: {text}", faults.render(&sources));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn numbers_are_found_with_their_signs_and_not_within_words_or_texts() {
+        let settings = "a1 = [-1.5, 2]\nb = \"x 3\"\nc = { d = 1e-5 }\n";
+        let found: Vec<&str> = super::numbers(settings).into_iter().map(|place| &settings[place]).collect();
+        assert_eq!(found, ["-1.5", "2", "1e-5"]);
     }
 }

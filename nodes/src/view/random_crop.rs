@@ -52,8 +52,10 @@ mod tests {
         let inputs = vec![("clips", clips.shallow_clone()), ("offset", Tensor::from_slice(&offset).unsqueeze(0))];
         let out = testing::run(&kind, 1, inputs).take("clips");
         case.tensor("random_32", &out.squeeze_dim(0).permute([1, 2, 3, 0]));
-        let inputs =
-            [("clips", testing::host_clip(testing::clip_array(&clips.get(0)))), ("offset", Value::Index(Array::new(vec![2], offset.to_vec())))];
+        let inputs = [
+            ("clips", testing::host_clip(testing::clip_array(&clips.get(0)))),
+            ("offset", Value::Index(Array::new(vec![2], offset.to_vec()))),
+        ];
         let host = testing::run_host(&kind, 0, &inputs);
         assert_eq!(host["clips"], testing::host_clip(testing::clip_array(&out.get(0))));
     }

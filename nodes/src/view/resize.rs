@@ -30,7 +30,8 @@ mod tests {
         let clip = Tensor::stack(&frames, 0).permute([3, 0, 1, 2]).unsqueeze(0);
         let device = testing::run(&kind, 1, vec![("clips", clip.shallow_clone())]).take("clips");
         let host = testing::run_host(&kind, 0, &[("clips", testing::host_clip(testing::clip_array(&clip.get(0))))]);
-        let difference = (testing::clip_tensor(&testing::host_pixels(&host["clips"])).to_kind(tch::Kind::Int) - device.to_kind(tch::Kind::Int)).abs();
+        let difference =
+            (testing::clip_tensor(&testing::host_pixels(&host["clips"])).to_kind(tch::Kind::Int) - device.to_kind(tch::Kind::Int)).abs();
         assert!(difference.max().int64_value(&[]) <= 1);
         let floats = testing::run(&kind, 1, vec![("clips", clip.to_kind(tch::Kind::Float) / 255.0)]).take("clips");
         assert!((floats * 255.0 - device).abs().max().double_value(&[]) <= 0.5001);

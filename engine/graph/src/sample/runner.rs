@@ -9,7 +9,7 @@ use crate::kind::{RunSample, To};
 use crate::plan::{From, Place, StagePlan};
 use crate::port::{Dim, Type};
 use crate::ports::Slot;
-use anyhow::{anyhow, bail, Context, Result};
+use anyhow::{anyhow, bail, ensure, Context, Result};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -199,17 +199,14 @@ impl RowOf {
     fn of(stage: &StagePlan, node: usize, port: usize) -> Result<RowOf> {
         let plan = &stage.nodes[node].outputs[port];
         let name = output(stage, node, port);
-        let known = |dim: &Dim| {
-            let what = if plan.ty == Type::Bytes { ": crop or resize the clips first" } else { "" };
-            dim.known().ok_or_else(|| {
-                anyhow!("`{name}`: its length `{dim}` is known with the data only, and rows of a batch have one length{what}")
-            })
-        };
-        let lengths: Vec<usize> = plan.shape.iter().map(known).collect::<Result<_>>()?;
+        ensure!(plan.ty != Type::Video, "`{name}`: a video cannot cross to the device: sample clips of it first");
+        let what = if plan.ty == Type::Bytes { ": crop or resize the clips first" } else { "" };
+        let unknown =
+            |dim: &Dim| anyhow!("`{name}`: its length `{dim}` is known with the data only, and rows of a batch have one length{what}");
+        let lengths: Vec<usize> = plan.shape.iter().map(|dim| dim.known().ok_or_else(|| unknown(dim))).collect::<Result<_>>()?;
         let own = match (plan.ty, &lengths[..]) {
             (Type::Bytes, [3, time, height, width]) => vec![*time, *height, *width, 3],
             (Type::Float | Type::Index, _) => lengths,
-            (Type::Video, _) => bail!("`{name}`: a video cannot cross to the device: sample clips of it first"),
             _ => bail!("`{name}`: {plan} cannot cross to the device"),
         };
         Ok(RowOf { ty: plan.ty, shape: plan.axes.iter().map(|axis| axis.len()).chain(own).collect() })

@@ -47,7 +47,8 @@ impl<K: ViewKind> BatchKind for K {
         let Some(Slot::One(Value::Tensor(clips))) = slots(inputs).into_iter().next() else { return Err(anyhow!("no clips came")) };
         let [rows, time, height, width] = view::size(&clips)?.map(|n| n as usize);
         ensure!(rows == cx.rows().len(), "{rows} clips for {} rows", cx.rows().len());
-        let transforms = cx.draw_rows()?.into_iter().map(|draws| self.transform(draws, [time, height, width])).collect::<Result<Vec<_>>>()?;
+        let transforms =
+            cx.draw_rows()?.into_iter().map(|draws| self.transform(draws, [time, height, width])).collect::<Result<Vec<_>>>()?;
         let clips = view::transformed(&clips, &transforms)?;
         Ok(struct_of(vec![Slot::One(Value::Tensor(clips))])?)
     }

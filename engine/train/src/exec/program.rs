@@ -77,9 +77,18 @@ pub struct Wire {
 /// Where an input's value comes from.
 pub enum Source {
     /// A value of this stage: its number, its node and output, whether it has rows.
-    Value { number: usize, node: usize, port: usize, rows: bool },
+    Value {
+        number: usize,
+        node: usize,
+        port: usize,
+        rows: bool,
+    },
     /// A table of an earlier stage.
-    Stage { stage: String, node: String, port: String },
+    Stage {
+        stage: String,
+        node: String,
+        port: String,
+    },
     Fed(Tensor),
 }
 

@@ -1,8 +1,10 @@
 //! Safe wrappers of the C++ shim: what tch does not reach of libtorch.
 
 use anyhow::{bail, Result};
-use std::ffi::{c_char, c_int, CStr};
-use tch::{Device, Tensor};
+use dv_graph::sample::memory::{Buffer, Number};
+use std::ffi::{c_char, c_int, c_void, CStr};
+use tch::kind::Element;
+use tch::{Device, Kind, Tensor};
 use torch_sys::C_tensor;
 
 extern "C" {
@@ -17,6 +19,15 @@ extern "C" {
         momentum: f64,
         weight_decay: f64,
         first: c_int,
+    ) -> c_int;
+    fn dv_tensor_over(
+        data: *mut c_void,
+        sizes: *const i64,
+        n: usize,
+        kind: c_int,
+        owner: *mut c_void,
+        release: unsafe extern "C" fn(*mut c_void),
+        out: *mut *mut C_tensor,
     ) -> c_int;
     fn dv_clear_gradients(parameters: *const *const C_tensor, n: usize) -> c_int;
     fn dv_autocast_enter(cuda: c_int) -> c_int;
@@ -59,6 +70,32 @@ pub fn fused_sgd(
     // SAFETY: each pointer is an `at::Tensor` that the slices keep alive over the call; the three lists have the same
     // length `n`; the shim catches every exception.
     outcome(unsafe { dv_fused_sgd(p.as_ptr(), g.as_ptr(), b.as_ptr(), p.len(), lr, momentum, weight_decay, first as c_int) })
+}
+
+/// The numbers of a buffer as a tensor, where they are. The buffer is dropped with the last tensor that shares the memory, be it a view,
+/// saved for a backward pass, or in a table.
+pub fn tensor_over<T: Number + Element>(buffer: Buffer<T>, shape: &[i64]) -> Result<Tensor> {
+    unsafe extern "C" fn release<T: Number>(owner: *mut c_void) {
+        // SAFETY: the pointer that `into_raw` gave below, once: libtorch releases a storage once.
+        drop(unsafe { Box::from_raw(owner.cast::<Buffer<T>>()) });
+    }
+    let kind = match T::KIND {
+        Kind::Uint8 => 0,
+        Kind::Int64 => 4,
+        Kind::Float => 6,
+        other => bail!("no buffer holds {other:?}"),
+    };
+    if shape.iter().product::<i64>() != buffer.len() as i64 {
+        bail!("{} numbers are not {shape:?}", buffer.len());
+    }
+    let data = buffer.start().as_ptr().cast();
+    let owner = Box::into_raw(Box::new(buffer)).cast();
+    let mut out = std::ptr::null_mut();
+    // SAFETY: `shape` says how many numbers of that kind lie at `data`, which stays where it is until `owner` is dropped; nothing else has
+    // access to them from here on. The shim catches every exception; if there is one, the buffer leaks.
+    outcome(unsafe { dv_tensor_over(data, shape.as_ptr(), shape.len(), kind, owner, release::<T>, &mut out) })?;
+    // SAFETY: a new `at::Tensor`, which is owned from here on.
+    Ok(unsafe { Tensor::from_ptr(out) })
 }
 
 /// Takes the parameters' gradients away: they are undefined until a backward pass reaches the parameter again.

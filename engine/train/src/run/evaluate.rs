@@ -2,7 +2,7 @@
 
 use crate::exec::batch::{Table, Value};
 use crate::exec::executor::{Executor, Step};
-use crate::exec::transfer::to_device;
+use crate::exec::transfer::{tensors, to_device};
 use crate::run::metrics::{scalar, Mean};
 use crate::run::progress::{note, News, Progress};
 use crate::run::stage::{lengths, Metrics, StageContext};
@@ -46,7 +46,7 @@ pub(crate) fn evaluate(
         let mut loader = Loader::start(host, rows, Box::new(batches.into_iter()), cx.machine.threads, 4);
         while let Some(host) = loader.next_batch()? {
             cx.machine.go_on()?;
-            let columns = to_device(&host, &outputs, cx.machine.device);
+            let columns = to_device(&tensors(host.columns, &outputs)?, cx.machine.device);
             let values = executor.run(store, &Step { pass: &pass, step: host.batch.step, samples: &host.samples }, Some(columns))?;
             let count = host.samples.len() as u64;
             for (mean, m) in means.iter_mut().zip(&stage.metrics) {

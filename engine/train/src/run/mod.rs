@@ -4,6 +4,7 @@ pub mod checkpoint;
 mod evaluate;
 pub mod folder;
 mod log;
+pub mod measure;
 mod metrics;
 mod not_finite;
 pub mod progress;

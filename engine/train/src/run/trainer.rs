@@ -2,7 +2,7 @@
 
 use crate::exec::caught::torch_text;
 use crate::exec::executor::{Executor, Step, Values};
-use crate::exec::transfer::to_device;
+use crate::exec::transfer::{tensors, to_device, HostColumns};
 use crate::run::checkpoint::{self, State};
 use crate::run::log::memory;
 use crate::run::metrics::{scalar, Mean};
@@ -157,11 +157,14 @@ impl<'t, 'a> Trainer<'t, 'a> {
         let host = HostPlan::new(Arc::clone(self.stage), self.executor.places.clone(), &[])?;
         let outputs = host.outputs.clone();
         let mut loader = Loader::start(host, Arc::clone(&self.rows), self.batches(), self.cx.machine.threads, 4);
-        while let Some(host) = loader.next_batch()? {
+        while let Some(mut host) = loader.next_batch()? {
             if host.batch.step == 0 {
                 self.log_dropped(&host.batch.pass)?;
             }
-            let (loss, norm) = self.step(&host, &outputs)?;
+            let columns = tensors(std::mem::take(&mut host.columns), &outputs)?;
+            let (loss, norm) = self.step(&host, &columns)?;
+            // before the next batch: its memory serves again
+            drop(columns);
             match self.resumable {
                 true => self.cx.machine.stepped(),
                 // of a stage that runs during another, which is done again when that one goes on
@@ -222,7 +225,7 @@ impl<'t, 'a> Trainer<'t, 'a> {
     }
 
     /// One batch: forward, backward, and where it completes an update the optimiser's step. The loss, and the norm of the gradients of an update.
-    fn step(&mut self, host: &HostBatch, outputs: &[(usize, usize)]) -> Result<(f64, Option<f64>)> {
+    fn step(&mut self, host: &HostBatch, columns: &HostColumns) -> Result<(f64, Option<f64>)> {
         let stage = self.stage;
         let settings = &stage.drive.settings;
         let total = self.epochs * self.steps;
@@ -232,11 +235,10 @@ impl<'t, 'a> Trainer<'t, 'a> {
             self.store.average(&self.cx.plan.models, &stage.models, &settings.frozen, self.step, total);
         }
         let of_update = self.accumulated();
-        let columns = to_device(host, outputs, self.cx.machine.device);
-        let values = self.executor.run(self.store, &now_at, Some(columns))?;
+        let values = self.executor.run(self.store, &now_at, Some(to_device(columns, self.cx.machine.device)))?;
         let now = scalar(&values, loss_node, loss_port)?.context("the loss has no value: no sample of the batch reached it")?;
         if !now.is_finite() {
-            return Err(self.not_finite(host, outputs, &values, &format!("the loss is {now}")));
+            return Err(self.not_finite(host, columns, &values, &format!("the loss is {now}")));
         }
         for (mean, m) in self.means.iter_mut().zip(&stage.metrics) {
             mean.add(scalar(&values, m.node, m.port)?, host.samples.len() as u64);
@@ -251,7 +253,7 @@ impl<'t, 'a> Trainer<'t, 'a> {
             let (length, first) = self.optimiser.gradient_norm()?;
             if let Some(parameter) = first {
                 self.step_of_epoch -= 1;
-                return Err(self.not_finite(host, outputs, &values, &format!("the gradient of `{parameter}` is not finite (loss {now})")));
+                return Err(self.not_finite(host, columns, &values, &format!("the gradient of `{parameter}` is not finite (loss {now})")));
             }
             if let Some(most) = settings.clip_norm {
                 self.optimiser.clip_gradients(length, most);
@@ -266,8 +268,8 @@ impl<'t, 'a> Trainer<'t, 'a> {
         Ok((now, norm))
     }
 
-    fn not_finite(&mut self, host: &HostBatch, outputs: &[(usize, usize)], values: &Values, what: &str) -> anyhow::Error {
-        let columns = to_device(host, outputs, self.cx.machine.device);
+    fn not_finite(&mut self, host: &HostBatch, columns: &HostColumns, values: &Values, what: &str) -> anyhow::Error {
+        let columns = to_device(columns, self.cx.machine.device);
         not_finite::explain(&mut self.executor, self.store, self.stage, host, columns, values, what)
     }
 
