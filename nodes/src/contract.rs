@@ -18,6 +18,12 @@ fn host_and_device_compute_the_same() {
 }
 
 #[test]
+fn models_compute_what_they_declare() {
+    let models = testing::check_models(crate::entries());
+    assert!(models >= 10, "{models} models");
+}
+
+#[test]
 fn the_document_is_what_the_library_says() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/nodes.md");
     let written = std::fs::read_to_string(path).expect("docs/nodes.md: write it with `cargo xtask docs`");

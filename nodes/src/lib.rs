@@ -27,8 +27,6 @@ pub mod testing;
 pub mod view;
 
 #[cfg(test)]
-mod composition;
-#[cfg(test)]
 mod contract;
 #[cfg(test)]
 use dv_tests::parity;

@@ -4,10 +4,12 @@
 
 mod agree;
 mod example;
+mod models;
 mod whole;
 
 pub use agree::compare;
 pub use example::{example, examples, Example};
+pub use models::check_models;
 pub use whole::{check, check_documentation};
 
 use anyhow::{anyhow, bail, Result};
@@ -271,6 +273,11 @@ pub fn model_shapes<K: ModelKind>(kind: &K, inputs: Vec<(&str, Port)>) -> Result
 
 /// A model's initial parameters and buffers.
 pub fn initial<K: ModelKind>(kind: &K, inputs: Vec<(&str, Port)>) -> HashMap<String, Tensor> {
+    drawn(parameters(kind, inputs))
+}
+
+/// Declared parameters and buffers as they start.
+pub fn drawn(declared: Vec<Parameter>) -> HashMap<String, Tensor> {
     let tensor = |p: Parameter| {
         let mut rng = Key::initial(0, &p.name).rng();
         let mut value = || match p.init {
@@ -283,7 +290,7 @@ pub fn initial<K: ModelKind>(kind: &K, inputs: Vec<(&str, Port)>) -> HashMap<Str
         let shape: Vec<i64> = p.shape.iter().map(|n| *n as i64).collect();
         (p.name, Tensor::from_slice(&values).reshape(shape).set_requires_grad(p.role.trained()))
     };
-    parameters(kind, inputs).into_iter().map(tensor).collect()
+    declared.into_iter().map(tensor).collect()
 }
 
 /// The weights below a path of a state dict.

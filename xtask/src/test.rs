@@ -64,11 +64,7 @@ fn parts(report: &mut Report, offline: Option<&Path>) -> Result<()> {
     let packages = python::run(offline)?;
     eprintln!("== python: {packages}");
     report.rows.push(("python", packages));
-    report.component(
-        "format",
-        "fmt",
-        &mut fmt::commands(true),
-    )?;
+    report.component("format", "fmt", &mut fmt::commands(true))?;
     report.component(
         "lints",
         "clippy",

@@ -16,7 +16,7 @@ use dv_graph::plan::{From, Place, Plan, StagePlan};
 use dv_graph::sample::epoch::Rows;
 use dv_graph::sample::loader::Loader;
 use dv_graph::sample::runner::HostPlan;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tch::{Device, Kind, Tensor};
@@ -210,7 +210,7 @@ fn host_batch(
     rows: Option<i64>,
     wanted: &[(usize, usize)],
 ) -> Result<Option<(HostColumns, Vec<Sample>)>> {
-    let needed: Vec<(usize, usize)> = (0..stage.nodes.len())
+    let needed: BTreeSet<(usize, usize)> = (0..stage.nodes.len())
         .filter(|i| executor.active[*i] && executor.places[*i] != Place::Host)
         .flat_map(|i| stage.nodes[i].inputs.iter().filter(move |input| !executor.feeds.inputs.contains_key(&(i, input.name.clone()))))
         .filter_map(|input| if let From::Node { node, port } = input.from { Some((node, port)) } else { None })
@@ -226,7 +226,7 @@ fn host_batch(
     let count = rows.map_or(stage.drive.settings.batch.unwrap_or(1), |r| r as usize);
     let mut batches = if stage.trains() { open.training(pass, count, true).0 } else { open.evaluation(pass, count) };
     batches.truncate(1);
-    let mut host = HostPlan::only(Arc::clone(stage), executor.places.clone(), needed)?;
+    let mut host = HostPlan::only(Arc::clone(stage), executor.places.clone(), needed.into_iter().collect())?;
     let positions = batches.first().map(|b| b.positions.clone()).unwrap_or_default();
     host.draws = host::draws(executor, &positions)?;
     let outputs = host.outputs.clone();

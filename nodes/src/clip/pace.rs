@@ -44,3 +44,31 @@ impl SampleKind for Pace {
         Ok(OneClip { clips: video.clip(&positions)?.into() })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clip::tests::video;
+    use crate::testing;
+    use dv_graph::host::Value;
+
+    #[test]
+    fn the_stride_is_that_of_the_class_and_the_end_goes_on_at_the_start() {
+        let kind: Pace = testing::kind("length = 4\nstrides = [1, 3]");
+        let video = video(8);
+        let index = |n: i64, shape: Vec<usize>| Value::Index(Array::new(shape, vec![n]));
+        for (pace, start, expected) in [(0, 2, [2, 3, 4, 5]), (1, 2, [2, 5, 0, 3]), (0, 7, [7, 0, 1, 2])] {
+            let inputs = [("frames", Value::Video(video.clone())), ("pace", index(pace, vec![])), ("start", index(start, vec![1]))];
+            let out = testing::run_host(&kind, 0, &inputs);
+            let wanted = video.clip(&expected).unwrap().pixels().unwrap();
+            assert_eq!(testing::host_pixels(&out["clips"]), wanted, "pace {pace} from {start}");
+        }
+        let mut seen = [[0; 8]; 2];
+        for sample in 0..400 {
+            let out = testing::run_host(&kind, sample, &[("frames", Value::Video(video.clone()))]);
+            let of = |name: &str| testing::host_index(&out[name])[0] as usize;
+            seen[of("pace")][of("start")] += 1;
+        }
+        assert!(seen.iter().flatten().all(|n| (8..60).contains(n)), "{seen:?}");
+    }
+}

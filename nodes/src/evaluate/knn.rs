@@ -1,4 +1,5 @@
-use super::nearest::{groups, in_chunks, labels, nearest, note_overlap, rank_of, unit_rows, Centre};
+use super::centre::{groups, unit_rows, Centre};
+use super::nearest::{in_chunks, labels, nearest, note_overlap, rank_of};
 use crate::prelude::*;
 
 /// A weighted nearest-neighbour classifier on features: of each query, the `k` nearest rows of the gallery by cosine vote for their class
@@ -118,7 +119,8 @@ mod tests {
     #[test]
     fn rows_of_the_own_group_may_be_left_out() {
         let rows = || table(&[[1.0, 0.0], [0.9, 0.1], [0.0, 1.0]], &[0, 1, 0], &["a", "b", "a"]);
-        let of = |neighbours: &str| ranks(&format!("k = 1\ntemperature = 0.1\ncentre = 'none'\nneighbours = '{neighbours}'"), rows(), rows());
+        let of =
+            |neighbours: &str| ranks(&format!("k = 1\ntemperature = 0.1\ncentre = 'none'\nneighbours = '{neighbours}'"), rows(), rows());
         assert_eq!((of("all"), of("other_groups")), (vec![0, 0, 0], vec![1, 1, 1]));
     }
 }

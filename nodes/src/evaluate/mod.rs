@@ -1,5 +1,6 @@
 //! From tables to numbers.
 
+mod centre;
 mod nearest;
 
 family! {

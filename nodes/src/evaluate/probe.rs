@@ -1,4 +1,5 @@
-use super::nearest::{copied, labels, note_overlap, rank_of, unit};
+use super::centre::{copied, unit};
+use super::nearest::{labels, note_overlap, rank_of};
 use crate::prelude::*;
 use std::collections::VecDeque;
 

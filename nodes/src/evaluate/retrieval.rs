@@ -1,4 +1,5 @@
-use super::nearest::{in_chunks, labels, nearest, note_overlap, unit_rows, Centre};
+use super::centre::{unit_rows, Centre};
+use super::nearest::{in_chunks, labels, nearest, note_overlap};
 use crate::prelude::*;
 
 /// Nearest-neighbour retrieval: the share of queries of whose `k` nearest rows in the gallery, by cosine, at least one has

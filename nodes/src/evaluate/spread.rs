@@ -1,4 +1,5 @@
-use super::nearest::{in_chunks, unit};
+use super::centre::unit;
+use super::nearest::in_chunks;
 use crate::prelude::*;
 
 /// How features lie on the unit sphere: within videos, which differ by their clips alone, and between them. The table keeps an item axis

@@ -31,12 +31,8 @@ impl<'de> Deserialize<'de> for Among {
                     other => Err(E::invalid_value(de::Unexpected::Str(other), &self)),
                 }
             }
-            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Among, A::Error> {
-                let mut orders = Vec::new();
-                while let Some(order) = list.next_element()? {
-                    orders.push(order);
-                }
-                Ok(Among::Listed(orders))
+            fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Among, A::Error> {
+                Deserialize::deserialize(de::value::SeqAccessDeserializer::new(list)).map(Among::Listed)
             }
         }
         deserializer.deserialize_any(AllOrList)

@@ -2,6 +2,9 @@
 
 use crate::prelude::*;
 
+mod box_filter;
+mod colour;
+
 family! {
     both random_crop::RandomCrop,
     both center_crop::CenterCrop,

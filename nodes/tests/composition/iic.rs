@@ -1,13 +1,13 @@
 //! IIC: intra-negatives by repeated frames, the residual clip as the second view.
 
-use crate::backbone::r3d::R3d;
-use crate::head::global_pool::GlobalPool;
-use crate::loss::nce_softmax::NceSoftmax;
-use crate::memory::bank::Bank;
-use crate::parity::{sample, Case};
-use crate::testing::{forward, kind, read, run, write};
-use crate::view::repeat_frame::RepeatFrame;
-use crate::view::residual::Residual;
+use dv_nodes::backbone::r3d::R3d;
+use dv_nodes::head::global_pool::GlobalPool;
+use dv_nodes::loss::nce_softmax::NceSoftmax;
+use dv_nodes::memory::bank::Bank;
+use dv_nodes::testing::{forward, kind, read, run, write};
+use dv_nodes::view::repeat_frame::RepeatFrame;
+use dv_nodes::view::residual::Residual;
+use dv_tests::parity::{sample, Case};
 use std::collections::HashMap;
 use tch::{no_grad, Kind, Tensor};
 

@@ -1,18 +1,18 @@
 //! DualVar on MoCo.
 
 use super::{head, permutations};
-use crate::backbone::r3d::R3d;
-use crate::head::projection::Projection;
-use crate::head::series::Series;
-use crate::loss::info_nce::InfoNce;
-use crate::loss::rank::Rank;
-use crate::loss::sum::Sum;
-use crate::loss::temporal_coherence_queue::TemporalCoherenceQueue;
-use crate::memory::queue::Queue;
-use crate::order::permute_segments::PermuteSegments;
-use crate::order::restore::Restore;
-use crate::parity::{sample, Case};
-use crate::testing::{below, forward, kind, read, run, write};
+use dv_nodes::backbone::r3d::R3d;
+use dv_nodes::head::projection::Projection;
+use dv_nodes::head::series::Series;
+use dv_nodes::loss::info_nce::InfoNce;
+use dv_nodes::loss::rank::Rank;
+use dv_nodes::loss::sum::Sum;
+use dv_nodes::loss::temporal_coherence_queue::TemporalCoherenceQueue;
+use dv_nodes::memory::queue::Queue;
+use dv_nodes::order::permute_segments::PermuteSegments;
+use dv_nodes::order::restore::Restore;
+use dv_nodes::testing::{below, forward, kind, read, run, write};
+use dv_tests::parity::{sample, Case};
 use std::collections::HashMap;
 use tch::{no_grad, Device, Kind, Tensor};
 

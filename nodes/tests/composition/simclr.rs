@@ -1,18 +1,18 @@
 //! DualVar on SimCLR.
 
 use super::{head, permutations};
-use crate::backbone::r3d::R3d;
-use crate::batch::stack::Stack;
-use crate::head::projection::Projection;
-use crate::head::series::Series;
-use crate::loss::nt_xent::NtXent;
-use crate::loss::rank::Rank;
-use crate::loss::sum::Sum;
-use crate::loss::temporal_coherence::TemporalCoherence;
-use crate::order::permute_segments::PermuteSegments;
-use crate::order::restore::Restore;
-use crate::parity::Case;
-use crate::testing::{below, forward, kind, run};
+use dv_nodes::backbone::r3d::R3d;
+use dv_nodes::batch::stack::Stack;
+use dv_nodes::head::projection::Projection;
+use dv_nodes::head::series::Series;
+use dv_nodes::loss::nt_xent::NtXent;
+use dv_nodes::loss::rank::Rank;
+use dv_nodes::loss::sum::Sum;
+use dv_nodes::loss::temporal_coherence::TemporalCoherence;
+use dv_nodes::order::permute_segments::PermuteSegments;
+use dv_nodes::order::restore::Restore;
+use dv_nodes::testing::{below, forward, kind, run};
+use dv_tests::parity::Case;
 
 fn one_step(name: &str, segments: usize) {
     let case = Case::open(name);

@@ -4,7 +4,7 @@ mod iic;
 mod moco;
 mod simclr;
 
-use crate::testing::below;
+use dv_nodes::testing::below;
 use std::collections::HashMap;
 use tch::Tensor;
 
@@ -15,7 +15,7 @@ fn head(path: &str, first: usize, all: &HashMap<String, Tensor>) -> HashMap<Stri
 }
 
 /// The permutations that the case drew, `[B, segments]`.
-fn permutations(case: &crate::parity::Case) -> Tensor {
+fn permutations(case: &dv_tests::parity::Case) -> Tensor {
     let rows: Vec<Vec<i64>> = serde_json::from_value(case.json["params"]["permutations"].clone()).unwrap();
     Tensor::from_slice2(&rows)
 }
