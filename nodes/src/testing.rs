@@ -168,7 +168,7 @@ fn call(
     Ok(Outputs(named.collect()))
 }
 
-fn values<'a>(inputs: Vec<(&'a str, Tensor)>) -> Vec<(&'a str, Value)> {
+fn values(inputs: Vec<(&str, Tensor)>) -> Vec<(&str, Value)> {
     inputs.into_iter().map(|(name, t)| (name, Value::Tensor(t))).collect()
 }
 

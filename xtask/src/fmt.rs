@@ -5,6 +5,7 @@ use std::process::Command;
 
 use crate::{sh, Result};
 
+/// xtask is no part of the workspace.
 const OWN: [&str; 2] = ["--manifest-path", "xtask/Cargo.toml"];
 
 /// The files of the node library.
@@ -23,7 +24,9 @@ pub fn commands(check: bool) -> [Command; 3] {
     nodes_of.args(["--edition", "2021"]).args(nodes()).current_dir(sh::root());
     let mut all = [sh::cargo(&["fmt", "--all"]), sh::cargo(&[&["fmt"], &OWN[..]].concat()), nodes_of];
     if check {
-        all.iter_mut().for_each(|command| drop(command.arg("--check")));
+        for command in &mut all {
+            command.arg("--check");
+        }
     }
     all
 }

@@ -142,7 +142,7 @@ fn port(field: &Field) -> Port {
     let words = field.shape.split_whitespace();
     let shape: Vec<Dim> = match field.shape {
         "K ..." => [12, 4, 16].map(Dim::Known).to_vec(),
-        _ => words.flat_map(|word| length(word)).collect(),
+        _ => words.flat_map(length).collect(),
     };
     match field.holds {
         Holds::Video => Port::video(shape),

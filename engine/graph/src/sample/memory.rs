@@ -173,7 +173,7 @@ mod tests {
     fn memory_is_used_again() {
         let memory = Memory::<i64>::new();
         let first = memory.take(100).unwrap();
-        assert!(first.iter().all(|n| *n == 0) && first.len() == 100 && first.start().addr().get() % ALIGNMENT == 0);
+        assert!(first.iter().all(|n| *n == 0) && first.len() == 100 && first.start().addr().get().is_multiple_of(ALIGNMENT));
         let place = first.start();
         let second = memory.take(100).unwrap();
         assert_ne!(second.start(), place);
