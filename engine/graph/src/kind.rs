@@ -410,27 +410,29 @@ fn down<K: 'static>(any: &dyn Any) -> &K {
     any.downcast_ref().expect("an entry is used with the kind that it built")
 }
 
-/// The ports of a node as the struct that its kind declares: those of the declared names, and under other names what goes to `Many`.
-fn typed<P: Plane, S: Ports<P>>(ports: &[(String, Port)], draws: &[Field], of: impl Fn(&Port) -> P::Cell) -> Result<S, PortFault> {
-    let is_named = |name: &str| S::FIELDS.iter().any(|f| !f.many() && f.name == name) || draws.iter().any(|f| f.name == name);
+/// The ports of a node in the order of its kind's inputs: those of the declared names, and under other names what goes to `Many`.
+fn arranged(ports: &[(String, Port)], fields: &[Field], draws: &[Field]) -> Vec<Slot<Port>> {
+    let is_named = |name: &str| fields.iter().any(|f| !f.many() && f.name == name) || draws.iter().any(|f| f.name == name);
     let slot = |field: &Field| match field.presence {
-        Presence::Many => {
-            let others = ports.iter().filter(|(name, _)| !is_named(name));
-            Slot::Many(others.map(|(name, port)| (name.clone(), of(port))).collect())
-        }
-        _ => ports.iter().find(|(name, _)| name == field.name).map(|(_, port)| of(port)).into(),
+        Presence::Many => Slot::Many(ports.iter().filter(|(name, _)| !is_named(name)).cloned().collect()),
+        _ => ports.iter().find(|(name, _)| name == field.name).map(|(_, port)| port.clone()).into(),
     };
-    struct_of(S::FIELDS.iter().map(slot).collect()).map_err(|e| PortFault::node(e.to_string()))
+    fields.iter().map(slot).collect()
+}
+
+fn missing(e: crate::ports::Missing) -> PortFault {
+    PortFault::node(e.to_string())
 }
 
 fn of_inputs<K: Kind>(inputs: &Inputs) -> Result<K::In<Shapes>, PortFault> {
-    typed(&inputs.ports, <K::Draws<Shapes> as Ports<Shapes>>::FIELDS, Port::clone)
+    let (fields, draws) = (<K::In<Shapes> as Ports<Shapes>>::FIELDS, <K::Draws<Shapes> as Ports<Shapes>>::FIELDS);
+    struct_of(arranged(&inputs.ports, fields, draws)).map_err(missing)
 }
 
 /// What is written to a register. What depends on its own output is not known yet.
 fn of_writes<K: Kind>(inputs: &Inputs) -> Result<K::Writes<Late>, PortFault> {
     let slot = |field: &Field| Slot::One(inputs.written(field.name).cloned());
-    struct_of(<K::Writes<Late> as Ports<Late>>::FIELDS.iter().map(slot).collect()).map_err(|e| PortFault::node(e.to_string()))
+    struct_of(<K::Writes<Late> as Ports<Late>>::FIELDS.iter().map(slot).collect()).map_err(missing)
 }
 
 fn given<S: Ports<Shapes>>(ports: S) -> impl Iterator<Item = Option<Port>> {

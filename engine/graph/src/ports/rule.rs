@@ -49,15 +49,25 @@ pub fn lengths(fields: &[Field], inputs: &[Slot<Port>]) -> BTreeMap<&'static str
 /// neither knows stays a name. `...` stands for what it does in the first input that has it; alone, in the first that has it alone. An output
 /// of any type has that of the first such input. `clip..` before a shape is an item axis `clip`, of as many items as the setting `clips` says.
 pub fn derived<K: Declaration, S: Ports<Shapes>>(kind: &K, inputs: K::In<Shapes>) -> Result<S, PortFault> {
-    let fields = <K::In<Shapes> as Ports<Shapes>>::FIELDS;
-    let inputs = slots(inputs);
-    let bound = lengths(fields, &inputs);
+    let length = |setting: &str| kind.length(setting);
+    struct_of(untyped(<K::In<Shapes> as Ports<Shapes>>::FIELDS, &slots(inputs), S::FIELDS, &length))
+        .map_err(|e| PortFault::node(e.to_string()))
+}
+
+/// The rule for all kinds; compiled once.
+fn untyped(
+    fields: &'static [Field],
+    inputs: &[Slot<Port>],
+    outputs: &'static [Field],
+    setting: &dyn Fn(&str) -> Option<usize>,
+) -> Vec<Slot<Port>> {
+    let bound = lengths(fields, inputs);
     let dim = |word: &str| match word.parse::<usize>() {
         Ok(n) => Dim::Known(n),
-        Err(_) => bound.get(word).cloned().or_else(|| kind.length(word).map(Dim::Known)).unwrap_or_else(|| Dim::Symbol(word.into())),
+        Err(_) => bound.get(word).cloned().or_else(|| setting(word).map(Dim::Known)).unwrap_or_else(|| Dim::Symbol(word.into())),
     };
     let first = |like: &dyn Fn(&Field) -> bool| {
-        let mut found = fields.iter().zip(&inputs).filter(|(field, _)| like(field));
+        let mut found = fields.iter().zip(inputs).filter(|(field, _)| like(field));
         found.find_map(|(field, slot)| came(slot).first().map(|port| (field, (*port).clone())))
     };
     let open = |field: &Field| {
@@ -68,7 +78,7 @@ pub fn derived<K: Declaration, S: Ports<Shapes>>(kind: &K, inputs: K::In<Shapes>
     let one = |field: &Field| {
         // `clip..`
         let axis = |word: &'static str| word.strip_suffix("..").filter(|_| word != OPEN);
-        let counted = |name: &str| Some(Axis::counted(name, kind.length(&format!("{name}s"))?));
+        let counted = |name: &str| Some(Axis::counted(name, setting(&format!("{name}s"))?));
         let axes = words(field).filter_map(axis).filter_map(counted).collect();
         let length = |word: &'static str| if word == OPEN { open(field) } else { vec![dim(word)] };
         let shape: Vec<Dim> = words(field).filter(|w| axis(w).is_none()).flat_map(length).collect();
@@ -91,8 +101,7 @@ pub fn derived<K: Declaration, S: Ports<Shapes>>(kind: &K, inputs: K::In<Shapes>
             None => port,
         }
     };
-    let given = S::FIELDS.iter().map(|field| if field.presence == Presence::Many { Slot::Empty } else { Slot::One(one(field)) });
-    struct_of(given.collect()).map_err(|e| PortFault::node(e.to_string()))
+    outputs.iter().map(|field| if field.presence == Presence::Many { Slot::Empty } else { Slot::One(one(field)) }).collect()
 }
 
 #[cfg(test)]

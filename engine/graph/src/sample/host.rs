@@ -221,7 +221,14 @@ pub type SampleOutputs = Vec<Option<Value>>;
 
 impl SampleCall<'_> {
     /// A draw's numbers, reused where an edge brings them, else drawn here.
-    fn draw<K: Kind>(&mut self, kind: &K, fields: &[Field]) -> Result<Vec<Numbers>> {
+    fn draw<K: Kind>(&self, kind: &K, fields: &'static [Field]) -> Result<Vec<Numbers>> {
+        match fields {
+            [] => Ok(Vec::new()),
+            _ => self.untyped(fields, &|dice, seen| made(kind, dice, seen, false)),
+        }
+    }
+    /// The same for all kinds; compiled once.
+    fn untyped(&self, fields: &'static [Field], make: &Make) -> Result<Vec<Numbers>> {
         let given = |(i, field): (usize, &Field)| match self.draws.get(i).cloned().flatten() {
             None => Ok(None),
             Some(Value::Index(array)) => Ok(Some(Numbers::Index(array.data.to_vec()))),
@@ -235,7 +242,7 @@ impl SampleCall<'_> {
             Slot::Empty => Slot::Empty,
         });
         let rng = |draw: &str| Key::sample(self.pass, self.sample, self.item, self.node, draw).rng();
-        drawn(kind, given, inputs.collect(), false, rng)
+        drawn(fields, given, inputs.collect(), &rng, make)
     }
     /// A draw as the output that shows it.
     fn shown(&self, place: usize, field: &Field, numbers: Numbers) -> Result<Value> {
@@ -267,23 +274,29 @@ impl SampleCall<'_> {
     }
 }
 
+/// Makes draws of generators and of what is seen.
+pub type Make<'a> = dyn Fn(Vec<Slot<Rng>>, Vec<Slot<Extent>>) -> Result<Vec<Slot<Numbers>>> + 'a;
+
+/// The draws that a kind makes.
+pub fn made<K: Kind>(kind: &K, dice: Vec<Slot<Rng>>, inputs: Vec<Slot<Extent>>, training: bool) -> Result<Vec<Slot<Numbers>>> {
+    let seen = Seen { inputs: struct_of::<Extents, K::In<Extents>>(inputs)?, training };
+    Ok(slots(kind.draw(struct_of::<Dice, K::Draws<Dice>>(dice)?, &seen)?))
+}
+
 /// The draws of one row: those that are given, and the others from their own generators.
-pub fn drawn<K: Kind>(
-    kind: &K,
+pub fn drawn(
+    fields: &'static [Field],
     given: Vec<Option<Numbers>>,
     inputs: Vec<Slot<Extent>>,
-    training: bool,
-    rng: impl Fn(&str) -> Rng,
+    rng: &dyn Fn(&str) -> Rng,
+    make: &Make,
 ) -> Result<Vec<Numbers>> {
-    let fields = <K::Draws<Row> as Ports<Row>>::FIELDS;
     if given.iter().all(Option::is_some) {
         return Ok(given.into_iter().flatten().collect());
     }
-    let dice = struct_of::<Dice, K::Draws<Dice>>(fields.iter().map(|field| Slot::One(rng(field.name))).collect())?;
-    let seen = Seen { inputs: struct_of::<Extents, K::In<Extents>>(inputs)?, training };
-    let made = slots(kind.draw(dice, &seen)?);
+    let made = make(fields.iter().map(|field| Slot::One(rng(field.name))).collect(), inputs)?;
     let one = |((field, given), made): ((&Field, Option<Numbers>), Slot<Numbers>)| {
-        given.or(made.one()).ok_or_else(|| anyhow!("the kind `{}` makes no draw `{}`", K::NAME, field.name))
+        given.or(made.one()).ok_or_else(|| anyhow!("no draw `{}` was made", field.name))
     };
     fields.iter().zip(given).zip(made).map(one).collect()
 }
@@ -309,7 +322,7 @@ pub fn run_sample<K: SampleKind>(kind: &K, mut call: SampleCall) -> Result<Sampl
 }
 
 /// Runs a node that only draws.
-pub fn run_draw<K: Kind>(kind: &K, mut call: SampleCall) -> Result<SampleOutputs> {
+pub fn run_draw<K: Kind>(kind: &K, call: SampleCall) -> Result<SampleOutputs> {
     let fields = <K::Draws<Row> as Ports<Row>>::FIELDS;
     let draws = call.draw(kind, fields)?;
     outputs(&call, Vec::new(), fields, draws)

@@ -6,7 +6,7 @@ use crate::net::{Custom, Forward};
 use crate::state::weights::Weights;
 use anyhow::{anyhow, ensure, Result};
 use dv_graph::draw::{Key, Pass, Rng};
-use dv_graph::host::{drawn, SampleKind, SourceKind, ViewKind};
+use dv_graph::host::{drawn, made, Make, SampleKind, SourceKind, ViewKind};
 use dv_graph::kind::{sketched, Declaration, Entry, Inputs, Kind, PortFault, RegisterDeclaration, Sketched};
 use dv_graph::port::Rate;
 use dv_graph::ports::{slots, struct_of, Asked, Extent, Field, Numbers, Ports, Row, Slot};
@@ -137,7 +137,7 @@ impl Call<'_> {
         Key::batch(self.pass, self.step, self.node, draw).rng()
     }
     fn typed<S: Ports<Batch>>(&self) -> Result<S> {
-        Ok(struct_of(self.inputs.iter().map(cloned).collect())?)
+        Ok(struct_of(self.inputs())?)
     }
     /// Of one row; with `whole` of the batch.
     fn extents(&self, whole: bool) -> Vec<Slot<Extent>> {
@@ -155,20 +155,26 @@ impl Call<'_> {
     }
     /// The draws of all rows: those that are given, and the others from their own generators.
     fn cells<K: Kind>(&self, kind: &K) -> Result<Vec<Draw>> {
-        let fields = <K::Draws<Row> as Ports<Row>>::FIELDS;
+        match <K::Draws<Row> as Ports<Row>>::FIELDS {
+            [] => Ok(Vec::new()),
+            fields => self.untyped(fields, K::RATE == Rate::Batch, &|dice, seen| made(kind, dice, seen, self.training)),
+        }
+    }
+    /// The same for all kinds; compiled once.
+    fn untyped(&self, fields: &'static [Field], of_batch: bool, make: &Make) -> Result<Vec<Draw>> {
         let given = |i: usize| self.draws.get(i).and_then(Option::as_ref);
         let rows = self.rows.len();
-        let mut made: Vec<Option<Numbers>> = fields.iter().map(|_| None).collect();
+        let none = || fields.iter().map(|_| None).collect::<Vec<Option<Numbers>>>();
+        let mut made = none();
         if (0..fields.len()).any(|i| given(i).is_none()) {
-            if K::RATE == Rate::Batch {
-                let all = drawn(kind, made, self.extents(true), self.training, |draw| self.batch_rng(draw))?;
+            if of_batch {
+                let all = drawn(fields, none(), self.extents(true), &|draw| self.batch_rng(draw), make)?;
                 made = all.into_iter().map(Some).collect();
             } else {
                 for row in 0..rows {
                     let (sample, item) = (self.rows.sample(row), self.rows.item(row));
-                    let none = fields.iter().map(|_| None).collect();
                     let rng = |draw: &str| Key::sample(self.pass, sample, item, self.node, draw).rng();
-                    let own = drawn(kind, none, self.extents(false), self.training, rng)?;
+                    let own = drawn(fields, none(), self.extents(false), &rng, make)?;
                     for (all, own) in made.iter_mut().zip(own) {
                         match (all, own) {
                             (Some(Numbers::Float(all)), Numbers::Float(own)) => all.extend(own),
@@ -191,16 +197,26 @@ impl Call<'_> {
         };
         fields.iter().zip(made).enumerate().map(one).collect()
     }
-    fn cx<'a, K: Kind>(&'a self, kind: &K) -> Result<Cx<'a, K>> {
-        let cells = self.cells(kind)?;
-        let draws = struct_of::<Drawn, K::Draws<Drawn>>(cells.iter().map(|draw| Slot::One(draw.shallow_clone())).collect())?;
-        let wanted = |i: usize| Slot::One(self.wanted.get(i).copied().unwrap_or(true));
-        let wanted = struct_of((0..<K::Out<Asked> as Ports<Asked>>::FIELDS.len()).map(wanted).collect())?;
+    /// Of each output, whether something reads it.
+    fn asked(&self, count: usize) -> Vec<Slot<bool>> {
+        (0..count).map(|i| Slot::One(self.wanted.get(i).copied().unwrap_or(true))).collect()
+    }
+    /// Of each input that came, the names of its item axes.
+    fn item_axes(&self) -> Vec<Slot<Vec<String>>> {
         let axes = |(i, slot): (usize, &Slot<Value>)| match slot {
             Slot::One(_) => Slot::One(self.axes.get(i).cloned().unwrap_or_default()),
             Slot::Empty | Slot::Many(_) => Slot::Empty,
         };
-        let axes = struct_of(self.inputs.iter().enumerate().map(axes).collect())?;
+        self.inputs.iter().enumerate().map(axes).collect()
+    }
+    fn inputs(&self) -> Vec<Slot<Value>> {
+        self.inputs.iter().map(cloned).collect()
+    }
+    fn cx<'a, K: Kind>(&'a self, kind: &K) -> Result<Cx<'a, K>> {
+        let cells = self.cells(kind)?;
+        let draws = struct_of::<Drawn, K::Draws<Drawn>>(cells.iter().map(|draw| Slot::One(draw.shallow_clone())).collect())?;
+        let wanted = struct_of(self.asked(<K::Out<Asked> as Ports<Asked>>::FIELDS.len()))?;
+        let axes = struct_of(self.item_axes())?;
         Ok(Cx { draws, wanted, axes, call: self, cells })
     }
     /// Its inputs for an error: `with clips [4, 3, 8, 32, 32] Float`.
@@ -220,15 +236,15 @@ impl Call<'_> {
     }
 }
 
-fn outputs<S: Ports<Batch>>(out: S, cells: Vec<Draw>) -> Outputs {
-    let list = slots(out).into_iter().map(Slot::one);
+fn outputs(out: Vec<Slot<Value>>, cells: Vec<Draw>) -> Outputs {
+    let list = out.into_iter().map(Slot::one);
     list.chain(cells.into_iter().map(|draw| Some(Value::Tensor(draw.tensor())))).collect()
 }
 
 fn run_batch<K: BatchKind>(kind: &K, call: &Call) -> Result<Outputs> {
     let cx = call.cx(kind)?;
     let out = kind.run(call.typed()?, &cx)?;
-    Ok(outputs(out, cx.cells))
+    Ok(outputs(slots(out), cx.cells))
 }
 
 fn run_model<K: ModelKind>(kind: &K, weights: &Weights, call: &Call) -> Result<Outputs> {
@@ -236,7 +252,7 @@ fn run_model<K: ModelKind>(kind: &K, weights: &Weights, call: &Call) -> Result<O
     let draws = struct_of::<Batch, K::Draws<Batch>>(cells.iter().map(|draw| Slot::One(Value::Tensor(draw.tensor()))).collect())?;
     let inputs = call.typed()?;
     let out = Forward::of(weights, |net| kind.network(net, inputs, draws))?;
-    Ok(outputs(out, cells))
+    Ok(outputs(slots(out), cells))
 }
 
 /// A register's tensors by the names that it declares.
@@ -308,7 +324,7 @@ impl NodeEntry {
     }
     pub const fn register<K: RegisterKind>() -> NodeEntry {
         let run = RunRegister {
-            read: |any, state| Ok(outputs(down::<K>(any).read(kept::<K>(state)?)?, Vec::new())),
+            read: |any, state| Ok(outputs(slots(down::<K>(any).read(kept::<K>(state)?)?), Vec::new())),
             start: |any, state, given| down::<K>(any).start(kept::<K>(state)?, struct_of(given)?),
             write: |any, state, given| down::<K>(any).write(kept::<K>(state)?, struct_of(given)?),
         };
