@@ -9,8 +9,8 @@ use tch::{Kind, Tensor};
 pub fn length(port: &Port, name: &str, axis: usize) -> Result<usize, PortFault> {
     match port.shape.get(axis) {
         Some(Dim::Known(n)) => Ok(*n),
-        Some(Dim::Symbol(s)) => Err(PortFault::input(name, format!("the length `{s}` is known with the data only"))),
-        None => Err(PortFault::input(name, format!("has {} lengths; one more was expected", port.shape.len()))),
+        Some(Dim::Symbol(s)) => Err(PortFault::port(name, format!("the length `{s}` is known with the data only"))),
+        None => Err(PortFault::port(name, format!("has {} lengths; one more was expected", port.shape.len()))),
     }
 }
 
@@ -19,7 +19,7 @@ pub fn alike(inputs: &[(String, Port)], none: &str) -> Result<Port, PortFault> {
     let Some((first_name, first)) = inputs.first() else { return Err(PortFault::node(none)) };
     for (name, port) in inputs {
         if (port.ty, &port.shape, &port.axes) != (first.ty, &first.shape, &first.axes) {
-            return Err(PortFault::input(name, format!("`{name}` is {port}, but `{first_name}` is {first}")));
+            return Err(PortFault::port(name, format!("`{name}` is {port}, but `{first_name}` is {first}")));
         }
     }
     Ok(first.clone())

@@ -61,7 +61,7 @@ impl PortFault {
     pub fn node(message: impl Into<String>) -> PortFault {
         PortFault { place: Place::Node, message: message.into() }
     }
-    pub fn input(name: &str, message: impl Into<String>) -> PortFault {
+    pub fn port(name: &str, message: impl Into<String>) -> PortFault {
         PortFault { place: Place::Input(name.into()), message: message.into() }
     }
     pub fn setting(name: &str, message: impl Into<String>) -> PortFault {

@@ -143,7 +143,7 @@ pub fn sketched<K: Kind>(
             let axes = port.axes.iter().map(|axis| axis.len());
             let shape = port.shape.iter().map(|dim| {
                 dim.known().unwrap_or_else(|| {
-                    unknown.get_or_insert_with(|| PortFault::input(name, format!("the length `{dim}` is known with the data only")));
+                    unknown.get_or_insert_with(|| PortFault::port(name, format!("the length `{dim}` is known with the data only")));
                     1
                 })
             });
@@ -157,7 +157,7 @@ pub fn sketched<K: Kind>(
             (Err(e), _) | (_, Err(e)) => Err(PortFault::node(e.to_string())),
         }
     })
-    .map_err(|message| unknown.take().unwrap_or_else(|| PortFault::input(&first, message)))?;
+    .map_err(|message| unknown.take().unwrap_or_else(|| PortFault::port(&first, message)))?;
     if let Some(fault) = unknown {
         return Err(fault);
     }

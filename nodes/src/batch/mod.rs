@@ -18,6 +18,6 @@ pub struct Rows<P: Plane> {
 fn has_rows(rows: &Port) -> Result<(), PortFault> {
     match rows.rows {
         true => Ok(()),
-        false => Err(PortFault::input("rows", format!("{rows} has no row for each sample"))),
+        false => Err(PortFault::port("rows", format!("{rows} has no row for each sample"))),
     }
 }

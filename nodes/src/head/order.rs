@@ -53,7 +53,7 @@ impl Kind for Order {
             [axis] if axis.len() > 1 => {
                 Ok(Kept { kept: Port::index([pairs(axis.len()).saturating_mul(self.width).into()]).with_range(2.into()) })
             }
-            _ => Err(PortFault::input("features", format!("one item axis of at least 2 clips was expected; this is {features}"))),
+            _ => Err(PortFault::port("features", format!("one item axis of at least 2 clips was expected; this is {features}"))),
         }
     }
     fn draw(&self, dice: Kept<Dice>, seen: &Seen<Self>) -> Result<Kept<Row>> {

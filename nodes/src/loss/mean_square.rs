@@ -17,7 +17,7 @@ pub struct In<P: Plane> {
 impl Kind for MeanSquare {
     fn ports(&self, inputs: In<Shapes>) -> Result<Loss<Shapes>, PortFault> {
         match inputs.target.filter(|target| target.shape != inputs.values.shape) {
-            Some(target) => Err(PortFault::input("target", format!("is {target}, and the values are {}", inputs.values))),
+            Some(target) => Err(PortFault::port("target", format!("is {target}, and the values are {}", inputs.values))),
             None => Ok(Loss { loss: Port::scalar() }),
         }
     }

@@ -36,7 +36,7 @@ pub struct Out<P: Plane> {
 impl Kind for Rank {
     fn ports(&self, inputs: In<Shapes>) -> Result<Out<Shapes>, PortFault> {
         if length(&inputs.series, "series", 0)? < 2 {
-            return Err(PortFault::input("series", "one segment has no order; at least 2 are needed"));
+            return Err(PortFault::port("series", "one segment has no order; at least 2 are needed"));
         }
         derived(self, inputs)
     }

@@ -39,7 +39,7 @@ impl Kind for Sum {
                 return Err(PortFault::setting("weights", format!("there is no weight for the input `{name}`")));
             }
             if !port.is_scalar() {
-                return Err(PortFault::input(name, format!("`{name}` is {port}; a single float of the batch was expected")));
+                return Err(PortFault::port(name, format!("`{name}` is {port}; a single float of the batch was expected")));
             }
         }
         for (name, weight) in &self.weights {

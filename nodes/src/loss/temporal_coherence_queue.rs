@@ -28,7 +28,7 @@ impl Kind for TemporalCoherenceQueue {
         let lengths: Vec<Option<usize>> = queue[1..].iter().map(|d| d.known()).collect();
         if lengths != [Some(segments), Some(dim)] && lengths != [Some(segments * dim)] {
             let found = &inputs.negatives;
-            return Err(PortFault::input("negatives", format!("rows of {segments} x {dim} were expected; this is {found}")));
+            return Err(PortFault::port("negatives", format!("rows of {segments} x {dim} were expected; this is {found}")));
         }
         Ok(info_nce::ports(&queue[0]))
     }

@@ -23,7 +23,7 @@ pub struct Indices<P: Plane> {
 
 impl Kind for Draw {
     fn drawn(&self, inputs: In<Shapes>) -> Result<Indices<Shapes>, PortFault> {
-        let unknown = || PortFault::input("index", "it does not say how many samples there are: take the source's `index`");
+        let unknown = || PortFault::port("index", "it does not say how many samples there are: take the source's `index`");
         Ok(Indices { indices: Port::index([self.count.into()]).with_range(inputs.index.range.ok_or_else(unknown)?) })
     }
     fn draw(&self, mut dice: Indices<Dice>, seen: &Seen<Self>) -> Result<Indices<Row>> {

@@ -33,7 +33,7 @@ impl Kind for Class {
     }
     fn ports(&self, inputs: In<Shapes>) -> Result<Out<Shapes>, PortFault> {
         let items = length(&inputs.order, "order", 0)?;
-        let classes = self.among.classes(items, self.undirected).map_err(|m| PortFault::input("order", m))?;
+        let classes = self.among.classes(items, self.undirected).map_err(|m| PortFault::port("order", m))?;
         Ok(Out { class: Port::index([]).with_range(classes.into()) })
     }
 }

@@ -23,12 +23,12 @@ impl Kind for PermuteItems {
     fn ports(&self, In { items, order }: In<Shapes>) -> Result<Out<Shapes>, PortFault> {
         let count = length(&order, "order", 0)?;
         if !order.axes.is_empty() {
-            return Err(PortFault::input("order", "one order a sample was expected, without item axes"));
+            return Err(PortFault::port("order", "one order a sample was expected, without item axes"));
         }
         match &items.axes[..] {
             [axis] if axis.len() == count => Ok(Out { items: Port { axes: vec![Axis::counted(&axis.name, count)], ..items } }),
-            [axis] => Err(PortFault::input("order", format!("an order of {count}, but the axis `{}` has {} items", axis.name, axis.len()))),
-            _ => Err(PortFault::input("items", format!("one item axis was expected; this is {items}"))),
+            [axis] => Err(PortFault::port("order", format!("an order of {count}, but the axis `{}` has {} items", axis.name, axis.len()))),
+            _ => Err(PortFault::port("items", format!("one item axis was expected; this is {items}"))),
         }
     }
 }

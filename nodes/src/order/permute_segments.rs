@@ -16,7 +16,7 @@ pub struct In<P: Plane> {
 impl Kind for PermuteSegments {
     fn ports(&self, inputs: In<Shapes>) -> Result<Same<Shapes>, PortFault> {
         let (time, segments) = (length(&inputs.clips, "clips", 1)?, length(&inputs.order, "order", 0)?);
-        cut(time, segments).map_err(|e| PortFault::input("clips", e.to_string()))?;
+        cut(time, segments).map_err(|e| PortFault::port("clips", e.to_string()))?;
         Ok(Same { clips: inputs.clips })
     }
 }

@@ -512,7 +512,7 @@ pub struct Sum {
 impl Kind for Sum {
     fn ports(&self, Terms { losses }: Terms<Shapes>) -> Result<Total<Shapes>, PortFault> {
         match losses.iter().find(|(n, _)| !self.weights.contains_key(n)) {
-            Some((name, _)) => Err(PortFault::input(name, format!("no weight for `{name}`"))),
+            Some((name, _)) => Err(PortFault::port(name, format!("no weight for `{name}`"))),
             None => Ok(Total { loss: Port::scalar() }),
         }
     }
