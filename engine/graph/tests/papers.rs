@@ -143,14 +143,18 @@ fn pages_are_those_of_the_graphs() {
         }
         let written = fs::read_to_string(&path).unwrap_or_default();
         let name = paper.name;
-        assert!(written == now, "docs/papers/{name}.md is out of date: write it with DV_WRITE=1 cargo test --release -p dv-graph --test papers");
+        assert!(
+            written == now,
+            "docs/papers/{name}.md is out of date: write it with DV_WRITE=1 cargo test --release -p dv-graph --test papers"
+        );
     }
 }
 
 #[test]
 fn the_families_are_there() {
     let map: Table = fs::read_to_string(root().join("tests/parity/map.toml")).unwrap().parse().unwrap();
-    let there: Vec<&str> = map["family"].as_array().unwrap().iter().flat_map(|f| f["cases"].as_array().unwrap()).filter_map(Value::as_str).collect();
+    let there: Vec<&str> =
+        map["family"].as_array().unwrap().iter().flat_map(|f| f["cases"].as_array().unwrap()).filter_map(Value::as_str).collect();
     for family in PAPERS.iter().flat_map(|p| p.parity).flat_map(|(_, families)| *families) {
         assert!(there.contains(family), "tests/parity/map.toml has no family `{family}`");
     }

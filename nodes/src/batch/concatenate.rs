@@ -25,7 +25,10 @@ impl Kind for Concatenate {
             let Some(last) = port.shape.len().checked_sub(1) else {
                 return Err(PortFault::input(name, format!("`{name}` is {port}: a number has no axis to concatenate along")));
             };
-            if (port.rows, &port.axes) != (first.rows, &first.axes) || first.shape.len() != last + 1 || port.shape[..last] != first.shape[..last] {
+            if (port.rows, &port.axes) != (first.rows, &first.axes)
+                || first.shape.len() != last + 1
+                || port.shape[..last] != first.shape[..last]
+            {
                 return Err(PortFault::input(name, format!("`{name}` is {port}, but `{first_name}` is {first}")));
             }
             columns = columns.saturating_add(length(port, name, last)?);
@@ -74,7 +77,8 @@ mod tests {
     #[test]
     fn the_last_lengths_add_up_and_others_agree() {
         let kind: Concatenate = testing::kind("");
-        let clips = |shape: &[usize]| Port::float(shape.iter().map(|n| Dim::from(*n)).collect::<Vec<_>>()).with_axis(Axis::counted("clip", 10));
+        let clips =
+            |shape: &[usize]| Port::float(shape.iter().map(|n| Dim::from(*n)).collect::<Vec<_>>()).with_axis(Axis::counted("clip", 10));
         let both = testing::shapes(&kind, vec![("rgb", clips(&[9216])), ("residual", clips(&[9216]))]).unwrap();
         assert_eq!(both[0].to_string(), "float [B, clip 10, 18432]");
         assert!(testing::shapes(&kind, vec![("a", clips(&[2, 3])), ("b", clips(&[4, 3]))]).is_err());
