@@ -2,7 +2,7 @@
 
 use crate::{quickstart, setup, sh, Result};
 
-/// Writes `docs/nodes.md`, `schema/graph.json`, README's figure and `docs/faults.md`; tests of the crates compare them.
+/// Writes `docs/nodes.md`, `schema/graph.json`, README's figure, `docs/faults.md` and `docs/papers`; tests of the crates compare them.
 pub fn run() -> Result<()> {
     setup::run(None)?;
     quickstart::build()?;
@@ -10,13 +10,14 @@ pub fn run() -> Result<()> {
     write("schema/graph.json", &["nodes", "--format", "schema"])?;
     let graph = sh::root().join("graphs/ucf_r3d.toml").display().to_string();
     write("docs/figures/ucf_r3d.svg", &["show", &graph, "--format", "svg"])?;
-    // the page of faults, and what is told of each bad graph, are written by the test that else compares them
-    let test = ["test", "--release", "--workspace", "--test", "faults"];
-    let done = sh::cargo(&test).env("DV_WRITE", "1").status();
-    if !done.is_ok_and(|s| s.success()) {
-        return Err("docs/faults.md could not be written: the test `faults` of dv-graph failed".into());
+    // the page of faults, what is told of each bad graph, and the pages of papers are written by the tests that else compare them
+    for (test, written) in [("faults", "docs/faults.md"), ("papers", "docs/papers")] {
+        let done = sh::cargo(&["test", "--release", "--workspace", "--test", test]).env("DV_WRITE", "1").status();
+        if !done.is_ok_and(|s| s.success()) {
+            return Err(format!("{written} could not be written: the test `{test}` of dv-graph failed"));
+        }
+        eprintln!("wrote {written}");
     }
-    eprintln!("wrote docs/faults.md");
     Ok(())
 }
 

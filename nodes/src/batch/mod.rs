@@ -4,6 +4,7 @@ use crate::prelude::*;
 
 family! {
     batch stack::Stack,
+    batch concatenate::Concatenate,
     batch shuffle::Shuffle,
     batch unshuffle::Unshuffle,
 }
