@@ -24,8 +24,7 @@ fn sgd_takes_the_steps_of_the_reference() {
             let loss: Tensor = (&case["given.w"] * (&x - &case["given.target"]).square() * 0.5).sum(Kind::Float);
             loss.backward();
             sgd.step(|lr| lr).unwrap();
-            for (what, now, tolerance) in
-                [("x", x.detach(), 1e-6), ("momentum_buffer", sgd.state()["momentum/m/x"].shallow_clone(), 1e-5)]
+            for (what, now, tolerance) in [("x", x.detach(), 1e-6), ("momentum_buffer", sgd.state()["momentum/m/x"].shallow_clone(), 1e-5)]
             {
                 let want = case[&format!("{name}.{what}")].get(step);
                 let worst = (now - &want).abs() - want.abs() * 1e-5;
@@ -49,7 +48,8 @@ fn two() -> (Store, Tensor, Tensor) {
 #[test]
 fn a_parameter_that_had_a_gradient_is_skipped_without_one() {
     let (store, x, y) = two();
-    let mut sgd = Running::new(&Optimiser::Sgd(Sgd { lr: 0.5, momentum: 0.9, weight_decay: 0.1, nesterov: false }), &[], &store, &["m".into()]);
+    let mut sgd =
+        Running::new(&Optimiser::Sgd(Sgd { lr: 0.5, momentum: 0.9, weight_decay: 0.1, nesterov: false }), &[], &store, &["m".into()]);
     (&x + &y).sum(Kind::Float).backward();
     sgd.step(|lr| lr).unwrap();
     for _ in 0..2 {
@@ -66,7 +66,8 @@ fn a_parameter_that_had_a_gradient_is_skipped_without_one() {
 #[test]
 fn without_momentum_a_step_is_the_gradient_alone() {
     let (store, x, _) = two();
-    let mut sgd = Running::new(&Optimiser::Sgd(Sgd { lr: 0.5, momentum: 0.0, weight_decay: 0.0, nesterov: false }), &[], &store, &["m".into()]);
+    let mut sgd =
+        Running::new(&Optimiser::Sgd(Sgd { lr: 0.5, momentum: 0.0, weight_decay: 0.0, nesterov: false }), &[], &store, &["m".into()]);
     for wanted in [0.5, 0.0] {
         x.sum(Kind::Float).backward();
         sgd.step(|lr| lr).unwrap();
@@ -80,7 +81,8 @@ fn a_parameter_without_a_gradient_stays() {
     let x = Tensor::ones([2], (Kind::Float, tch::Device::Cpu)).set_requires_grad(true);
     let model = Model { tensors: HashMap::from([("x".to_string(), x.shallow_clone())]), order: vec![("x".into(), Role::Weight)] };
     store.models.insert("m".into(), model);
-    let mut sgd = Running::new(&Optimiser::Sgd(Sgd { lr: 1.0, momentum: 0.9, weight_decay: 0.1, nesterov: false }), &[], &store, &["m".into()]);
+    let mut sgd =
+        Running::new(&Optimiser::Sgd(Sgd { lr: 1.0, momentum: 0.9, weight_decay: 0.1, nesterov: false }), &[], &store, &["m".into()]);
     sgd.step(|lr| lr).unwrap();
     assert!(x.equal(&Tensor::ones([2], (Kind::Float, tch::Device::Cpu))));
 }
