@@ -170,9 +170,8 @@ mod tests {
             let ends: Vec<i64> = (0..3).rev().flat_map(|i| windows(size[i + 2], window[i], stride[i])).collect();
             x.constant_pad_nd(ends)
         };
-        let pool = |x: &Tensor, window: [i64; 3], stride: [i64; 3]| {
-            padded(x, window, stride).max_pool3d(window, stride, [0; 3], [1; 3], false)
-        };
+        let pool =
+            |x: &Tensor, window: [i64; 3], stride: [i64; 3]| padded(x, window, stride).max_pool3d(window, stride, [0; 3], [1; 3], false);
         let unit = |name: &str, x: &Tensor, stride: i64| {
             let of = |leaf: &str| &weights[&format!("{name}.{leaf}")];
             let weight = of("conv3d.weight");

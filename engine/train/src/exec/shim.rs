@@ -81,9 +81,7 @@ pub fn fused_sgd(parameters: &[Tensor], gradients: &[Tensor], buffers: &[Tensor]
     let Sgd { lr, momentum, weight_decay, nesterov } = *settings;
     // SAFETY: each pointer is an `at::Tensor` that the slices keep alive over the call; the three lists have the same
     // length `n`; the shim catches every exception.
-    outcome(unsafe {
-        dv_fused_sgd(p.as_ptr(), g.as_ptr(), b.as_ptr(), p.len(), lr, momentum, weight_decay, nesterov.into(), first.into())
-    })
+    outcome(unsafe { dv_fused_sgd(p.as_ptr(), g.as_ptr(), b.as_ptr(), p.len(), lr, momentum, weight_decay, nesterov.into(), first.into()) })
 }
 
 /// One step of Adam on all parameters at once, in place, with the settings' `lr`; `decoupled`: of AdamW. `state`: the running means of gradients and of their
