@@ -4,7 +4,7 @@ pub use crate::limits;
 pub use crate::pixels::{alike, device_size, length, unit_floats};
 pub use crate::ports::{Features, Floats, Frames, Logits, Maps, Pixels, Same, Square};
 pub use dv_graph::net as layer;
-pub use dv_graph::net::{Conv3d, Linear, MaxPool3d, Net};
+pub use dv_graph::net::{BatchNorm, Conv3d, Linear, MaxPool3d, Net};
 pub use dv_graph::prelude::*;
 pub use dv_train::prelude::*;
 

@@ -4,6 +4,7 @@ use crate::budget::PATTERNS;
 use crate::edges::list;
 use crate::experiment::{kind_name, text_list};
 use crate::fault::Faults;
+use crate::optimiser::{Adam, AdamW, Lars, Optimiser, Sgd};
 use crate::schema;
 use crate::settings::{self, SettingFaults};
 use crate::show::thousands;
@@ -20,7 +21,7 @@ pub(crate) fn read_drive(at: At, table: &mut Table, models: &[String], stateful:
     if let Some(entry) = table.take("optimiser") {
         drive.optimiser = read_optimiser(&entry.item, faults);
         if let Some(groups) = table.take("parameters") {
-            drive.parameters = read_groups(&groups.item, &entry.item, faults);
+            drive.parameters = read_groups(&groups.item, &entry.item, drive.optimiser.as_ref(), faults);
         }
     } else if let Some(groups) = table.take("parameters") {
         if table.get("minimise").is_none() {
@@ -103,8 +104,28 @@ fn read_during(entry: &Entry, faults: &mut Faults) -> Option<During> {
 /// Kinds of a table, and how the settings of each are read.
 type Kinds<T> = &'static [(&'static str, fn(&Table, At, &mut Faults) -> Option<T>)];
 
-pub(crate) const OPTIMISERS: Kinds<Optimiser> =
-    &[("sgd", |table, at, faults| settings::deserialise(table, at, "sgd", faults).map(Optimiser::Sgd))];
+pub(crate) const OPTIMISERS: Kinds<Optimiser> = &[
+    ("sgd", |table, at, faults| {
+        let sgd: Sgd = settings::deserialise(table, at, "sgd", faults)?;
+        let fits = !sgd.nesterov || sgd.momentum > 0.0;
+        SettingFaults::new(table, at, faults).require(fits, "momentum", "must be above 0 with `nesterov`");
+        Some(Optimiser::Sgd(sgd))
+    }),
+    ("adam", |table, at, faults| settings::deserialise(table, at, "adam", faults).map(Optimiser::Adam)),
+    ("adamw", |table, at, faults| settings::deserialise(table, at, "adamw", faults).map(Optimiser::AdamW)),
+    ("lars", |table, at, faults| settings::deserialise(table, at, "lars", faults).map(Optimiser::Lars)),
+];
+
+/// Names of an optimiser's settings.
+fn settings_of(optimiser: &Optimiser) -> Vec<String> {
+    let schema = match optimiser {
+        Optimiser::Sgd(_) => schema::of::<Sgd>(),
+        Optimiser::Adam(_) => schema::of::<Adam>(),
+        Optimiser::AdamW(_) => schema::of::<AdamW>(),
+        Optimiser::Lars(_) => schema::of::<Lars>(),
+    };
+    schema["properties"].as_object().into_iter().flatten().map(|(name, _)| name.clone()).collect()
+}
 
 pub(crate) const SCHEDULES: Kinds<Schedule> = &[
     ("constant", |table, at, faults| settings::deserialise(table, at, "constant", faults).map(Schedule::Constant)),
@@ -125,8 +146,8 @@ fn read_optimiser(item: &Item, faults: &mut Faults) -> Option<Optimiser> {
     tagged(item, "optimiser", OPTIMISERS, faults)
 }
 
-/// Tables of `match` and settings that replace the optimiser's.
-fn read_groups(item: &Item, optimiser: &Item, faults: &mut Faults) -> Vec<ParameterGroup> {
+/// Tables of `match` and settings that replace the optimiser's. `of_stage`: the latter as read, where it has no faults.
+fn read_groups(item: &Item, optimiser: &Item, of_stage: Option<&Optimiser>, faults: &mut Faults) -> Vec<ParameterGroup> {
     let Some(groups) = item.as_table() else {
         faults.add(
             "wrong-type",
@@ -173,7 +194,8 @@ fn read_groups(item: &Item, optimiser: &Item, faults: &mut Faults) -> Vec<Parame
         }
         // the optimiser's settings, with the group's in their place; faults of the former were told
         let Some(mut whole) = optimiser.as_table().cloned() else { continue };
-        let known: Vec<String> = whole.keys().filter(|k| *k != "kind").map(String::from).collect();
+        let written = || whole.keys().filter(|k| *k != "kind").map(String::from).collect();
+        let known: Vec<String> = of_stage.map_or_else(written, settings_of);
         let mut fits = true;
         for (key, setting) in own.iter() {
             if known.iter().any(|k| k == key) {
@@ -190,8 +212,13 @@ fn read_groups(item: &Item, optimiser: &Item, faults: &mut Faults) -> Vec<Parame
         if let Some(optimiser) = read_optimiser(&whole, &mut own_faults).filter(|_| fits && own_faults.is_empty()) {
             out.push(ParameterGroup { name: name.to_string(), patterns: patterns.into_iter().map(|(p, _)| p).collect(), optimiser });
         }
-        for fault in own_faults.iter().filter(|f| own.iter().any(|(_, e)| e.item.at == f.at || e.key == f.at)) {
-            faults.add(fault.code, fault.at, fault.message.clone());
+        for fault in own_faults.iter() {
+            if own.iter().any(|(_, e)| e.item.at == fault.at || e.key == fault.at) {
+                faults.add(fault.code, fault.at, fault.message.clone());
+            } else if of_stage.is_some() {
+                // a setting of the stage that does not go with one of the group
+                faults.add(fault.code, entry.key, format!("the parameter group `{name}`: {}", fault.message));
+            }
         }
     }
     out

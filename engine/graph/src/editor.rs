@@ -6,6 +6,7 @@
 use crate::experiment::seed_schema;
 use crate::kind::{Entry, Library};
 use crate::merge::SCHEMA;
+use crate::optimiser::{Adam, AdamW, Lars, Sgd};
 use crate::ports::Field;
 use crate::range::INFINITY;
 use crate::stage::*;
@@ -181,7 +182,11 @@ fn stage(definitions: &mut Definitions) -> Value {
     let optimisers = optimisers();
     keys.insert("optimiser".into(), definitions.tagged(&optimisers));
     keys.insert("schedule".into(), definitions.tagged(&schedules()));
-    let mut group = definitions.settings(optimisers[0].1.clone());
+    // of any optimiser: which one, the stage says
+    let mut group = Map::new();
+    for (_, schema) in optimisers.iter().rev() {
+        group.extend(definitions.settings(schema.clone()));
+    }
     group.insert("match".into(), texts("Paths model/parameter, where * matches any characters; :norm and :bias select these roles."));
     keys.insert("parameters".into(), json!({ "type": "object", "additionalProperties": object(group, &[]), "description": "Settings of the optimiser for some of the parameters." }));
     for (key, schema) in [("keep", of::<Keep>()), ("during", of::<During>())] {
@@ -213,7 +218,7 @@ fn stage(definitions: &mut Definitions) -> Value {
 }
 
 fn optimisers() -> Vec<(&'static str, Value)> {
-    vec![("sgd", of::<Sgd>())]
+    vec![("sgd", of::<Sgd>()), ("adam", of::<Adam>()), ("adamw", of::<AdamW>()), ("lars", of::<Lars>())]
 }
 
 fn schedules() -> Vec<(&'static str, Value)> {

@@ -35,6 +35,7 @@ pub mod merge;
 pub mod mismatch;
 pub mod net;
 mod nodes;
+pub mod optimiser;
 mod order;
 mod overlap;
 mod passes;

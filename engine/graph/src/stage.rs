@@ -1,5 +1,6 @@
 //! How a stage is driven: its settings beside its nodes.
 
+use crate::optimiser::Optimiser;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -10,7 +11,7 @@ const BATCH: u32 = 1_048_576;
 /// Processes of a paper.
 const WORLD: u32 = 65_536;
 /// A learning rate beyond it is a slip of the keyboard.
-const RATE: f64 = 1e6;
+pub(crate) const RATE: f64 = 1e6;
 
 /// A stage of the experiment. With `minimise` it trains; without, it extracts or evaluates.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -68,28 +69,6 @@ pub enum BatchNorm {
 pub enum Precision {
     Fp32,
     Bf16,
-}
-
-/// Stochastic gradient descent as `torch.optim.SGD` computes it: `g = gradient + weight_decay * w`,
-/// `buffer = momentum * buffer + g` (the first step takes `g`), `w -= lr * buffer`.
-#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Sgd {
-    /// Learning rate.
-    #[schemars(range(max = RATE), extend("exclusiveMinimum" = 0.0))]
-    pub lr: f64,
-    /// Share of the last step's buffer that stays.
-    #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0))]
-    pub momentum: f64,
-    /// On every trained parameter, batch norm and biases included.
-    #[schemars(range(min = 0.0, max = 1000.0))]
-    pub weight_decay: f64,
-}
-
-/// The optimisers that a graph may name.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Optimiser {
-    Sgd(Sgd),
 }
 
 /// A model that averages another: `p = momentum * p + (1 - momentum) * source` at the start of a training step (MoCo, eq. 2).
@@ -152,7 +131,7 @@ pub struct Steps {
     pub factor: f64,
 }
 
-/// A linear rise over the first part of all steps, then half a cosine down to 0.
+/// A linear rise over the first part of all steps, rounded to whole ones, then half a cosine down to 0.
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Cosine {
@@ -217,10 +196,10 @@ impl Schedule {
             Schedule::Constant(_) | Schedule::Plateau(_) => 1.0,
             Schedule::Steps(s) => (0..s.at.iter().filter(|at| **at <= epoch).count()).fold(1.0, |f, _| f * s.factor),
             Schedule::Cosine(c) => {
-                let rise = c.warm_up * steps as f64;
+                let rise = (c.warm_up * steps as f64).round();
                 let now = step as f64;
                 if now < rise {
-                    (now + 1.0) / rise.max(1.0)
+                    (now + 1.0) / rise
                 } else {
                     let way = (now - rise) / (steps as f64 - rise).max(1.0);
                     0.5 * (1.0 + (std::f64::consts::PI * way).cos())
@@ -366,6 +345,7 @@ impl Drive {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::optimiser::Sgd;
 
     #[test]
     fn steps_multiply_from_the_epoch_of_the_milestone_on() {
@@ -410,7 +390,7 @@ mod tests {
         let group = |patterns: &[&str]| ParameterGroup {
             name: "g".into(),
             patterns: patterns.iter().map(|p| p.to_string()).collect(),
-            optimiser: Optimiser::Sgd(Sgd { lr: 1.0, momentum: 0.0, weight_decay: 0.0 }),
+            optimiser: Optimiser::Sgd(Sgd { lr: 1.0, momentum: 0.0, weight_decay: 0.0, nesterov: false }),
         };
         assert!(group(&["encoder/*"]).matches("encoder/conv1.weight", Role::Weight));
         assert!(!group(&["encoder/*"]).matches("head/weight", Role::Weight));
@@ -423,11 +403,28 @@ mod tests {
         assert!(group(&["m/fc.bias"]).matches("m/fc.bias", Role::Bias) && !group(&["m/fc"]).matches("m/fc.bias", Role::Bias));
     }
 
+    /// `torch.optim.lr_scheduler.LinearLR` and the closed form of `CosineAnnealingLR` after it, a step of which is one of the optimiser's.
     #[test]
     fn cosine_rises_then_falls_to_nothing() {
-        let s = Schedule::Cosine(Cosine { warm_up: 0.1 });
-        let f: Vec<f64> = (0..100).map(|i| s.factor(0, i, 100)).collect();
-        assert!((f[0] - 0.1).abs() < 1e-12 && (f[9] - 1.0).abs() < 1e-12 && (f[10] - 1.0).abs() < 1e-12);
-        assert!(f[10..].windows(2).all(|w| w[1] < w[0]) && f[99] < 0.001);
+        for (warm_up, steps, rise) in [(0.0, 100, 0), (0.1, 100, 10), (0.07, 100, 7), (0.1, 96, 10), (0.3, 7, 2), (0.99, 5, 5)] {
+            let s = Schedule::Cosine(Cosine { warm_up });
+            for i in 0..steps {
+                let want = match i < rise {
+                    true => (i + 1) as f64 / rise as f64,
+                    false => (1.0 + ((i - rise) as f64 * std::f64::consts::PI / (steps - rise) as f64).cos()) / 2.0,
+                };
+                let now = s.factor(0, i, steps);
+                assert!((now - want).abs() < 1e-12 && now <= 1.0, "{warm_up} of {steps} at {i}: {now} {want}");
+            }
+        }
+        assert!(Schedule::Cosine(Cosine { warm_up: 0.1 }).factor(0, 99, 100) < 0.001);
+    }
+
+    #[test]
+    fn a_constant_rate_and_a_plateau_follow_no_step() {
+        let plateau = Plateau { on: "x".into(), factor: 0.1, patience: 1, least: None, goal: None };
+        for s in [Schedule::Constant(Constant {}), Schedule::Plateau(plateau)] {
+            assert!((0..50).all(|i| s.factor(i / 10, i, 50) == 1.0));
+        }
     }
 }

@@ -42,12 +42,27 @@ int dv_cpu_capability() {
 
 // torch.optim.SGD over the fused kernel; parameters must not require gradients here (pass detached ones).
 int dv_fused_sgd(at::Tensor *const *parameters, at::Tensor *const *gradients, at::Tensor *const *buffers, size_t n, double lr,
-                 double momentum, double weight_decay, int first) {
+                 double momentum, double weight_decay, int nesterov, int first) {
   return guarded([&] {
     auto p = list(parameters, n), g = list(gradients, n), b = list(buffers, n);
     // the kernel takes no buffers where there is no momentum
     if (momentum == 0.0) b.clear();
-    at::_fused_sgd_(p, g, b, weight_decay, momentum, lr, /*dampening=*/0.0, /*nesterov=*/false, /*maximize=*/false, first != 0);
+    at::_fused_sgd_(p, g, b, weight_decay, momentum, lr, /*dampening=*/0.0, nesterov != 0, /*maximize=*/false, first != 0);
+  });
+}
+
+// torch.optim.Adam, or AdamW where `decoupled`, over the fused kernels. `steps` are float32 and 0-d, on the parameters' device, and go up by one.
+int dv_fused_adam(at::Tensor *const *parameters, at::Tensor *const *gradients, at::Tensor *const *means, at::Tensor *const *squares,
+                  at::Tensor *const *steps, size_t n, double lr, double beta_1, double beta_2, double epsilon, double weight_decay,
+                  int decoupled) {
+  return guarded([&] {
+    auto p = list(parameters, n), g = list(gradients, n), m = list(means, n), v = list(squares, n), t = list(steps, n);
+    std::vector<at::Tensor> none;
+    for (auto &step : t) step.add_(1);
+    if (decoupled)
+      at::_fused_adamw_(p, g, m, v, none, t, lr, beta_1, beta_2, weight_decay, epsilon, /*amsgrad=*/false, /*maximize=*/false);
+    else
+      at::_fused_adam_(p, g, m, v, none, t, lr, beta_1, beta_2, weight_decay, epsilon, /*amsgrad=*/false, /*maximize=*/false);
   });
 }
 

@@ -3,13 +3,9 @@
 use crate::exec::batch::Batch;
 use crate::state::weights::Weights;
 use anyhow::{Error, Result};
-use dv_graph::net::{join, Conv3d, Linear, MaxPool3d, Net, Shape, Sketch};
+use dv_graph::net::{join, BatchNorm, Conv3d, Linear, MaxPool3d, Net, Shape, Sketch};
 use std::panic::{catch_unwind, resume_unwind, AssertUnwindSafe};
 use tch::Tensor;
-
-/// PyTorch's defaults.
-const MOMENTUM: f64 = 0.1;
-const EPSILON: f64 = 1e-5;
 
 /// A reader that takes layers of a kind's own: what [`Net`] has none for.
 pub trait Custom: Net {
@@ -110,8 +106,8 @@ impl Net for Forward<'_> {
         }
         x.linear(weight, Some(bias))
     }
-    /// In training the statistics are the batch's and the running ones move by 0.1 (variance unbiased).
-    fn batch_norm(&mut self, name: &str, x: &Tensor) -> Tensor {
+    /// In training the statistics are the batch's, and the running ones move towards them (variance unbiased).
+    fn batch_norm_with(&mut self, name: &str, x: &Tensor, layer: &BatchNorm) -> Tensor {
         let of = |leaf: &str| self.of_layer(name, leaf);
         let training = self.weights.training();
         if training {
@@ -122,7 +118,7 @@ impl Net for Forward<'_> {
         let norm = |x: &Tensor, running: bool| {
             let of = |leaf: &str| Some(of(leaf));
             let (mean, variance) = if running { (of("running_mean"), of("running_var")) } else { (None, None) };
-            x.batch_norm(of("weight"), of("bias"), mean, variance, training, MOMENTUM, EPSILON, true)
+            x.batch_norm(of("weight"), of("bias"), mean, variance, training, layer.momentum, layer.epsilon, true)
         };
         let parts = self.weights.parts();
         if !training || parts.len() < 2 {

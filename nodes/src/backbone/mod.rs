@@ -12,6 +12,8 @@ family! {
     model c3d::C3d,
     model r2d3d::R2d3d,
     model s3d::S3d,
+    model r3d_18::R3d18,
+    model i3d::I3d,
 }
 
 #[derive(Ports)]
@@ -24,6 +26,12 @@ pub struct Clips<P: Plane> {
 pub struct Map<P: Plane> {
     /// `C T' H' W'` the last layer's map
     pub map: P::Float,
+}
+
+/// A convolution without bias, of which the weights start from N(0, 2 / (outputs * kernel)) (He et al. 2015, over the fan out).
+fn he(out: usize, kernel: [usize; 3], stride: [usize; 3]) -> Conv3d {
+    let fan_out = kernel.iter().fold(out as f64, |n, k| n * *k as f64);
+    Conv3d::new(out, kernel).stride(stride).init(Init::Normal((2.0 / fan_out).sqrt()))
 }
 
 /// A convolution and a batch norm.

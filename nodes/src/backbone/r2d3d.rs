@@ -1,4 +1,4 @@
-use super::{active, normed, Clips, Map, SPACE};
+use super::{active, he, normed, Clips, Map, SPACE};
 use crate::prelude::*;
 
 /// R2D3D: a ResNet over frames that sees time late. Convolutions start from N(0, 2 / (outputs * kernel)), none has bias.
@@ -17,19 +17,13 @@ pub struct R2d3d {
     width: usize,
 }
 
-/// A convolution of which the weights start from N(0, 2 / (outputs * kernel)).
-fn conv(out: usize, kernel: [usize; 3], stride: [usize; 3]) -> Conv3d {
-    let fan_out = kernel.iter().fold(out as f64, |n, k| n * *k as f64);
-    Conv3d::new(out, kernel).stride(stride).init(Init::Normal((2.0 / fan_out).sqrt()))
-}
-
 impl Kind for R2d3d {}
 
 impl ModelKind for R2d3d {
     fn network<N: Custom>(&self, net: &mut N, inputs: Clips<N::Plane>, _: Nothing<N::Plane>) -> Map<N::Plane> {
         let clips = net.channels_last(&inputs.clips);
         let (deep, width) = (self.depth == 50, self.width);
-        let stem = if deep { conv(width, [5, 7, 7], [2; 3]) } else { conv(width, [1, 7, 7], [1, 2, 2]) };
+        let stem = if deep { he(width, [5, 7, 7], [2; 3]) } else { he(width, [1, 7, 7], [1, 2, 2]) };
         let (counts, widths) = if deep { ([3, 4, 6, 3], [1, 2, 4, 8]) } else { ([2; 4], [1, 2, 4, 4]) };
         let x = active(net, ["conv1", "bn1"], &clips, &stem);
         let mut x = net.max_pool3d(&x, &SPACE);
@@ -39,9 +33,9 @@ impl ModelKind for R2d3d {
                 let stride = if layer > 0 && i == 0 { [1, 2, 2] } else { [1; 3] };
                 let convolutions = if deep {
                     let time = if layer < 2 { 1 } else { 3 };
-                    vec![conv(planes, [time, 1, 1], [1; 3]), conv(planes, [1, 3, 3], stride), conv(4 * planes, [1; 3], [1; 3])]
+                    vec![he(planes, [time, 1, 1], [1; 3]), he(planes, [1, 3, 3], stride), he(4 * planes, [1; 3], [1; 3])]
                 } else {
-                    vec![conv(planes, [1, 3, 3], stride), conv(planes, [1, 3, 3], [1; 3])]
+                    vec![he(planes, [1, 3, 3], stride), he(planes, [1, 3, 3], [1; 3])]
                 };
                 let last = layer == 3 && i + 1 == count;
                 x = net.within(&format!("layer{}.{i}", layer + 1), |net| block(net, &x, &convolutions, stride, deep || !last));
@@ -62,7 +56,7 @@ fn block<N: Net>(net: &mut N, x: &N::Value, convolutions: &[Conv3d], stride: [us
     }
     let out = net.shape(&y)[0];
     let y = if stride != [1; 3] || net.shape(x)[0] != out {
-        let short = normed(net, ["downsample.0", "downsample.1"], x, &conv(out, [1; 3], stride));
+        let short = normed(net, ["downsample.0", "downsample.1"], x, &he(out, [1; 3], stride));
         net.add(y, &short)
     } else {
         net.add(y, x)

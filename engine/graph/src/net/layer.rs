@@ -27,6 +27,10 @@ impl Conv3d {
     pub const fn with_bias(self) -> Conv3d {
         Conv3d { bias: true, ..self }
     }
+    /// Padded by that much at both ends of each axis.
+    pub const fn padding(self, padding: [usize; 3]) -> Conv3d {
+        Conv3d { padding, ..self }
+    }
     /// What the weights start from.
     pub const fn init(self, init: Init) -> Conv3d {
         Conv3d { init: Some(init), ..self }
@@ -79,6 +83,20 @@ impl MaxPool3d {
     pub const fn padded(window: [usize; 3], stride: [usize; 3]) -> MaxPool3d {
         MaxPool3d { window, stride, padding: [window[0] / 2, window[1] / 2, window[2] / 2] }
     }
+}
+
+/// A batch norm.
+#[derive(Clone, Copy, Debug)]
+pub struct BatchNorm {
+    /// Added to the variance.
+    pub epsilon: f64,
+    /// How far the running statistics move towards those of a batch.
+    pub momentum: f64,
+}
+
+impl BatchNorm {
+    /// PyTorch's.
+    pub const USUAL: BatchNorm = BatchNorm { epsilon: 1e-5, momentum: 0.1 };
 }
 
 fn weights(name: &str, shape: Vec<usize>, bias: bool, [weight_init, bias_init]: [Option<Init>; 2]) -> Vec<Parameter> {

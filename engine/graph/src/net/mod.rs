@@ -11,7 +11,7 @@ mod sketch;
 #[cfg(test)]
 mod tests;
 
-pub use layer::{Conv3d, Linear, MaxPool3d};
+pub use layer::{BatchNorm, Conv3d, Linear, MaxPool3d};
 pub use sketch::{Cost, Lengths, Shape, Sketch};
 
 /// A reader of networks, and the layers that it knows. A layer has PyTorch's name within its scope; an empty name is the scope itself.
@@ -40,7 +40,7 @@ pub trait Net {
     /// `[..., C]` to `[..., out]`.
     fn linear(&mut self, name: &str, x: &Self::Value, layer: &Linear) -> Self::Value;
     /// Batch normalisation over channels, `[C, ...]`.
-    fn batch_norm(&mut self, name: &str, x: &Self::Value) -> Self::Value;
+    fn batch_norm_with(&mut self, name: &str, x: &Self::Value, layer: &BatchNorm) -> Self::Value;
     /// In place: nothing else may need the old value.
     fn relu(&mut self, x: Self::Value) -> Self::Value;
     fn sigmoid(&mut self, x: &Self::Value) -> Self::Value;
@@ -59,6 +59,10 @@ pub trait Net {
     /// In single precision, whatever the layers before gave.
     fn full(&mut self, x: &Self::Value) -> Self::Value;
 
+    /// Batch normalisation as PyTorch has it by default.
+    fn batch_norm(&mut self, name: &str, x: &Self::Value) -> Self::Value {
+        self.batch_norm_with(name, x, &BatchNorm::USUAL)
+    }
     /// What `body` does, in a scope: its layers are named below `scope`.
     fn within<T>(&mut self, scope: &str, body: impl FnOnce(&mut Self) -> T) -> T
     where

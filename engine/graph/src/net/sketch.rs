@@ -1,6 +1,6 @@
 //! Reads a network without computing it: parameters, shapes, cost, and the first layer that does not fit.
 
-use super::{join, layer, Conv3d, Linear, MaxPool3d, Net};
+use super::{join, layer, BatchNorm, Conv3d, Linear, MaxPool3d, Net};
 use crate::budget::product;
 use crate::kind::Parameter;
 use std::collections::HashSet;
@@ -193,7 +193,7 @@ impl Net for Sketch {
         self.keep(x);
         self.value([before, &[layer.out]].concat())
     }
-    fn batch_norm(&mut self, name: &str, x: &Shape) -> Shape {
+    fn batch_norm_with(&mut self, name: &str, x: &Shape, _: &BatchNorm) -> Shape {
         self.declare(layer::batch_norm(name, x.lengths.first().copied().unwrap_or(0)));
         self.keep(x);
         self.value(x.lengths.clone())

@@ -1,6 +1,7 @@
 //! Safe wrappers of the C++ shim: what tch does not reach of libtorch.
 
 use anyhow::{bail, Result};
+use dv_graph::optimiser::{Adam, Sgd};
 use dv_graph::sample::memory::{Buffer, Number};
 use std::ffi::{c_char, c_int, c_void, CStr};
 use tch::kind::Element;
@@ -18,7 +19,22 @@ extern "C" {
         lr: f64,
         momentum: f64,
         weight_decay: f64,
+        nesterov: c_int,
         first: c_int,
+    ) -> c_int;
+    fn dv_fused_adam(
+        parameters: *const *const C_tensor,
+        gradients: *const *const C_tensor,
+        means: *const *const C_tensor,
+        squares: *const *const C_tensor,
+        steps: *const *const C_tensor,
+        n: usize,
+        lr: f64,
+        beta_1: f64,
+        beta_2: f64,
+        epsilon: f64,
+        weight_decay: f64,
+        decoupled: c_int,
     ) -> c_int;
     fn dv_tensor_over(
         data: *mut c_void,
@@ -54,22 +70,32 @@ pub fn cpu_capability() -> Result<String> {
     Ok(message())
 }
 
-/// One step of SGD on all parameters at once, in place. `first`: the buffers hold nothing yet and take the gradient.
-pub fn fused_sgd(
-    parameters: &[Tensor],
-    gradients: &[Tensor],
-    buffers: &[Tensor],
-    lr: f64,
-    momentum: f64,
-    weight_decay: f64,
-    first: bool,
-) -> Result<()> {
+fn pointers(list: &[Tensor]) -> Vec<*const C_tensor> {
+    list.iter().map(|t| t.as_ptr()).collect()
+}
+
+/// One step of SGD on all parameters at once, in place, with the settings' `lr`. `first`: the buffers hold nothing yet and take the gradient.
+pub fn fused_sgd(parameters: &[Tensor], gradients: &[Tensor], buffers: &[Tensor], settings: &Sgd, first: bool) -> Result<()> {
     assert!(parameters.len() == gradients.len() && parameters.len() == buffers.len());
-    let pointers = |list: &[Tensor]| -> Vec<*const C_tensor> { list.iter().map(|t| t.as_ptr()).collect() };
     let (p, g, b) = (pointers(parameters), pointers(gradients), pointers(buffers));
+    let Sgd { lr, momentum, weight_decay, nesterov } = *settings;
     // SAFETY: each pointer is an `at::Tensor` that the slices keep alive over the call; the three lists have the same
     // length `n`; the shim catches every exception.
-    outcome(unsafe { dv_fused_sgd(p.as_ptr(), g.as_ptr(), b.as_ptr(), p.len(), lr, momentum, weight_decay, first as c_int) })
+    outcome(unsafe { dv_fused_sgd(p.as_ptr(), g.as_ptr(), b.as_ptr(), p.len(), lr, momentum, weight_decay, nesterov.into(), first.into()) })
+}
+
+/// One step of Adam on all parameters at once, in place, with the settings' `lr`; `decoupled`: of AdamW. `state`: the running means of gradients and of their
+/// squares, and the numbers of steps so far (float32, 0-d).
+pub fn fused_adam(parameters: &[Tensor], gradients: &[Tensor], state: [&[Tensor]; 3], settings: &Adam, decoupled: bool) -> Result<()> {
+    assert!([gradients, state[0], state[1], state[2]].iter().all(|list| list.len() == parameters.len()));
+    let (p, g, [m, v, t]) = (pointers(parameters), pointers(gradients), state.map(pointers));
+    let Adam { lr, beta_1, beta_2, weight_decay, epsilon } = *settings;
+    // SAFETY: each pointer is an `at::Tensor` that the slices keep alive over the call; the five lists have the same
+    // length `n`; the shim catches every exception.
+    outcome(unsafe {
+        let [p, g, m, v, t] = [&p, &g, &m, &v, &t].map(Vec::as_ptr);
+        dv_fused_adam(p, g, m, v, t, parameters.len(), lr, beta_1, beta_2, epsilon, weight_decay, decoupled.into())
+    })
 }
 
 /// The numbers of a buffer as a tensor, where they are. The buffer is dropped with the last tensor that shares the memory, be it a view,

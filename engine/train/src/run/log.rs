@@ -4,14 +4,12 @@ use super::trainer::Trainer;
 use crate::run::progress::News;
 use anyhow::Result;
 use dv_graph::draw::Pass;
-use dv_graph::stage::Optimiser;
 use serde_json::json;
 
 impl Trainer<'_, '_> {
     /// Of the stage's optimiser; parameter groups have their own.
     pub(super) fn learning_rate(&self) -> Option<f64> {
-        let Optimiser::Sgd(sgd) = self.stage.drive.optimiser.as_ref()?;
-        Some(self.plateau.rate(sgd.lr) * self.factor)
+        self.stage.drive.optimiser.as_ref().map(|optimiser| self.plateau.rate(optimiser.lr()) * self.factor)
     }
 
     /// The line of a step, where `log_every` asks for it.
