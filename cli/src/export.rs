@@ -26,15 +26,15 @@ pub fn run(args: &Export) -> Result<()> {
     ensure!(sum.as_str() == checkpoint.hash, "{path} is not what the stage `{}` left: it was changed or damaged", args.stage);
     let tensors = safetensors::read(&content).with_context(|| path.clone())?;
     let tensors = renamed(&run, tensors, args)?;
+    let names: Vec<String> = tensors.iter().map(|(d, _)| d.name.clone()).collect();
     if torch {
         let wrapper = args.like.map(|like| Wrapper { key: key_of(like), epoch: checkpoint.epoch });
         write::write(&args.out, &tensors, wrapper.as_ref())?;
     } else {
         let (declared, bytes): (Vec<Declared>, Vec<&[u8]>) = tensors.into_iter().unzip();
         safetensors::write(&args.out, &declared, |put| bytes.iter().enumerate().try_for_each(|(i, bytes)| put(i, bytes)))?;
-        return tell(&declared.iter().map(|d| d.name.as_str()).collect::<Vec<_>>(), &checkpoint, args);
     }
-    tell(&tensors.iter().map(|(d, _)| d.name.as_str()).collect::<Vec<_>>(), &checkpoint, args)
+    tell(&names, &checkpoint, args)
 }
 
 /// Which format a file's name asks for.
@@ -55,13 +55,8 @@ fn key_of(like: Like) -> &'static str {
     }
 }
 
-/// Where code that has no `names` in the graph keeps its encoder.
-fn root_of(like: Like) -> &'static str {
-    match like {
-        Like::Iic => "",
-        Like::Dualvar => "encoder_q.0",
-    }
-}
+/// Where DualVar's pretraining keeps the encoder; IIC's network stands at the root.
+const ENCODER: &str = "encoder_q.0";
 
 /// Tensors under the names that the reader looks for.
 fn renamed<'a>(run: &Run, tensors: Vec<Stored<'a>>, args: &Export) -> Result<Vec<Stored<'a>>> {
@@ -78,10 +73,12 @@ fn renamed<'a>(run: &Run, tensors: Vec<Stored<'a>>, args: &Export) -> Result<Vec
     for model in models.iter().filter(|model| args.model.as_ref().is_none_or(|only| only == *model)) {
         let own = || tensors.iter().filter(|(t, _)| owner(t) == *model);
         let paths: Vec<&str> = own().map(|(t, _)| &t.name[model.len() + 1..]).collect();
+        let main = models.len() == 1 || args.model.is_some() || model == "encoder";
         let names = match (run.names(model)?, args.like) {
-            _ if args.like.is_none() && args.model.is_some() => vec![String::new()],
+            (_, None) if args.model.is_some() => vec![String::new()],
+            (_, Some(Like::Iic)) if main => vec![String::new()],
             (names, _) if !names.is_empty() => names,
-            (_, Some(like)) if models.len() == 1 || args.model.is_some() || model == "encoder" => vec![root_of(like).to_string()],
+            (_, Some(Like::Dualvar)) if main => vec![ENCODER.to_string()],
             _ => vec![model.clone()],
         };
         let parallel = if args.like == Some(Like::Dualvar) { "module." } else { "" };
@@ -103,7 +100,8 @@ fn under(names: &[String], paths: &[&str], model: &str) -> Result<Vec<String>> {
     let split = |path: &'_ str| path.rsplit_once('.').map_or((String::new(), path.to_string()), |(a, b)| (a.to_string(), b.to_string()));
     let mut layers: Vec<String> = paths.iter().map(|path| split(path).0).collect();
     // in the order of their numbers, as PyTorch registers the layers of a Sequential
-    let numbers = |layer: &String| layer.split('.').map(|part| part.parse::<u64>().map_err(|_| part.to_string())).map(swap).collect::<Vec<_>>();
+    let numbers =
+        |layer: &String| layer.split('.').map(|part| part.parse::<u64>().map_err(|_| part.to_string())).map(swap).collect::<Vec<_>>();
     layers.sort_by_key(numbers);
     layers.dedup();
     ensure!(layers.len() == names.len(), "the graph has {} names for `{model}`, which has {} layers", names.len(), layers.len());
@@ -123,11 +121,12 @@ fn swap(part: std::result::Result<u64, String>) -> (u64, String) {
     }
 }
 
-fn tell(names: &[&str], checkpoint: &Checkpoint, args: &Export) -> Result<()> {
+fn tell(names: &[String], checkpoint: &Checkpoint, args: &Export) -> Result<()> {
     let state = if checkpoint.finished { "" } else { " (the stage is not finished)" };
-    let line = format!("{}: {} tensors of the stage `{}` after epoch {}{state}", args.out.display(), names.len(), args.stage, checkpoint.epoch);
+    let line =
+        format!("{}: {} tensors of the stage `{}` after epoch {}{state}", args.out.display(), names.len(), args.stage, checkpoint.epoch);
     out::line(text::line(&line))?;
-    for (name, tensors, _) in crate::checkpoint::names::groups(names.iter().map(|name| (*name, 0))) {
+    for (name, tensors, _) in crate::checkpoint::names::groups(names.iter().map(|name| (name.as_str(), 0))) {
         out::line(text::line(&format!("  {name:<28} {tensors:>5} tensors")))?;
     }
     Ok(())

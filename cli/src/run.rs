@@ -56,7 +56,11 @@ impl Run {
         let stages = self.record["stages"].as_object().context("run.json has no stages")?;
         let trained = || {
             let names: Vec<&str> = stages.iter().filter(|(_, s)| s["checkpoint"].is_string()).map(|(name, _)| name.as_str()).collect();
-            if names.is_empty() { "none".to_string() } else { names.join(", ") }
+            if names.is_empty() {
+                "none".to_string()
+            } else {
+                names.join(", ")
+            }
         };
         let own = stages.get(stage).with_context(|| {
             format!("{} has no stage `{}`; stages with a checkpoint: {}", text::path(&self.dir), text::line(stage), trained())

@@ -112,9 +112,11 @@ fn nothing_is_executed() {
     let dir = folder("import_inert");
     let (file, out, made) = (dir.join("c.pth"), dir.join("w.safetensors"), dir.join("made"));
     let call = |class: &str| [format!("c{class}\n").into_bytes(), word(&format!("touch {}", made.display())), b"\x85R".to_vec()].concat();
+    let beside = tensor("FloatStorage", 2, 0, &[1], &[1]);
     let sparse = b"ctorch._utils\n_rebuild_sparse_tensor\n)R".to_vec();
     let wanted = dict(&[("w", tensor("FloatStorage", 2, 0, &[2], &[1])), ("run", call("os\nsystem"))]);
-    let whole = dict(&[("state_dict", wanted), ("evil", call("builtins\nexec")), ("a", call("posix\nsystem")), ("sparse", sparse)]);
+    let whole =
+        dict(&[("state_dict", wanted), ("evil", call("builtins\nexec")), ("a", call("posix\nsystem")), ("sparse", sparse), ("t", beside)]);
     fs::write(&file, pth(&pickle(&whole), &[0; 8])).unwrap();
     let told = import(&file, &[], &out);
     for part in ["os.system", "builtins.exec", "posix.system", "run (an object of os.system)", "sparse ("] {
@@ -252,9 +254,53 @@ fn other_files_are_named() {
         let told = refused(&dir, content, &[]);
         assert!(told.contains(what), "no `{what}` in {told}");
     }
-    let several = dict(&[("a", dict(&[("w", tensor("FloatStorage", 2, 0, &[2], &[1]))])), ("b", dict(&[("w", tensor("FloatStorage", 2, 0, &[2], &[1]))]))]);
+    let several = dict(&[
+        ("a", dict(&[("w", tensor("FloatStorage", 2, 0, &[2], &[1]))])),
+        ("b", dict(&[("w", tensor("FloatStorage", 2, 0, &[2], &[1]))])),
+    ]);
     let told = refused(&dir, &pth(&pickle(&several), &[0; 8]), &[]);
     assert!(told.contains("several entries of the checkpoint hold tensors: a, b; choose one with --key"), "{told}");
     let told = refused(&dir, &pth(&pickle(&several), &[0; 8]), &["--key", "c"]);
     assert!(told.contains("there is no `c` in the checkpoint; its keys: a, b"), "{told}");
+}
+
+/// The published models: names and shapes as the papers' own code gave them, out of a checkpoint as it writes them.
+#[test]
+fn names_and_shapes_of_the_published_models() {
+    let dir = folder("import_published");
+    let cases = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/parity/cases");
+    for (case, from, key, prefix) in [
+        ("c_simclr_v4_r3d_clip-sr-tc_s2", "dualvar", "state_dict", "module."),
+        ("c_linear_classifier_r3d_plain_train", "dualvar", "state_dict", "module."),
+        ("a_backbone_iic_r21d_pool_eval", "iic", "model", ""),
+        ("a_backbone_dualvar_s3d_eval", "torchvision", "", ""),
+    ] {
+        let case: serde_json::Value = serde_json::from_slice(&fs::read(cases.join(format!("{case}.json"))).unwrap()).unwrap();
+        let shapes: Vec<(String, Vec<i64>)> = case["weights"]["names"]
+            .as_object()
+            .unwrap()
+            .iter()
+            .map(|(name, shape)| (name.clone(), shape.as_array().unwrap().iter().map(|d| d.as_i64().unwrap()).collect()))
+            .collect();
+        // one storage, as large as the largest tensor, of which all are views; counters are left to dv
+        let kept: Vec<_> = shapes.iter().filter(|(name, _)| !name.ends_with("num_batches_tracked")).collect();
+        let most = kept.iter().map(|(_, shape)| shape.iter().product::<i64>()).max().unwrap();
+        let entries: Vec<(String, Vec<u8>)> = kept
+            .iter()
+            .map(|(name, shape)| {
+                let stride: Vec<i64> = (0..shape.len()).map(|axis| shape[axis + 1..].iter().product()).collect();
+                (format!("{prefix}{name}"), tensor("FloatStorage", most, 0, shape, &stride))
+            })
+            .collect();
+        let state = dict(&entries.iter().map(|(name, t)| (name.as_str(), t.clone())).collect::<Vec<_>>());
+        let whole = if key.is_empty() { state } else { dict(&[("epoch", b"K\x01".to_vec()), (key, state)]) };
+        let (file, out) = (dir.join("c.pth"), dir.join("w.safetensors"));
+        fs::write(&file, pth(&pickle(&whole), &vec![0; most as usize * 4])).unwrap();
+        import(&file, &["--from", from], &out);
+        let got: Vec<(String, String)> = tensors(&out).into_iter().map(|(name, (_, shape, _))| (name, shape)).collect();
+        let mut expected: Vec<(String, String)> =
+            shapes.into_iter().map(|(name, shape)| (name, serde_json::json!(shape).to_string())).collect();
+        expected.sort();
+        assert_eq!(got, expected);
+    }
 }

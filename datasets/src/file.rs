@@ -169,6 +169,11 @@ pub fn write_parts(path: &Path, fsync: bool, fill: impl FnOnce(&dyn Fn(u64, &[u8
     })
 }
 
+/// Whether a file begins as checkpoints of PyTorch do: a zip archive, or a pickle of torch's mark.
+pub fn is_torch(head: &[u8]) -> bool {
+    head.starts_with(b"PK\x03\x04") || head.starts_with(b"\x80\x02\x8a\x0a")
+}
+
 impl From<io::Error> for Why {
     fn from(error: io::Error) -> Why {
         Why::Io(error)

@@ -53,7 +53,7 @@ pub struct Export {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Like {
-    /// IIC: a dictionary with `model` and `epoch`
+    /// IIC: a dictionary with `model` and `epoch`, the encoder at the root
     Iic,
     /// DualVar: a dictionary with `state_dict` and `epoch`, names beginning with `module.`
     Dualvar,

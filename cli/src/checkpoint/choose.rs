@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use anyhow::{bail, ensure, Context, Result};
 
 use super::source::Source;
-use super::tensor::{tensor, View};
+use super::tensor::{tensor, unread, View};
 use super::value::{Id, Node};
 
 /// Keys under which programs keep a model's state dict, the likeliest first.
@@ -47,9 +47,15 @@ pub fn choose(source: &Source, key: Option<&str>, preferred: Option<&str>) -> Re
             }
         }
         None => {
-            while !has_tensors(source, at) {
+            loop {
                 ensure!(chosen.keys.len() < DEPTH, "no state dict within {DEPTH} dictionaries");
-                let (key, next) = inner(source, at, preferred, &chosen.keys)?;
+                // a wrapper may hold tensors beside the state dict
+                let known = preferred.into_iter().chain(KEYS).find_map(|key| Some((key.to_string(), values.get(at, key)?)));
+                let (key, next) = match known.filter(|(_, next)| has_tensors(source, *next)) {
+                    Some(known) => known,
+                    None if has_tensors(source, at) => break,
+                    None => inner(source, at, preferred, &chosen.keys)?,
+                };
                 chosen.keys.push(key);
                 beside(source, at, &chosen.keys, &mut chosen.left_out);
                 at = next;
@@ -91,7 +97,12 @@ fn keys_of(source: &Source, dict: Id) -> String {
 }
 
 fn has_tensors(source: &Source, dict: Id) -> bool {
-    source.values.dict(dict).unwrap_or_default().iter().take(LOOKED_AT).any(|(_, value)| tensor(source, *value).is_some())
+    source.values.dict(dict).unwrap_or_default().iter().take(LOOKED_AT).any(|(_, value)| is_tensor(source, *value))
+}
+
+/// Whether a value is a tensor of the sort that is read, whatever is wrong with it.
+fn is_tensor(source: &Source, id: Id) -> bool {
+    tensor(source, id).is_some() && unread(source, id).is_none()
 }
 
 /// The one entry of a dictionary that may lead to the state dict.

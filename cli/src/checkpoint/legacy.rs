@@ -66,7 +66,8 @@ fn places(file: &File, length: u64, mut at: u64, values: &Values, keys: &Values)
         let count = u64::from_le_bytes(*head.first_chunk().expect("8 bytes"));
         let size = count.checked_mul(unit).with_context(|| format!("the storage `{key}` claims {count} elements"))?;
         let end = (at + 8).checked_add(size).filter(|end| *end <= length);
-        let end = end.with_context(|| format!("the file is truncated: the storage `{key}` of {size} bytes begins at byte {} of {length}", at + 8))?;
+        let end = end
+            .with_context(|| format!("the file is truncated: the storage `{key}` of {size} bytes begins at byte {} of {length}", at + 8))?;
         if places.insert(key.clone(), Place { at: at + 8, length: size, entry: None }).is_some() {
             bail!("two storages have the key `{key}`");
         }

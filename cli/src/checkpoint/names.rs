@@ -25,7 +25,8 @@ pub fn backbones<'a>(names: impl Iterator<Item = &'a str>) -> Vec<String> {
         }
     }
     let outer = |path: &String| {
-        let within = |other: &String| other != path && (other.is_empty() || path.strip_prefix(other.as_str()).is_some_and(|r| r.starts_with('.')));
+        let within =
+            |other: &String| other != path && (other.is_empty() || path.strip_prefix(other.as_str()).is_some_and(|r| r.starts_with('.')));
         !found.iter().any(within)
     };
     found.iter().filter(|path| outer(path)).cloned().collect()

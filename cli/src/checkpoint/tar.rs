@@ -69,7 +69,9 @@ impl Reader<'_> {
 pub fn open(file: File, length: u64) -> Result<Source> {
     let parts = parts(&file, length)?;
     let part = |name: &str| {
-        let part = *parts.get(name).with_context(|| format!("it is a tar archive without `{name}`: not a checkpoint of PyTorch; unpack it with tar"))?;
+        let part = *parts
+            .get(name)
+            .with_context(|| format!("it is a tar archive without `{name}`: not a checkpoint of PyTorch; unpack it with tar"))?;
         anyhow::Ok(Reader { file: &file, part, at: 0 })
     };
     let machine = part("sys_info")?.pickle(PICKLE).context("sys_info")?;
@@ -149,7 +151,8 @@ fn tensors(
         let Some([key, storage, _]) = values.list(values.root) else { anyhow::bail!("a tensor without a key and a storage") };
         let key = values.name(*key).context("a tensor without a key")?;
         let storage = values.name(*storage).context("a tensor without a storage")?;
-        let (place, (_, dtype)) = places.get(&storage).zip(classes.get(&storage)).with_context(|| format!("the file has no storage `{storage}`"))?;
+        let (place, (_, dtype)) =
+            places.get(&storage).zip(classes.get(&storage)).with_context(|| format!("the file has no storage `{storage}`"))?;
         // the number of axes has eight bytes, of which four count
         let axes = reader.number()? & u64::from(u32::MAX);
         ensure!(axes <= 64, "the tensor `{key}` has {axes} axes");

@@ -52,7 +52,7 @@ pub fn tensor(source: &Source, id: Id) -> Option<Result<View>> {
     if matches!(values.node(id), Node::Persistent(_)) {
         return source.named(id);
     }
-    if let Some((_, what)) = UNREAD.iter().find(|(class, _)| *class == name) {
+    if let Some(what) = unread(source, id) {
         return Some(Err(anyhow::anyhow!("{what}, which dv does not read: save it as a dense tensor")));
     }
     match name {
@@ -60,6 +60,12 @@ pub fn tensor(source: &Source, id: Id) -> Option<Result<View>> {
         "torch._utils._rebuild_tensor_v3" => Some(view(values, args, args.get(6).copied())),
         _ => None,
     }
+}
+
+/// What sort of tensor a value is, where it is none that is read.
+pub fn unread(source: &Source, id: Id) -> Option<&'static str> {
+    let (_, name, _) = call(&source.values, id)?;
+    UNREAD.iter().find(|(class, _)| *class == name).map(|(_, what)| *what)
 }
 
 /// A call's function and arguments; a tensor that lies outside the pickle has none.
@@ -114,7 +120,8 @@ fn view(values: &Values, args: &[Id], dtype: Option<Id>) -> Result<View> {
         Some(name) => (Dtype::of_torch(name), name),
         None => (Dtype::of_storage(own.class), own.class),
     };
-    let dtype = dtype.with_context(|| format!("its type is {class}; float32, float64, float16, bfloat16, int64, int32, uint8 and bool are read"))?;
+    let dtype = dtype
+        .with_context(|| format!("its type is {class}; float32, float64, float16, bfloat16, int64, int32, uint8 and bool are read"))?;
     let offset = values.int(*offset).and_then(|n| u64::try_from(n).ok()).context("its offset is not a whole number")?;
     let (size, stride) = (lengths(values, *size, "size")?, lengths(values, *stride, "stride")?);
     // the storage's size is given in elements of its own class

@@ -22,7 +22,11 @@ pub enum Node {
     /// By its number in [`Values::globals`].
     Global(u32),
     /// A call, or a new object of a class, with its arguments and the state that it was given.
-    Object { class: Id, args: Id, state: Option<Id> },
+    Object {
+        class: Id,
+        args: Id,
+        state: Option<Id>,
+    },
     /// What lies outside the pickle: a storage, a tensor.
     Persistent(Id),
 }

@@ -35,7 +35,10 @@ pub fn write(path: &Path, tensors: &[Stored], wrapper: Option<&Wrapper>) -> Resu
     entries.push((format!("{ROOT}/version"), b"3\n"));
     entries.push((format!("{ROOT}/.data/serialization_id"), id.as_bytes()));
     let size = entries.iter().map(|(name, bytes)| bytes.len() as u64 + 2 * name.len() as u64 + 256).sum::<u64>();
-    ensure!(size < u64::from(u32::MAX) && entries.len() < usize::from(u16::MAX), "the weights are too large for a .pth of dv (4 GB): write .safetensors");
+    ensure!(
+        size < u64::from(u32::MAX) && entries.len() < usize::from(u16::MAX),
+        "the weights are too large for a .pth of dv (4 GB): write .safetensors"
+    );
     file::write_parts(path, true, |put| zip(&entries, put))
 }
 

@@ -48,6 +48,8 @@ pub fn entries(file: &File, length: u64) -> Result<HashMap<String, Entry>> {
     let tail_at = length.saturating_sub(TAIL);
     let tail = bytes(file, length, tail_at, length - tail_at)?;
     let end = tail.windows(4).rposition(|w| w == END.to_le_bytes()).context("the zip archive is truncated: it has no directory")?;
+    let comment = number::<2>(&tail, end + 20)?;
+    ensure!(end as u64 + 22 + comment <= tail.len() as u64, "the zip archive is truncated at its end");
     let [mut count, mut size, mut at] = [number::<2>(&tail, end + 10)?, number::<4>(&tail, end + 12)?, number::<4>(&tail, end + 16)?];
     let mut limit = tail_at + end as u64;
     if let Some(locator) = end.checked_sub(20).filter(|at| number::<4>(&tail, *at).is_ok_and(|n| n == u64::from(LOCATOR64))) {

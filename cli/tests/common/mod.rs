@@ -40,7 +40,7 @@ pub fn zip(entries: &[(&str, &[u8])]) -> Vec<u8> {
         common.extend((name.len() as u16).to_le_bytes());
         common.extend([0; 2]);
         out.extend([b"PK\x03\x04", &common[..], name.as_bytes(), bytes].concat());
-        directory.extend([b"PK\x01\x02\0\0", &common[..], &[0; 12], &at.to_le_bytes(), name.as_bytes()].concat());
+        directory.extend([b"PK\x01\x02\0\0", &common[..], &[0; 10], &at.to_le_bytes(), name.as_bytes()].concat());
     }
     let (at, size, count) = (out.len() as u32, directory.len() as u32, entries.len() as u16);
     out.extend(directory);
