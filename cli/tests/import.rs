@@ -1,12 +1,15 @@
 //! `dv import`: every form of checkpoint, what is said of it, and files that are odd or hostile.
 
 mod common;
+#[path = "common/torch.rs"]
+mod torch;
 
 use std::fs;
 use std::path::Path;
 use std::time::Instant;
 
 use common::*;
+use torch::*;
 
 /// Imports a file, which must work; gives what was printed.
 fn import(file: &Path, options: &[&str], out: &Path) -> String {
