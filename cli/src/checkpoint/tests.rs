@@ -26,13 +26,13 @@ fn damaged_and_truncated_files() {
         let whole = fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/torch").join(name)).unwrap();
         fs::write(&path, &whole).unwrap();
         let bytes = read(&path).unwrap();
-        for at in (0..whole.len()).step_by(5) {
+        for at in (0..whole.len()).step_by(9) {
             let mut bad = whole.clone();
             bad[at] ^= 1 << (at % 8);
             fs::write(&path, &bad).unwrap();
             let _ = read(&path);
         }
-        for length in (0..whole.len()).rev().step_by(11) {
+        for length in (0..whole.len()).rev().step_by(23) {
             fs::write(&path, &whole[..length]).unwrap();
             // behind the last part of a tar archive there is only padding
             assert!(read(&path).is_err() || name == "old.pth", "{name} cut to {length}");
