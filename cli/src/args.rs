@@ -1,6 +1,7 @@
 //! The command line. Both `dv` and the engine process parse it from here, so that it is written down once.
 
 mod pack;
+mod weights;
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -9,6 +10,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::value::{Device, Feed, Setting};
 pub use pack::{Filter, Pack, Preset};
+pub use weights::{Export, From, Import, Like};
 
 /// Self-supervised video representation learning: an experiment is one graph in a TOML file
 #[derive(Debug, Parser)]
@@ -41,6 +43,10 @@ pub enum Verb {
     Inspect(Inspect),
     /// Check every checksum of a packed data set, or of a run; names file, video and frame of what is wrong
     Verify(Verify),
+    /// Read a checkpoint of PyTorch (.pth, .pth.tar, .pt) into safetensors; nothing in it is executed
+    Import(Import),
+    /// Write a run's weights as safetensors, or as a file that torch.load reads
+    Export(Export),
     /// Run a part of a graph on given tensors and write what its edges carry
     Probe(Probe),
     /// Measure

@@ -2,15 +2,19 @@
 //! torch. It shares with the engine process the command line, exit status, and how text reaches the terminal.
 
 pub mod args;
+mod checkpoint;
 mod engine;
 pub mod exit;
+mod export;
 mod generate;
+mod import;
 mod inspect;
 pub mod interrupt;
 mod libtorch;
 pub mod out;
 mod pack;
 mod progress;
+mod run;
 pub mod value;
 mod verify;
 mod version;
@@ -28,6 +32,8 @@ pub fn main() -> ExitCode {
         Some(Verb::Generate(args)) => generate::run(&args),
         Some(Verb::Pack(args)) => pack::run(&args),
         Some(Verb::Inspect(args)) => inspect::run(&args),
+        Some(Verb::Import(args)) => import::run(&args),
+        Some(Verb::Export(args)) => export::run(&args),
         // a run holds tensors
         Some(Verb::Verify(args)) if !verify::is_run(&args) => verify::run(&args),
         Some(verb) => engine::exec(&verb),

@@ -2,8 +2,8 @@
 
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::io::{self, Read};
+use std::os::unix::fs::{FileExt, FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -127,6 +127,11 @@ pub const TEMPORARY: &str = ".dv-temporary-";
 /// Writes a file whole, or leaves what was there: under a name of its own beside it, which then becomes `path`. With `fsync` it returns once
 /// file and folder are on disk.
 pub fn write(path: &Path, content: &[u8], fsync: bool) -> Result<()> {
+    write_parts(path, fsync, |put| put(0, content))
+}
+
+/// The same for a file that is never whole in memory: `fill` puts bytes at places of it.
+pub fn write_parts(path: &Path, fsync: bool, fill: impl FnOnce(&dyn Fn(u64, &[u8]) -> Result<()>) -> Result<()>) -> Result<()> {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     if path.is_dir() {
         bail!("cannot write {}: it is a folder, not a file", path.display());
@@ -143,9 +148,7 @@ pub fn write(path: &Path, content: &[u8], fsync: bool) -> Result<()> {
         }
     };
     let created = create();
-    let run = || -> io::Result<()> {
-        let mut file = created?;
-        file.write_all(content)?;
+    let finish = |file: &File| -> io::Result<()> {
         if fsync {
             file.sync_all()?;
         }
@@ -155,12 +158,20 @@ pub fn write(path: &Path, content: &[u8], fsync: bool) -> Result<()> {
         }
         Ok(())
     };
-    run()
-        .inspect_err(|_| {
-            // on a full disk what was written of it takes the room that is missing
-            let _ = fs::remove_file(&temporary);
-        })
-        .written(path)
+    let run = || -> Result<()> {
+        let file = created.written(path)?;
+        fill(&|at, bytes| file.write_all_at(bytes, at).written(path))?;
+        finish(&file).written(path)
+    };
+    run().inspect_err(|_| {
+        // on a full disk what was written of it takes the room that is missing
+        let _ = fs::remove_file(&temporary);
+    })
+}
+
+/// Whether a file begins as checkpoints of PyTorch do: a zip archive, or a pickle of torch's mark.
+pub fn is_torch(head: &[u8]) -> bool {
+    head.starts_with(b"PK\x03\x04") || head.starts_with(b"\x80\x02\x8a\x0a")
 }
 
 impl From<io::Error> for Why {

@@ -67,6 +67,7 @@ fn header(path: &Path) -> Result<BTreeMap<String, Tensor>> {
     let length = file.metadata().with_context(named)?.len();
     let mut head = [0; 8];
     file.read_exact(&mut head).with_context(named)?;
+    ensure!(!file::is_torch(&head), "it is a checkpoint of PyTorch; `dv import FILE --out X.safetensors` makes one that a graph reads");
     let bytes = u64::from_le_bytes(head);
     ensure!(bytes <= HEADER && bytes + 8 <= length, "{}: its first bytes are not the length of a header", named());
     let mut json = Vec::new();

@@ -85,6 +85,9 @@ fn content(path: &Path) -> Result<Vec<u8>> {
     let length = file.metadata().with_context(named)?.len();
     let mut head = [0; 8];
     file.read_exact(&mut head).with_context(named)?;
+    if file::is_torch(&head) {
+        bail!("{0} is a checkpoint of PyTorch: `dv import {0} --out X.safetensors` makes a file that a graph reads", path.display());
+    }
     let header = u64::from_le_bytes(head);
     ensure!(header <= HEADER && header + 8 <= length, "{}: its first bytes are not the length of a header", named());
     let mut content = Vec::from(head);
