@@ -23,13 +23,13 @@ impl Kind for Concatenate {
         let mut columns = 0usize;
         for (name, port) in &inputs.parts {
             let Some(last) = port.shape.len().checked_sub(1) else {
-                return Err(PortFault::input(name, format!("`{name}` is {port}: a number has no axis to concatenate along")));
+                return Err(PortFault::port(name, format!("`{name}` is {port}: a number has no axis to concatenate along")));
             };
             if (port.rows, &port.axes) != (first.rows, &first.axes)
                 || first.shape.len() != last + 1
                 || port.shape[..last] != first.shape[..last]
             {
-                return Err(PortFault::input(name, format!("`{name}` is {port}, but `{first_name}` is {first}")));
+                return Err(PortFault::port(name, format!("`{name}` is {port}, but `{first_name}` is {first}")));
             }
             columns = columns.saturating_add(length(port, name, last)?);
         }
