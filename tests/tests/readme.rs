@@ -26,7 +26,8 @@ fn the_first_sixty_lines_say_what_runs_and_how_it_is_checked() {
     assert!(top.contains(&format!("holds {cases} cases")), "there are {cases} cases");
     assert!(top.contains("(docs/figures/ucf_r3d.svg)"), "the figure of a graph");
     // what is named there exists
-    for path in ["tests/parity/run", "docs/figures/ucf_r3d.svg", "docs/reference.md", "graphs/ucf_r3d.toml", "graphs/small"] {
+    for path in ["tests/parity/run", "docs/figures/ucf_r3d.svg", "docs/reference.md", "graphs/ucf_r3d.toml", "graphs/dualvar", "graphs/iic"]
+    {
         assert!(top.contains(path) && root().join(path).exists(), "{path}");
     }
 }
@@ -36,7 +37,15 @@ fn every_backbone_of_the_library_is_named() {
     let top: String = readme().lines().take(60).collect::<Vec<_>>().join("\n");
     let folder = fs::read_dir(root().join("nodes/src/backbone")).unwrap();
     let kinds: Vec<String> = folder.filter_map(|f| f.unwrap().path().file_stem()?.to_str().map(String::from)).collect();
-    let names = [("r3d", "R3D-10"), ("r21d", "R(2+1)D-10"), ("c3d", "C3D"), ("s3d", "S3D"), ("r2d3d", "R2D3D")];
+    let names = [
+        ("r3d", "R3D-10"),
+        ("r21d", "R(2+1)D-10"),
+        ("c3d", "C3D"),
+        ("s3d", "S3D"),
+        ("r2d3d", "R2D3D"),
+        ("r3d_18", "R3D-18"),
+        ("i3d", "I3D"),
+    ];
     for kind in kinds.iter().filter(|k| !["mod", "tests", "ten"].contains(&k.as_str())) {
         let name = names.iter().find(|(k, _)| k == kind).unwrap_or_else(|| panic!("README names no backbone/{kind}")).1;
         assert!(top.contains(name), "{name}");
