@@ -12,7 +12,7 @@ const ALIGNMENT: usize = 64;
 /// What a column holds.
 ///
 /// # Safety
-/// Each pattern of bits is a value, and needs no more alignment than [`ALIGNMENT`].
+/// Each pattern of bits is a value, and needs no more alignment than that of a buffer.
 pub unsafe trait Number: Copy + Default + Send + Sync + 'static {}
 // SAFETY: integers and floats of at most eight bytes.
 unsafe impl Number for u8 {}
